@@ -1,0 +1,25 @@
+//! Leasehold tells people whether their distributed lock holds.
+//!
+//! A run is one straight flow, and the modules stand in its order:
+//!
+//! ```text
+//! scenario -> servers in a sandbox -> engine [workload + nemesis + probes] -> results (history on disk)
+//!          -> checkers -> verdict -> report -> exit code
+//! ```
+//!
+//! The operations and scenarios live in `leasehold-workloads`, everything that judges a history in
+//! `leasehold-checkers`. This crate is the part that touches the world.
+
+pub mod cli;
+pub mod clients;
+pub mod clock;
+pub mod engine;
+pub mod nemesis;
+mod node;
+pub mod report;
+pub mod results;
+pub mod sandbox;
+pub mod scenario;
+pub mod servers;
+
+pub use node::NodeId;
