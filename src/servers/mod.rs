@@ -1,1 +1,1 @@
-//! servers
+//! The real servers: fetching them, starting them, asking them for their leader, health and clock.

@@ -1,0 +1,42 @@
+//! The first line of a history.
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::Contract;
+
+/// The version of the history format that this crate writes, and the newest that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The first line of `history.jsonl`: what was run, and against what promises it is to be judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The format version, [`FORMAT_VERSION`]. Its presence marks the line as a header.
+    pub leasehold: u32,
+    /// The scenario's name.
+    pub scenario: String,
+    /// What the clients did, for example `cas-lock`.
+    pub workload: String,
+    /// The model that the history is judged by, for example `lease-lock`.
+    pub model: String,
+    /// The service and its interface, for example `etcd-v2`.
+    pub service: String,
+    /// The servers under test, for example `etcd 3.4.23`.
+    pub servers: String,
+    /// The number of servers.
+    pub nodes: u8,
+    /// The seed of everything random in the run.
+    pub seed: u64,
+    /// The clock that stamped every event.
+    pub clock: String,
+    /// The wall-clock time at the start of the run, in UTC, RFC 3339. For people; no checker reads it.
+    pub start: String,
+    /// What the service promises.
+    pub contract: Contract,
+    /// By how much the run let the rate of any clock be wrong, in parts per million; 0 where no rate fault was planned.
+    #[serde(default)]
+    pub clock_rate_error_ppm: u64,
+    /// Whether two clients that are each entitled to believe that they hold the lock make the run invalid, even where
+    /// the service kept its word.
+    #[serde(default)]
+    pub beliefs_must_exclude: bool,
+}

@@ -1,0 +1,157 @@
+//! What stands in an event's `f` and `value`.
+//!
+//! | process | `f` | `value` of the invocation | `value` of the completion |
+//! |---|---|---|---|
+//! | client | `acquire` | [`AcquireValue`]: owner, TTL asked for | `ok`: owner, TTL granted, token, lease; `fail` with code `held`: [`HeldValue`], who holds it instead |
+//! | client | `renew`, `release` | [`OwnerValue`] | `ok`: [`OwnerValue`], a renewal with the TTL granted |
+//! | client | `read` | [`ReadValue`] with no owner | `ok`: who holds the lock, `null` for nobody |
+//! | nemesis | the package: `clock`, `pause`, … | [`FaultValue`] | [`FaultValue`] with the proof of effect: `ok` if it bit, `info` if it did not |
+//! | probe | `leader` | – | [`LeaderValue`], as `node` sees it |
+//! | probe | `health` | – | [`HealthValue`], as `node` claims |
+//! | probe | `clock` | – | [`ClockValue`], measured on `node` |
+//! | watch | `expired`, `released`, `deleted` | – | [`OwnerValue`] of the holder that is no more; `deleted` where the service does not tell why |
+//!
+//! An owner is a name that is used for one acquisition only. A probe that got no answer is an event of type `info`
+//! with an `error`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The names of the operations and events.
+pub mod f {
+    /// Take a lock, or a lease with a key on it.
+    pub const ACQUIRE: &str = "acquire";
+    /// Prolong it.
+    pub const RENEW: &str = "renew";
+    /// Give it back.
+    pub const RELEASE: &str = "release";
+    /// Ask who holds it.
+    pub const READ: &str = "read";
+    /// A probe of who leads.
+    pub const LEADER: &str = "leader";
+    /// A probe of what a server says of its own health.
+    pub const HEALTH: &str = "health";
+    /// A probe of a server's wall clock; also the nemesis package that moves it.
+    pub const CLOCK: &str = "clock";
+    /// A watch saw a lease run out.
+    pub const EXPIRED: &str = "expired";
+    /// A watch saw a holder let go.
+    pub const RELEASED: &str = "released";
+    /// A watch saw a holder's key vanish, and the service does not tell why.
+    pub const DELETED: &str = "deleted";
+}
+
+/// The error codes that are observations: the operation ran at the server and saw the opposite of what it wanted.
+pub mod code {
+    /// An acquisition found the lock taken.
+    pub const HELD: &str = "held";
+    /// A renewal or release found the lock in other hands, or free.
+    pub const NOT_HELD: &str = "not-held";
+    /// A renewal or release found its lease gone.
+    pub const EXPIRED: &str = "expired";
+    /// A compare-and-swap found another value.
+    pub const MISMATCH: &str = "mismatch";
+}
+
+/// The value of an acquisition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcquireValue {
+    /// A name used for this acquisition only.
+    pub owner: String,
+    /// The TTL asked for (`invoke`) or granted (`ok`), in milliseconds.
+    pub ttl_ms: u64,
+    /// The fencing token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<u64>,
+    /// The lease that carries the lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<i64>,
+    /// Whether the acquisition waits until the lock is free.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blocking: bool,
+}
+
+/// The value of an acquisition that found the lock taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldValue {
+    /// The owner that wanted it.
+    pub owner: String,
+    /// The owner that had it, where the service told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
+}
+
+/// The value of a renewal, a release, or a watched change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerValue {
+    /// The owner given at the acquisition.
+    pub owner: String,
+    /// The TTL granted by a renewal, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
+}
+
+/// The value of a read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadValue {
+    /// Whether the service promises that this read sees every write that ended before it began.
+    pub linearizable: bool,
+    /// Who holds the lock; `None` for nobody.
+    #[serde(default)]
+    pub owner: Option<String>,
+}
+
+/// What the nemesis does at an event: the beginning or the end of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultPhase {
+    /// The fault begins.
+    Inject,
+    /// It is taken back.
+    Heal,
+}
+
+/// The value of a nemesis event. A fault is active from the invocation of its `inject` to the completion of its `heal`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultValue {
+    /// The number of the fault in the run's schedule. Inject and heal of one fault share it.
+    pub fault: u64,
+    /// Beginning or end.
+    pub phase: FaultPhase,
+    /// The role it aims at, for example `leader`.
+    pub target: String,
+    /// The nodes it hit.
+    #[serde(default)]
+    pub nodes: Vec<String>,
+    /// What it does, in a few plain words, for example `clock +9 s`.
+    pub what: String,
+    /// What shows that it took effect; `null` at the invocation.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub proof: Value,
+}
+
+/// Who leads, as one node sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaderValue {
+    /// The leader, for example `n2`; `None` where the node knows none.
+    #[serde(default)]
+    pub leader: Option<String>,
+    /// The term or epoch; a greater one means that there was an election.
+    pub term: u64,
+}
+
+/// What a node says of its own health.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthValue {
+    /// Its claim.
+    pub healthy: bool,
+}
+
+/// How far a node's wall clock is from the harness's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockValue {
+    /// The offset in nanoseconds; positive where the node's clock is ahead.
+    pub offset_ns: i64,
+    /// The offset is right to plus or minus this many nanoseconds: half the round trip of the question.
+    pub uncertainty_ns: u64,
+}

@@ -1,0 +1,124 @@
+//! What a checker finds: verdicts and anomalies.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The judgement of a history. Merged worst first: `invalid` over `unknown` over `valid`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Nothing in the history contradicts what the service promises.
+    Valid,
+    /// The history does not allow a judgement. Never shown as a pass.
+    Unknown,
+    /// At least one broken promise is proven.
+    Invalid,
+}
+
+impl Verdict {
+    /// The worse of two verdicts.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        self.max(other)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Valid => "valid",
+            Self::Unknown => "unknown",
+            Self::Invalid => "invalid",
+        })
+    }
+}
+
+/// How sure a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grade {
+    /// No correct service could have given these answers.
+    Proven,
+    /// Worth a look, but a correct service could have given these answers.
+    Possible,
+}
+
+/// The kinds of anomaly, most serious first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnomalyKind {
+    /// One lock was held by two at once.
+    DoubleAcquisition,
+    /// A lease ended before the time that was promised for it.
+    PrematureExpiry,
+    /// The service kept its word, yet two clients were each entitled to believe that they held the lock.
+    SplitBelief,
+    /// A lease was still there long after it had to end.
+    OverdueExpiry,
+}
+
+impl AnomalyKind {
+    /// Its name as it stands in verdicts and documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DoubleAcquisition => "double-acquisition",
+            Self::PrematureExpiry => "premature-expiry",
+            Self::SplitBelief => "split-belief",
+            Self::OverdueExpiry => "overdue-expiry",
+        }
+    }
+}
+
+impl fmt::Display for AnomalyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One contradiction between what a service promised and what it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anomaly {
+    /// What went wrong.
+    pub kind: AnomalyKind,
+    /// How sure it is.
+    pub grade: Grade,
+    /// The lock.
+    pub key: String,
+    /// The operations that show it, by index in [`crate::history::Ops`] (the order of their invocations).
+    pub ops: Vec<usize>,
+    /// When it began, in ns since the start of the run.
+    pub at_ns: u64,
+    /// By how much the promise was broken, in ns. Always positive.
+    pub margin_ns: u64,
+    /// The faults that were active at that time or had just ended, in words.
+    pub faults: Vec<String>,
+    /// Who led the cluster around that time, in words; empty where no probe told.
+    pub leaders: Vec<String>,
+    /// The whole story in one plain sentence.
+    pub explanation: String,
+}
+
+/// What one checker says of a history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckerResult {
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Why, in a few words: what it counted, or what kept it from judging.
+    pub reason: String,
+}
+
+/// What all checkers say of a history. Written as `verdict.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// The worst verdict of all checkers.
+    pub verdict: Verdict,
+    /// Everything found, most serious first.
+    pub anomalies: Vec<Anomaly>,
+    /// How many client operations were judged.
+    pub ops: usize,
+    /// Each checker's word, by name.
+    pub checkers: BTreeMap<String, CheckerResult>,
+}

@@ -1,0 +1,137 @@
+//! The operations that a client can ask of a lock service.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The name of one acquisition: no other acquisition of the run has it.
+///
+/// It is the value that stands in the lock, so a read tells who holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner {
+    /// The process that acquires.
+    pub process: u64,
+    /// Its how-many-eth attempt it is.
+    pub attempt: u32,
+}
+
+impl Owner {
+    /// A lease id that only this acquisition uses. Positive, so that no server takes it for a request to choose one.
+    #[must_use]
+    pub fn lease_id(self) -> i64 {
+        let id = (self.process << 24) | u64::from(self.attempt & 0xff_ffff);
+        i64::try_from(id & (i64::MAX as u64)).unwrap_or(i64::MAX) + 1
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p{}.{}", self.process, self.attempt)
+    }
+}
+
+/// One lock. Adapters put it under a prefix of their own.
+pub type Key = String;
+
+/// What an acquisition does when the lock is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// It fails at once.
+    Never,
+    /// It stands in the service's own queue.
+    InQueue,
+}
+
+/// How a lease is prolonged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// Only the lease: a keep-alive, or a refresh of the TTL.
+    KeepAlive,
+    /// The holder writes its status into the lock, guarded by the condition that it still holds it, and prolongs the lease.
+    StatusUpdate,
+}
+
+/// A lock that its client believes to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The lock.
+    pub key: Key,
+    /// The acquisition that took it.
+    pub owner: Owner,
+    /// The TTL asked for, in whole milliseconds.
+    pub ttl: Duration,
+    /// What the service answered.
+    pub grant: Grant,
+}
+
+/// What a service answers to a successful acquisition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The TTL that it promises from now on.
+    pub ttl: Duration,
+    /// The fencing token, where it gives one.
+    pub token: Option<u64>,
+    /// The lease, where it has leases.
+    pub lease: Option<i64>,
+}
+
+/// One operation of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Take the lock.
+    Acquire {
+        /// The lock.
+        key: Key,
+        /// A name for this acquisition only.
+        owner: Owner,
+        /// For how long without renewal.
+        ttl: Duration,
+        /// What to do when it is taken.
+        wait: Wait,
+    },
+    /// Prolong a hold.
+    Renew {
+        /// The hold.
+        hold: Hold,
+        /// How.
+        how: Renewal,
+    },
+    /// Give the lock back.
+    Release {
+        /// The hold.
+        hold: Hold,
+    },
+    /// Ask who holds the lock.
+    Read {
+        /// The lock.
+        key: Key,
+        /// Whether the answer must be current.
+        linearizable: bool,
+    },
+}
+
+impl Op {
+    /// The lock that it is about.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Acquire { key, .. } | Self::Read { key, .. } => key,
+            Self::Renew { hold, .. } | Self::Release { hold } => &hold.key,
+        }
+    }
+}
+
+/// What an operation that took place came back with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The lock is the caller's.
+    Acquired(Grant),
+    /// The lease lives on for this long.
+    Renewed {
+        /// The TTL that the service promises from now on.
+        ttl: Duration,
+    },
+    /// The lock is given back.
+    Released,
+    /// Who holds the lock, by the name of its owner; `None` for nobody.
+    Holder(Option<String>),
+}
