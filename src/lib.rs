@@ -13,6 +13,7 @@
 pub mod cli;
 pub mod clients;
 pub mod clock;
+pub mod cluster;
 pub mod engine;
 pub mod nemesis;
 mod node;

@@ -48,7 +48,7 @@ impl Fault {
     /// Whether it is over as soon as it is done.
     #[must_use]
     pub fn is_instant(&self) -> bool {
-        matches!(self, Self::Election { how: ElectionMeans::MoveLeader })
+        matches!(self, Self::Election { .. })
     }
 }
 
