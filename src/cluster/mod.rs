@@ -3,7 +3,7 @@
 mod error;
 mod member;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use member::Member;
 use crate::NodeId;
 use crate::results::RunFolder;
 use crate::sandbox::{LinkRule, Network, Port, Spawner, Switch};
-use crate::servers::etcd::{EtcdOptions, EtcdProbes, LeaderView};
+use crate::servers::etcd::{CLIENT_PORT, EtcdOptions, EtcdProbes, LeaderView};
 
 /// How long a cluster may take until all its nodes serve for the first time.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -96,10 +96,10 @@ impl Cluster {
         self.members.iter().map(Member::node).collect()
     }
 
-    /// Where each node is reached.
+    /// Where clients reach each node.
     #[must_use]
-    pub fn addresses(&self) -> &[(NodeId, Ipv4Addr)] {
-        &self.addresses
+    pub fn client_endpoints(&self) -> Vec<(NodeId, SocketAddr)> {
+        self.addresses.iter().map(|&(node, address)| (node, (address, CLIENT_PORT).into())).collect()
     }
 
     /// Waits until every node serves and all agree on the leader.
