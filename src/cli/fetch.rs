@@ -33,6 +33,7 @@ fn listing(options: &FetchOptions) -> String {
             Availability::Cached => "here",
             Availability::Offline => "in the folder of packages",
             Availability::Downloadable => "to be downloaded",
+            Availability::OutOfReach => "not to be had on this machine",
         };
         text.push_str(&format!("{:14} {state}\n", server.spec.to_string()));
     }
