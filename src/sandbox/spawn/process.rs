@@ -74,7 +74,9 @@ impl ServerProcess {
     /// Outside of a tokio runtime with I/O enabled.
     pub async fn exited(&self) -> io::Result<ExitStatus> {
         // A file of its own for each call: one file can be watched once.
-        let watch = AsyncFd::with_interest(self.pidfd.try_clone()?, Interest::READABLE)?;
+        let file = self.pidfd.try_clone()?;
+        // SAFETY: the watch owns the file, so it stays open as long as it is watched.
+        let watch = unsafe { AsyncFd::register_with_interest(file, Interest::READABLE) }?;
         loop {
             if let Some(status) = self.try_exited()? {
                 return Ok(status);
