@@ -1,6 +1,6 @@
 //! The same on a real etcd: a static Go binary, which reads the time without any C library.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -101,11 +101,12 @@ impl Etcd {
 
     fn probe(&self) -> Option<i64> {
         let mut stream = TcpStream::connect(self.peer).ok()?;
-        write!(stream, "GET /raft/probing HTTP/1.0\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (_, body) = answer.split_once("\r\n\r\n")?;
-        let body: serde_json::Value = serde_json::from_str(body).ok()?;
+        write!(stream, "GET /raft/probing HTTP/1.1\r\nHost: n1\r\n\r\n").ok()?;
+        // Up to the end of the object: the end of the stream may come five seconds later.
+        let mut answer = Vec::new();
+        BufReader::new(stream).read_until(b'}', &mut answer).ok()?;
+        let start = answer.iter().position(|&byte| byte == b'{')?;
+        let body: serde_json::Value = serde_json::from_slice(&answer[start..]).ok()?;
         let now: jiff::Timestamp = body["Now"].as_str()?.parse().ok()?;
         i64::try_from(now.as_nanosecond()).ok()
     }

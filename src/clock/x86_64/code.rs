@@ -250,3 +250,6 @@ fn assemble_time(asm: &mut CodeAssembler, clock_gettime: CodeLabel) -> Result<()
     asm.set_label(&mut done)?;
     asm.ret()
 }
+
+#[cfg(test)]
+mod tests;
