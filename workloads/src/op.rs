@@ -21,6 +21,14 @@ impl Owner {
         let id = (self.process << 24) | u64::from(self.attempt & 0xff_ffff);
         i64::try_from(id & (i64::MAX as u64)).unwrap_or(i64::MAX) + 1
     }
+
+    /// The acquisition that uses this lease; `None` if it is no lease that [`Owner::lease_id`] gives out.
+    #[must_use]
+    pub fn from_lease_id(lease: i64) -> Option<Self> {
+        let id = u64::try_from(lease.checked_sub(1)?).ok()?;
+        let attempt = u32::try_from(id & 0xff_ffff).ok()?;
+        Some(Self { process: id >> 24, attempt })
+    }
 }
 
 impl fmt::Display for Owner {
