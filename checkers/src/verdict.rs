@@ -122,3 +122,12 @@ pub struct Judgement {
     /// Each checker's word, by name.
     pub checkers: BTreeMap<String, CheckerResult>,
 }
+
+impl Judgement {
+    /// As it stands in `verdict.json`: the same bytes for the same history.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let json = serde_json::to_string_pretty(self);
+        json.expect("a judgement has string keys only, so it can always be written as JSON") + "\n"
+    }
+}

@@ -1,0 +1,114 @@
+//! Two clients that were each entitled to believe that they held one lock, although the service kept its word.
+//!
+//! That happens where the service allows itself an early expiry, or where clocks run at wrong rates: a client that counts its TTL on
+//! a good clock then believes longer than the service promised. The cure is on the client's side (fencing tokens, or a margin),
+//! so it is graded `possible`, unless the scenario demands that beliefs exclude one another. Two grants that are a
+//! double acquisition in themselves are not reported again.
+//!
+//! Each belief is compared with the earlier belief of another grant that reaches furthest. The margin is the time for
+//! which both believed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::double_acquisition::conflict;
+use super::{Finding, Run, word};
+use crate::explain::{Count, human, lock, when};
+use crate::history::RunTime;
+use crate::holds::{Grant, Span};
+use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade};
+
+/// The name of this checker.
+pub const NAME: &str = "split-belief";
+
+/// Looks for beliefs that overlap.
+#[must_use]
+pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
+    let anomalies: Vec<Anomaly> = run
+        .grants
+        .values()
+        .flat_map(|grants| overlaps(grants).into_values())
+        .map(|overlap| anomaly(run, &overlap))
+        .collect();
+    (word(&anomalies, Count(run.all_grants().count(), "grant")), anomalies)
+}
+
+/// Two grants whose clients believed at once.
+struct Overlap<'a> {
+    first: &'a Grant,
+    second: &'a Grant,
+    at: RunTime,
+    lasted: Duration,
+}
+
+/// The longest overlap of each pair of grants that is found, by their acquisitions.
+fn overlaps(grants: &[Grant]) -> BTreeMap<(usize, usize), Overlap<'_>> {
+    let mut believed: Vec<(Span, &Grant)> =
+        grants.iter().flat_map(|grant| grant.beliefs.iter().map(move |span| (*span, grant))).collect();
+    believed.sort_by_key(|(span, grant)| (*span, grant.acquire));
+
+    let mut overlaps: BTreeMap<(usize, usize), Overlap<'_>> = BTreeMap::new();
+    let mut reaching = Furthest::default();
+    for (span, grant) in believed {
+        if let Some((earlier, first)) = reaching.other_than(grant) {
+            let lasted = earlier.overlap(span);
+            if !lasted.is_zero() && !conflict(first, grant) {
+                let overlap = Overlap { first, second: grant, at: span.from, lasted };
+                let longest = overlaps.entry((first.acquire, grant.acquire)).or_insert(Overlap { ..overlap });
+                if longest.lasted < lasted {
+                    *longest = overlap;
+                }
+            }
+        }
+        reaching.add(span, grant);
+    }
+    overlaps
+}
+
+/// The beliefs of two different grants that reach furthest.
+#[derive(Default)]
+struct Furthest<'a> {
+    first: Option<(Span, &'a Grant)>,
+    second: Option<(Span, &'a Grant)>,
+}
+
+impl<'a> Furthest<'a> {
+    fn add(&mut self, span: Span, grant: &'a Grant) {
+        let further = |than: Option<(Span, &Grant)>| than.is_none_or(|(other, _)| other.until < span.until);
+        let is_first = self.first.is_some_and(|(_, first)| first.acquire == grant.acquire);
+        if further(self.first) {
+            if !is_first {
+                self.second = self.first;
+            }
+            self.first = Some((span, grant));
+        } else if !is_first && further(self.second) {
+            self.second = Some((span, grant));
+        }
+    }
+
+    fn other_than(&self, grant: &Grant) -> Option<(Span, &'a Grant)> {
+        [self.first, self.second].into_iter().flatten().find(|(_, other)| other.acquire != grant.acquire)
+    }
+}
+
+fn anomaly(run: &Run<'_>, overlap: &Overlap<'_>) -> Anomaly {
+    let Overlap { first, second, at, lasted } = overlap;
+    let explanation = format!(
+        "process {} and process {} were each entitled to believe for {} that they held {}, {}; the service kept its word, so \
+         only a fencing token protects what the lock guards",
+        first.process,
+        second.process,
+        human(*lasted),
+        lock(&first.key),
+        when(&run.context, *at),
+    );
+    run.anomaly(Finding {
+        kind: AnomalyKind::SplitBelief,
+        grade: if run.header.beliefs_must_exclude { Grade::Proven } else { Grade::Possible },
+        key: &first.key,
+        ops: vec![first.acquire, second.acquire],
+        at: *at,
+        margin_ns: u64::try_from(lasted.as_nanos()).unwrap_or(u64::MAX),
+        explanation,
+    })
+}

@@ -1,0 +1,278 @@
+//! What went on around an instant: the faults, and who led the cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::history::vocabulary::{FaultPhase, f};
+use crate::history::{EventType, FaultEvent, LeaderView, RunTime, Surroundings};
+
+/// A fault that ended no longer ago than this is named next to an anomaly.
+pub const JUST_ENDED: Duration = Duration::from_secs(10);
+
+/// What a node said of its leader is taken to hold for this long.
+const VIEW_LASTS: Duration = Duration::from_secs(2);
+
+/// The faults and the leaders of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Context {
+    /// The faults, in the order in which they began.
+    pub faults: Vec<Fault>,
+    /// What the nodes said of their leader, in the order of their answers.
+    pub views: Vec<LeaderView>,
+    /// When somebody was first seen to lead in a term, but for the first of the run.
+    pub leader_changes: Vec<LeaderChange>,
+    /// When the leadership was seen to move or to be vacant: each probe that showed a newer term or another leader
+    /// than before, or that showed none.
+    pub unsettled: Vec<RunTime>,
+}
+
+/// One fault, from its beginning to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// Its number in the run's schedule.
+    pub number: u64,
+    /// The package: `clock`, `pause`, …
+    pub package: String,
+    /// What it does and where, for example `clock +9 s on n3`.
+    pub what: String,
+    /// When its injection was begun.
+    pub begun: RunTime,
+    /// When its injection was done, where it was.
+    pub in_place: Option<RunTime>,
+    /// When it was certainly taken back, where it was.
+    pub ended: Option<RunTime>,
+    /// Whether the nemesis saw that it took effect.
+    pub bit: bool,
+}
+
+impl Fault {
+    /// Whether it may have been at work at an instant.
+    #[must_use]
+    pub fn is_active(&self, at: RunTime) -> bool {
+        self.begun <= at && self.ended.is_none_or(|ended| at <= ended)
+    }
+
+    /// Whether it moves clocks and does nothing else.
+    #[must_use]
+    pub fn is_of_clocks(&self) -> bool {
+        self.package == f::CLOCK
+    }
+}
+
+/// Somebody began to lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderChange {
+    /// When it was first seen.
+    pub seen: RunTime,
+    /// Who leads.
+    pub leader: String,
+    /// In which term.
+    pub term: u64,
+}
+
+impl Context {
+    /// Puts together what the nemesis and the probes have on record.
+    #[must_use]
+    pub fn of(surroundings: &Surroundings) -> Self {
+        let (leader_changes, unsettled) = leadership(&surroundings.leaders);
+        Self { faults: paired(&surroundings.faults), views: surroundings.leaders.clone(), leader_changes, unsettled }
+    }
+
+    /// The faults that were active at an instant or had just ended, in words.
+    #[must_use]
+    pub fn faults_around(&self, at: RunTime) -> Vec<String> {
+        let near = |fault: &&Fault| fault.begun <= at && fault.ended.is_none_or(|ended| at.since(ended) <= JUST_ENDED);
+        self.faults.iter().filter(near).map(|fault| in_words(fault, at)).collect()
+    }
+
+    /// Who led the cluster around an instant, in words: the last view of each node, together where nodes agree.
+    #[must_use]
+    pub fn leaders_around(&self, at: RunTime) -> Vec<String> {
+        let known = self.views.partition_point(|view| view.time <= at);
+        let mut last_views: BTreeMap<&str, &LeaderView> = BTreeMap::new();
+        for view in self.views[..known].iter().rev().take_while(|view| at.since(view.time) <= VIEW_LASTS) {
+            last_views.entry(&view.node).or_insert(view);
+        }
+        let mut sayers: BTreeMap<(u64, Option<&str>), Vec<&str>> = BTreeMap::new();
+        for (node, view) in last_views {
+            sayers.entry((view.term, view.leader.as_deref())).or_default().push(node);
+        }
+        sayers
+            .iter()
+            .rev()
+            .map(|((term, leader), nodes)| match leader {
+                Some(leader) => format!("{leader} led in term {term}, said {}", nodes.join(", ")),
+                None => format!("nobody led in term {term}, said {}", nodes.join(", ")),
+            })
+            .collect()
+    }
+}
+
+fn in_words(fault: &Fault, at: RunTime) -> String {
+    let what =
+        if fault.bit { fault.what.clone() } else { format!("{} (which took no effect that was seen)", fault.what) };
+    match fault.ended {
+        Some(ended) if ended < at => format!("{what}, from {} to {ended}", fault.begun),
+        _ => format!("{what}, since {}", fault.begun),
+    }
+}
+
+/// Pairs the beginnings and the ends of the faults.
+///
+/// What is not certain is taken for the longer: a fault that was begun and not confirmed is active, one whose healing
+/// was not confirmed stays active, and one that is only seen to heal was there from the start.
+fn paired(events: &[FaultEvent]) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = Vec::new();
+    let mut open: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut never_begun = BTreeSet::new();
+    for event in events {
+        let number = event.value.fault;
+        let begun = match event.value.phase {
+            FaultPhase::Inject => event.time,
+            FaultPhase::Heal => RunTime::default(),
+        };
+        let index = *open.entry(number).or_insert_with(|| {
+            faults.push(fault(event, begun));
+            faults.len() - 1
+        });
+        match (event.value.phase, event.kind) {
+            (FaultPhase::Inject | FaultPhase::Heal, EventType::Invoke) => {}
+            (FaultPhase::Inject, EventType::Fail) => {
+                never_begun.insert(index);
+                open.remove(&number);
+            }
+            (FaultPhase::Inject, EventType::Ok | EventType::Info) => {
+                faults[index].what = described(event);
+                faults[index].in_place = Some(event.time);
+                faults[index].bit = event.kind == EventType::Ok;
+            }
+            (FaultPhase::Heal, EventType::Ok) => {
+                faults[index].ended = Some(event.time);
+                open.remove(&number);
+            }
+            (FaultPhase::Heal, EventType::Fail | EventType::Info) => {}
+        }
+    }
+    let mut index = 0..;
+    faults.retain(|_| index.next().is_some_and(|index| !never_begun.contains(&index)));
+    faults.sort_by_key(|fault| (fault.begun, fault.number));
+    faults
+}
+
+fn fault(event: &FaultEvent, begun: RunTime) -> Fault {
+    Fault {
+        number: event.value.fault,
+        package: event.package.clone(),
+        what: described(event),
+        begun,
+        in_place: None,
+        ended: None,
+        bit: true,
+    }
+}
+
+fn described(event: &FaultEvent) -> String {
+    let nodes = &event.value.nodes;
+    if nodes.is_empty() {
+        format!("{} on {}", event.value.what, event.value.target)
+    } else {
+        format!("{} on {}", event.value.what, nodes.join(", "))
+    }
+}
+
+/// When the leadership moved, and when it was not settled.
+///
+/// A term only grows, so an election that no probe saw still shows in the next answer. A node that lags behind and names
+/// an older term says nothing new.
+fn leadership(views: &[LeaderView]) -> (Vec<LeaderChange>, Vec<RunTime>) {
+    let mut changes = Vec::new();
+    let mut unsettled = Vec::new();
+    let mut newest: Option<(u64, Option<&str>)> = None;
+    let mut led_before = false;
+    for view in views {
+        let leader = view.leader.as_deref();
+        let is_new = newest.is_none_or(|(term, known)| view.term > term || view.term == term && known != leader);
+        if let (true, Some(leader)) = (is_new, leader) {
+            if led_before {
+                changes.push(LeaderChange { seen: view.time, leader: leader.to_owned(), term: view.term });
+            }
+            led_before = true;
+            newest = Some((view.term, Some(leader)));
+        } else if newest.is_none_or(|(term, _)| view.term > term) {
+            newest = Some((view.term, None));
+        }
+        if is_new || leader.is_none() {
+            unsettled.push(view.time);
+        }
+    }
+    (changes, unsettled)
+}
+
+/// The spans in which some node's probes were missing for longer than this are stalls: two beats of the harness's
+/// 200 ms, and half a beat for the answer to travel.
+const STALL: Duration = Duration::from_millis(500);
+
+/// How regularly the probes of the leader were answered. Where they were not, the machine, a node or the network stood still,
+/// and the cluster cannot be blamed for being late by as much.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    by_node: BTreeMap<String, Vec<RunTime>>,
+    /// The spans in which at least one node's answers were missing: in order and disjoint.
+    stalls: Vec<(RunTime, RunTime)>,
+}
+
+impl Pulse {
+    /// Takes the pulse of all nodes that ever answered, from the start of the run to the end of its record.
+    #[must_use]
+    pub fn of(views: &[LeaderView], end: RunTime) -> Self {
+        let mut by_node: BTreeMap<String, Vec<RunTime>> = BTreeMap::new();
+        for view in views {
+            by_node.entry(view.node.clone()).or_default().push(view.time);
+        }
+        let mut gaps = BTreeSet::new();
+        if by_node.is_empty() {
+            gaps.insert((RunTime::default(), end));
+        }
+        for beats in by_node.values() {
+            let from = std::iter::once(RunTime::default()).chain(beats.iter().copied());
+            let until = beats.iter().copied().chain(std::iter::once(end));
+            gaps.extend(from.zip(until).filter(|(from, until)| until.since(*from) > STALL));
+        }
+        Self { by_node, stalls: union(gaps) }
+    }
+
+    /// For how long, between two instants, at least one node's answers were missing.
+    #[must_use]
+    pub fn stalled(&self, from: RunTime, until: RunTime) -> Duration {
+        let first = self.stalls.partition_point(|(_, end)| *end <= from);
+        self.stalls[first..]
+            .iter()
+            .take_while(|(begin, _)| *begin < until)
+            .map(|(begin, end)| until.min(*end).since(from.max(*begin)))
+            .sum()
+    }
+
+    /// By when every node has answered a probe that was sent after an instant; `None` where one did not in time.
+    ///
+    /// A node is asked again only when it has answered, so its second answer after the instant is to a question that was
+    /// asked after the first one, and so after the instant.
+    #[must_use]
+    pub fn all_heard_again_after(&self, at: RunTime) -> Option<RunTime> {
+        let second_answer = |beats: &Vec<RunTime>| {
+            let next = beats.partition_point(|beat| *beat <= at);
+            beats.get(next + 1).copied().filter(|heard| heard.since(at) <= 2 * STALL)
+        };
+        self.by_node.values().map(second_answer).try_fold(at, |latest, heard| heard.map(|heard| heard.max(latest)))
+    }
+}
+
+fn union(sorted: BTreeSet<(RunTime, RunTime)>) -> Vec<(RunTime, RunTime)> {
+    let mut union: Vec<(RunTime, RunTime)> = Vec::new();
+    for (from, until) in sorted {
+        match union.last_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(until),
+            _ => union.push((from, until)),
+        }
+    }
+    union
+}

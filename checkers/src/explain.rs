@@ -1,0 +1,62 @@
+//! Words for people: what a tired engineer needs to know, in one plain sentence.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::context::{Context, JUST_ENDED};
+use crate::history::RunTime;
+
+/// A length of time in three digits: `120 ms`, `8.83 s`, `61.5 s`.
+#[must_use]
+pub fn human(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    let (amount, unit) = if seconds < 0.999_5 { (seconds * 1e3, "ms") } else { (seconds, "s") };
+    let digits = match amount {
+        amount if amount < 9.995 => 2,
+        amount if amount < 99.95 => 1,
+        _ => 0,
+    };
+    let text = format!("{amount:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    if text == "0" { "less than 0.01 ms".to_owned() } else { format!("{text} {unit}") }
+}
+
+/// An instant, told from the nearest thing that explains it: `120 ms after clock +9 s on n3`, or else from the start of the run.
+#[must_use]
+pub fn when(context: &Context, at: RunTime) -> String {
+    let faults = context.faults.iter().flat_map(|fault| {
+        let begun = fault.in_place.filter(|in_place| *in_place <= at).unwrap_or(fault.begun);
+        let ended = fault.ended.map(|ended| (ended, format!("the end of {}", fault.what)));
+        [Some((begun, fault.what.clone())), ended]
+    });
+    let changes = context
+        .leader_changes
+        .iter()
+        .map(|change| Some((change.seen, format!("{} was seen to lead in term {}", change.leader, change.term))));
+    faults
+        .chain(changes)
+        .flatten()
+        .filter(|(time, _)| *time <= at && at.since(*time) <= JUST_ENDED)
+        .max_by_key(|(time, _)| *time)
+        .map_or_else(
+            || format!("{} into the run", human(at.since(RunTime::default()))),
+            |(time, what)| format!("{} after {what}", human(at.since(time))),
+        )
+}
+
+/// A lock by name, or `the lock` where it has none.
+#[must_use]
+pub fn lock(key: &str) -> String {
+    if key.is_empty() { "the lock".to_owned() } else { format!("`{key}`") }
+}
+
+/// A number of things: `1 grant`, `3 grants`.
+#[derive(Clone, Copy)]
+pub(crate) struct Count(pub(crate) usize, pub(crate) &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, thing) = self;
+        write!(f, "{number} {thing}{}", if *number == 1 { "" } else { "s" })
+    }
+}

@@ -1,0 +1,305 @@
+//! Pairs what the clients asked with what they were told.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::vocabulary::{AcquireValue, HeldValue, OwnerValue, ReadValue, code, f};
+use super::{ErrorInfo, Event, EventType, Flaw, FlawKind, History, Process, RunTime};
+
+/// The operations of all clients, in the order of their invocations.
+///
+/// Only client operations are counted, so the index of an op here is the number by which anomalies name it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ops {
+    /// The operations.
+    pub all: Vec<Op>,
+    /// Where the record of the clients breaks an assumption. Ops that follow a flaw may be paired wrongly.
+    pub flaws: Vec<Flaw>,
+}
+
+/// One operation of a client, from its invocation to its completion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Op {
+    /// Its index in [`Ops::all`].
+    pub index: usize,
+    /// The client's number.
+    pub process: u64,
+    /// The operation's name: see [`super::vocabulary::f`].
+    pub f: String,
+    /// The lock; empty where the run has only one and does not name it.
+    pub key: String,
+    /// The server that was asked.
+    pub node: Option<String>,
+    /// When it was asked.
+    pub invoked: RunTime,
+    /// When it was answered or given up; `None` where the history ends before that.
+    pub ended: Option<RunTime>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was asked and answered.
+    pub action: Action,
+    /// Why it did not end in `ok`.
+    pub error: Option<ErrorInfo>,
+    /// The line of its invocation.
+    pub line: usize,
+}
+
+/// How an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// It happened.
+    Ok,
+    /// It certainly did not happen.
+    Fail,
+    /// The client gave up; it may have happened, or may yet.
+    Info,
+    /// The history ends before it was answered; it may have happened, or may yet.
+    Open,
+}
+
+/// What an operation asked, and what it was told if it was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Take the lock.
+    Acquire {
+        /// The name of this acquisition.
+        owner: String,
+        /// Whether it waits until the lock is free.
+        blocking: bool,
+        /// What was granted, where it was (`ok`).
+        granted: Option<Granted>,
+        /// Who has the lock instead, where the service told.
+        holder: Option<String>,
+    },
+    /// Prolong it.
+    Renew {
+        /// The name of the acquisition.
+        owner: String,
+        /// The TTL asked for, where the history says.
+        asked_ttl_ms: Option<u64>,
+        /// The TTL granted, where it was (`ok`).
+        granted_ttl_ms: Option<u64>,
+    },
+    /// Give it back.
+    Release {
+        /// The name of the acquisition.
+        owner: String,
+    },
+    /// Ask who holds it.
+    Read {
+        /// Whether the service promises that the answer is current.
+        linearizable: bool,
+        /// Who was seen to hold it, where it was answered: the inner `None` is nobody.
+        seen: Option<Option<String>>,
+    },
+    /// Anything that no checker here judges.
+    Other,
+}
+
+/// What the service granted to an acquisition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// The TTL that it promised.
+    pub ttl_ms: u64,
+    /// The fencing token.
+    pub token: Option<u64>,
+}
+
+impl Ops {
+    /// Pairs the invocations and completions of a history.
+    #[must_use]
+    pub fn of(history: &History) -> Self {
+        let mut pairing = Pairing::default();
+        for (line, event) in history.lines() {
+            if let Process::Client(process) = event.process {
+                let taken = match event.kind {
+                    EventType::Invoke => pairing.invoke(line, process, event),
+                    EventType::Ok => pairing.complete(process, event, Outcome::Ok),
+                    EventType::Fail => pairing.complete(process, event, Outcome::Fail),
+                    EventType::Info => pairing.complete(process, event, Outcome::Info),
+                };
+                if let Err(kind) = taken {
+                    pairing.ops.flaws.push(Flaw { line, kind });
+                }
+            }
+        }
+        pairing.ops
+    }
+}
+
+impl Op {
+    /// Whether it may still take effect after its end.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self.outcome, Outcome::Info | Outcome::Open)
+    }
+
+    /// The word for programs that came with a `fail` or an `info`.
+    #[must_use]
+    pub fn error_code(&self) -> Option<&str> {
+        self.error.as_ref().map(|error| error.code.as_str())
+    }
+
+    /// Whether it ran at the server and certainly did not happen, for the reason that this code names.
+    #[must_use]
+    pub fn failed_with(&self, code: &str) -> bool {
+        self.outcome == Outcome::Fail && self.error_code() == Some(code)
+    }
+}
+
+/// What a process is doing.
+enum Doing {
+    Nothing,
+    Op(usize),
+    RetiredBy(usize),
+}
+
+#[derive(Default)]
+struct Pairing {
+    ops: Ops,
+    processes: BTreeMap<u64, Doing>,
+    acquisitions: BTreeMap<(String, String), usize>,
+}
+
+impl Pairing {
+    fn invoke(&mut self, line: usize, process: u64, event: &Event) -> Result<(), FlawKind> {
+        let (who, name) = (event.process, event.f.clone());
+        match *self.processes.entry(process).or_insert(Doing::Nothing) {
+            Doing::Nothing => {}
+            Doing::Op(open) => return Err(FlawKind::StillUnderWay { process: who, f: name, open }),
+            Doing::RetiredBy(op) => return Err(FlawKind::Retired { process: who, f: name, retired_by: op }),
+        }
+        let op = Op {
+            index: self.ops.all.len(),
+            process,
+            f: event.f.clone(),
+            key: event.key.clone().unwrap_or_default(),
+            node: event.node.clone(),
+            invoked: event.time,
+            ended: None,
+            outcome: Outcome::Open,
+            action: asked(event)?,
+            error: None,
+            line,
+        };
+        self.note_acquisition(&op)?;
+        self.processes.insert(process, Doing::Op(op.index));
+        self.ops.all.push(op);
+        Ok(())
+    }
+
+    fn note_acquisition(&mut self, op: &Op) -> Result<(), FlawKind> {
+        let Action::Acquire { owner, .. } = &op.action else { return Ok(()) };
+        match self.acquisitions.entry((op.key.clone(), owner.clone())) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(op.index);
+                Ok(())
+            }
+            Entry::Occupied(first) => {
+                Err(FlawKind::OwnerReused { owner: owner.clone(), key: op.key.clone(), first: *first.get() })
+            }
+        }
+    }
+
+    fn complete(&mut self, process: u64, event: &Event, outcome: Outcome) -> Result<(), FlawKind> {
+        let doing = self.processes.entry(process).or_insert(Doing::Nothing);
+        let Doing::Op(index) = *doing else {
+            return Err(FlawKind::NothingUnderWay { process: event.process, f: event.f.clone() });
+        };
+        *doing = if outcome == Outcome::Info { Doing::RetiredBy(index) } else { Doing::Nothing };
+
+        let op = &mut self.ops.all[index];
+        let invoked = what(&op.f, &op.key);
+        let completed = what(&event.f, event.key.as_deref().unwrap_or_default());
+        if invoked != completed {
+            return Err(FlawKind::Mismatched { process: event.process, op: index, invoked, completed });
+        }
+        op.ended = Some(event.time);
+        op.outcome = outcome;
+        op.error.clone_from(&event.error);
+        take_answer(op, event)
+    }
+}
+
+fn what(f: &str, key: &str) -> String {
+    format!("{f} {key}").trim_end().to_owned()
+}
+
+/// What an invocation asks.
+fn asked(event: &Event) -> Result<Action, FlawKind> {
+    Ok(match event.f.as_str() {
+        f::ACQUIRE => {
+            let AcquireValue { owner, blocking, .. } = value_of(event)?;
+            Action::Acquire { owner, blocking, granted: None, holder: None }
+        }
+        f::RENEW => {
+            let OwnerValue { owner, ttl_ms } = value_of(event)?;
+            Action::Renew { owner, asked_ttl_ms: ttl_ms, granted_ttl_ms: None }
+        }
+        f::RELEASE => {
+            let OwnerValue { owner, .. } = value_of(event)?;
+            Action::Release { owner }
+        }
+        f::READ => {
+            let ReadValue { linearizable, .. } = value_of(event)?;
+            Action::Read { linearizable, seen: None }
+        }
+        _ => Action::Other,
+    })
+}
+
+/// Adds to an op what its completion tells.
+fn take_answer(op: &mut Op, event: &Event) -> Result<(), FlawKind> {
+    let found_held = op.failed_with(code::HELD);
+    match (&mut op.action, op.outcome) {
+        (Action::Acquire { owner, granted, .. }, Outcome::Ok) => {
+            let answer: AcquireValue = value_of(event)?;
+            same_owner(op.index, owner, &answer.owner)?;
+            *granted = Some(Granted { ttl_ms: answer.ttl_ms, token: answer.token });
+        }
+        (Action::Acquire { owner, holder, .. }, Outcome::Fail) if found_held && !event.value.is_null() => {
+            let answer: HeldValue = value_of(event)?;
+            same_owner(op.index, owner, &answer.owner)?;
+            *holder = answer.holder;
+        }
+        (Action::Renew { owner, granted_ttl_ms, .. }, Outcome::Ok) => {
+            let answer: OwnerValue = value_of(event)?;
+            same_owner(op.index, owner, &answer.owner)?;
+            let ttl_ms = answer.ttl_ms.ok_or_else(|| malformed(event, "a renewal must say the TTL granted"))?;
+            *granted_ttl_ms = Some(ttl_ms);
+        }
+        (Action::Release { owner }, Outcome::Ok) => {
+            let answer: OwnerValue = value_of(event)?;
+            same_owner(op.index, owner, &answer.owner)?;
+        }
+        (Action::Read { linearizable, seen }, Outcome::Ok) => {
+            let answer: ReadValue = value_of(event)?;
+            *linearizable &= answer.linearizable;
+            *seen = Some(answer.owner);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn same_owner(op: usize, invoked: &str, completed: &str) -> Result<(), FlawKind> {
+    if invoked == completed {
+        return Ok(());
+    }
+    Err(FlawKind::OtherOwner { op, invoked: invoked.to_owned(), completed: completed.to_owned() })
+}
+
+/// The value of an event in the shape that belongs to its `f`.
+pub(super) fn value_of<T: DeserializeOwned>(event: &Event) -> Result<T, FlawKind> {
+    match &event.value {
+        Value::Object(_) => T::deserialize(&event.value).map_err(|error| malformed(event, error.to_string())),
+        _ => Err(malformed(event, "an object is needed")),
+    }
+}
+
+pub(super) fn malformed(event: &Event, reason: impl Into<String>) -> FlawKind {
+    FlawKind::MalformedValue { f: event.f.clone(), reason: reason.into() }
+}

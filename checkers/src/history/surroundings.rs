@@ -1,0 +1,114 @@
+//! What happened around the clients' operations: faults, who led the cluster, and what the watches saw.
+
+use super::ops::{malformed, value_of};
+use super::vocabulary::{FaultValue, LeaderValue, OwnerValue, f};
+use super::{Event, EventType, Flaw, FlawKind, History, Process, RunTime};
+
+/// The events of the nemesis, the probes and the watches, each kind in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Surroundings {
+    /// What the nemesis did.
+    pub faults: Vec<FaultEvent>,
+    /// Who led, each time that a node answered.
+    pub leaders: Vec<LeaderView>,
+    /// The holds that watches saw end.
+    pub losses: Vec<WatchedLoss>,
+    /// Where the record of them breaks an assumption.
+    pub flaws: Vec<Flaw>,
+}
+
+/// One event of the nemesis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaultEvent {
+    /// When.
+    pub time: RunTime,
+    /// Whether it was begun or done, and if it was done, whether it bit.
+    pub kind: EventType,
+    /// The package: `clock`, `pause`, …
+    pub package: String,
+    /// The fault.
+    pub value: FaultValue,
+}
+
+/// Who leads, as one node said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderView {
+    /// When the answer came.
+    pub time: RunTime,
+    /// Who said so.
+    pub node: String,
+    /// The leader, where the node knew one.
+    pub leader: Option<String>,
+    /// The term or epoch.
+    pub term: u64,
+}
+
+/// The end of a hold, as a watch saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchedLoss {
+    /// When word of it came; the hold ended then or earlier.
+    pub time: RunTime,
+    /// The lock.
+    pub key: String,
+    /// The owner that holds it no more.
+    pub owner: String,
+    /// How it ended.
+    pub loss: Loss,
+}
+
+/// How a hold ended, as far as the service tells its watchers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Loss {
+    /// Its lease ran out.
+    Expired,
+    /// Its holder let go, or a write replaced it.
+    Released,
+    /// The key vanished; the service does not tell why.
+    Deleted,
+}
+
+impl Surroundings {
+    /// Picks the events out of a history.
+    #[must_use]
+    pub fn of(history: &History) -> Self {
+        let mut all = Self::default();
+        for (line, event) in history.lines() {
+            let taken = match (event.process, event.kind) {
+                (Process::Nemesis, _) => all.take_fault(event),
+                (Process::Probe, EventType::Ok) if event.f == f::LEADER => all.take_leader(event),
+                (Process::Watch, EventType::Ok) => all.take_loss(event),
+                _ => Ok(()),
+            };
+            if let Err(kind) = taken {
+                all.flaws.push(Flaw { line, kind });
+            }
+        }
+        all
+    }
+
+    fn take_fault(&mut self, event: &Event) -> Result<(), FlawKind> {
+        let value: FaultValue = value_of(event)?;
+        self.faults.push(FaultEvent { time: event.time, kind: event.kind, package: event.f.clone(), value });
+        Ok(())
+    }
+
+    fn take_leader(&mut self, event: &Event) -> Result<(), FlawKind> {
+        let LeaderValue { leader, term } = value_of(event)?;
+        let node = event.node.clone().ok_or_else(|| malformed(event, "a probe must name the node that it asked"))?;
+        self.leaders.push(LeaderView { time: event.time, node, leader, term });
+        Ok(())
+    }
+
+    fn take_loss(&mut self, event: &Event) -> Result<(), FlawKind> {
+        let loss = match event.f.as_str() {
+            f::EXPIRED => Loss::Expired,
+            f::RELEASED => Loss::Released,
+            f::DELETED => Loss::Deleted,
+            _ => return Ok(()),
+        };
+        let OwnerValue { owner, .. } = value_of(event)?;
+        let key = event.key.clone().unwrap_or_default();
+        self.losses.push(WatchedLoss { time: event.time, key, owner, loss });
+        Ok(())
+    }
+}

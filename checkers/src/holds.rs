@@ -1,0 +1,273 @@
+//! When each lock was certainly held, and by whom.
+//!
+//! # Definitions
+//!
+//! All times are on the harness's one clock. A service acts on an op that it answers at some instant between the op's
+//! invocation `inv` and its completion `end`. For a grant `g`, which is an acquisition that was answered `ok`:
+//!
+//! * **Earliest legal expiry** `E(g) = max over the ok acquisition and renewals r of inv(r) + T/(1+rho) - slack`. A lease
+//!   that the service prolonged at some instant after `inv(r)` lives for `T` by the service's clock, which runs at most
+//!   `1+rho` times as fast as ours. `T` is what the service answered. Where one grant was answered with several TTLs, `T` is
+//!   the shortest of them, for a later renewal with a shorter TTL may take effect last and so bring the expiry forward.
+//! * **Cut** `c(g) = min(E(g), R(g))`, with `R(g)` the invocation of its first release, whatever became of that.
+//! * **Gone by** `D(g)`: the earliest completion of an observation that the lease is gone: see [`crate::observations`].
+//! * **Core**: `[end(g), c(g))` where `end(g) < c(g)`. A correct service lets nobody else hold the lock in it.
+//! * **Floater**: a grant without a core. Its **window** is `[max(inv(g), c(g)), min(end(g), D(g))]`. The answer came late,
+//!   but the grant was made at *some* instant, and the hold covers an instant of the window, or all instants just before it
+//!   begins.
+//!
+//! # The theorem
+//!
+//! Let a *schedule* give each grant a half-open hold `[alpha, omega)` with `inv <= alpha <= min(end, D)`, `alpha < omega`,
+//! `omega <= D`, and `omega >= c` where `alpha < c`; a schedule is *legal* where no two holds of one lock overlap. What a
+//! correct service does is a legal schedule: it grants between invocation and completion, it keeps a lease until `c` at
+//! least, and a lease that is gone by `D` ended before. Let `D(g) >= c(g)` for all grants (otherwise `g` is itself a premature
+//! expiry). Then:
+//!
+//! **There is a legal schedule if and only if no two cores overlap and no floater's window lies inside another
+//! grant's core**, where *inside* excludes both ends.
+//!
+//! *Only if.* A hold covers its core: it begins at `end` at the latest and lasts until `c` at least. So overlapping cores
+//! are overlapping holds. A floater's hold that begins before `c` covers all instants just before `c`, and then `c` is the
+//! window's begin; one that begins at `c` or later begins at an instant of the window, as `inv <= alpha <= min(end, D)`. If the
+//! window lies inside another core, both the instants just before its begin and all of its own instants belong to
+//! that core, so the two holds overlap.
+//!
+//! *If.* Shrink each hold with a core to its core, and each floater's to an instant of its window that is in no core. There is
+//! one: cores are disjoint, so a window that lies in their union lies in a chain of cores that touch; if it reaches from one
+//! into the next it contains the point where they touch, at which a hold of no length fits between them; else it lies in one core, and
+//! not inside, so it shares an end with it, and the hold fits there. (Two floaters at one instant come one after the
+//! other.) The measure of such a hold is zero, which is the limit of what a service does, and no recording could tell
+//! the difference.
+//!
+//! The criterion without `D` is the zone test of Gibbons and Korach (*Testing Shared Memories*, SIAM J. Comput. 26(4), 1997)
+//! carried over to holds. `tests/oracle.rs` compares it with a search through all schedules of small instances.
+//!
+//! `D` is what convicts etcd's Lock RPC before 3.5 (issues 9921 and 11456), which answered `ok` to a waiter whose lease had run
+//! out: without it, the grant might have been made at the very instant of the answer.
+//!
+//! # Assumptions
+//!
+//! An owner names one acquisition, so its key is created once and never comes back. Nobody but the owner's own release, and the
+//! end of its lease, may take the lock from it. Unanswered renewals ask for the TTL that the history says, or else
+//! for no shorter one than was granted.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::beliefs::beliefs;
+use crate::history::{Action, Granted, Header, Op, Outcome, RunTime, Surroundings};
+use crate::observations::{Observation, Witnesses};
+
+/// From an instant until another, which does not belong to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    /// Its first instant.
+    pub from: RunTime,
+    /// The first instant after it.
+    pub until: RunTime,
+}
+
+impl Span {
+    /// How long the two have in common.
+    #[must_use]
+    pub fn overlap(self, other: Self) -> Duration {
+        self.until.min(other.until).since(self.from.max(other.from))
+    }
+
+    /// How long it is.
+    #[must_use]
+    pub fn length(self) -> Duration {
+        self.until.since(self.from)
+    }
+}
+
+/// What is certain about when a grant stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It stood throughout.
+    Core(Span),
+    /// It stood at some instant of the window, or at all instants just before it. Both ends belong to the window.
+    Floater {
+        /// The first instant of the window.
+        from: RunTime,
+        /// The last instant of the window.
+        to: RunTime,
+    },
+    /// The record contradicts itself about this grant, so it is used against no other.
+    Nowhere,
+}
+
+/// One acquisition that the service granted, and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    /// The lock.
+    pub key: String,
+    /// The name of this acquisition.
+    pub owner: String,
+    /// The client that acquired it.
+    pub process: u64,
+    /// The acquisition, by index.
+    pub acquire: usize,
+    /// When it was asked for.
+    pub invoked: RunTime,
+    /// When it was answered.
+    pub ended: RunTime,
+    /// Its fencing token.
+    pub token: Option<u64>,
+    /// Its renewals of any outcome, by index, in the order of their invocations. Any process may have sent them.
+    pub renewals: Vec<usize>,
+    /// Its releases of any outcome, by index, in the order of their invocations.
+    pub releases: Vec<usize>,
+    /// The greatest TTL that was asked for or granted.
+    pub longest_ttl: Duration,
+    /// Before this the lease may not end but by a release.
+    pub earliest_expiry: RunTime,
+    /// When its first release was invoked.
+    pub release_invoked: Option<RunTime>,
+    /// What is certain about when it stood.
+    pub hold: Hold,
+    /// What shows that its lease is gone, earliest first.
+    pub losses: Vec<Observation>,
+    /// When its client was entitled to believe that it holds the lock, in order and disjoint.
+    pub beliefs: Vec<Span>,
+}
+
+impl Grant {
+    /// The core, where it has one.
+    #[must_use]
+    pub fn core(&self) -> Option<Span> {
+        match self.hold {
+            Hold::Core(span) => Some(span),
+            Hold::Floater { .. } | Hold::Nowhere => None,
+        }
+    }
+
+    /// The first release that was invoked other than this op.
+    pub(crate) fn release_other_than(&self, op: Option<usize>, ops: &[Op]) -> Option<RunTime> {
+        self.releases.iter().find(|release| Some(**release) != op).map(|release| ops[*release].invoked)
+    }
+}
+
+/// All grants of a history, by lock, each lock's in the order of their invocations.
+pub type Grants = BTreeMap<String, Vec<Grant>>;
+
+/// Finds the grants of a history, and what is certain about each.
+#[must_use]
+pub fn grants(header: &Header, ops: &[Op], surroundings: &Surroundings) -> Grants {
+    let promise = Promise::of(header);
+    let by_owner = ops_by_owner(ops);
+    let mut grants = Grants::new();
+    for op in ops {
+        if let Some(grant) = promise.grant(op, ops, &by_owner) {
+            grants.entry(op.key.clone()).or_default().push(grant);
+        }
+    }
+    let witnesses = Witnesses::of(header, ops, surroundings);
+    for grant in grants.values_mut().flatten() {
+        grant.losses = witnesses.losses(grant, ops);
+        grant.hold = hold(grant);
+        grant.beliefs = beliefs(grant, ops);
+    }
+    grants
+}
+
+/// The renewals and releases of each acquisition, by lock and owner.
+#[derive(Default)]
+struct Owned {
+    renewals: Vec<usize>,
+    releases: Vec<usize>,
+}
+
+fn ops_by_owner(ops: &[Op]) -> BTreeMap<(&str, &str), Owned> {
+    let mut by_owner: BTreeMap<(&str, &str), Owned> = BTreeMap::new();
+    for op in ops {
+        match &op.action {
+            Action::Renew { owner, .. } => by_owner.entry((&op.key, owner)).or_default().renewals.push(op.index),
+            Action::Release { owner } => by_owner.entry((&op.key, owner)).or_default().releases.push(op.index),
+            Action::Acquire { .. } | Action::Read { .. } | Action::Other => {}
+        }
+    }
+    by_owner
+}
+
+/// How long a lease lives at least.
+struct Promise {
+    rate_error_ppm: u64,
+    slack: Duration,
+}
+
+impl Promise {
+    fn of(header: &Header) -> Self {
+        Self {
+            rate_error_ppm: header.clock_rate_error_ppm,
+            slack: Duration::from_millis(header.contract.early_slack_ms),
+        }
+    }
+
+    fn grant(&self, op: &Op, ops: &[Op], by_owner: &BTreeMap<(&str, &str), Owned>) -> Option<Grant> {
+        let Action::Acquire { owner, granted: Some(Granted { ttl_ms, token }), .. } = &op.action else { return None };
+        let ended = op.ended?;
+        let nothing = Owned::default();
+        let owned = by_owner.get(&(op.key.as_str(), owner.as_str())).unwrap_or(&nothing);
+        let renewals = || owned.renewals.iter().map(|renewal| &ops[*renewal]);
+
+        let shortest_ttl_ms = renewals().filter_map(shortest_ttl_ms).fold(*ttl_ms, u64::min);
+        let longest_ttl_ms = renewals().filter_map(longest_ttl_ms).fold(*ttl_ms, u64::max);
+        let last_certain = renewals().filter(|renewal| renewal.outcome == Outcome::Ok).map(|renewal| renewal.invoked);
+        let last_certain = last_certain.fold(op.invoked, RunTime::max);
+        Some(Grant {
+            key: op.key.clone(),
+            owner: owner.clone(),
+            process: op.process,
+            acquire: op.index,
+            invoked: op.invoked,
+            ended,
+            token: *token,
+            renewals: owned.renewals.clone(),
+            releases: owned.releases.clone(),
+            longest_ttl: Duration::from_millis(longest_ttl_ms),
+            earliest_expiry: self.earliest_expiry(last_certain, Duration::from_millis(shortest_ttl_ms)),
+            release_invoked: owned.releases.first().map(|release| ops[*release].invoked),
+            hold: Hold::Nowhere,
+            losses: Vec::new(),
+            beliefs: Vec::new(),
+        })
+    }
+
+    /// `inv + T/(1+rho) - slack`, rounded down.
+    fn earliest_expiry(&self, invoked: RunTime, ttl: Duration) -> RunTime {
+        const MILLION: u128 = 1_000_000;
+        let at_least = ttl.as_nanos() * MILLION / (MILLION + u128::from(self.rate_error_ppm));
+        let expiry = (u128::from(invoked.as_nanos()) + at_least).saturating_sub(self.slack.as_nanos());
+        RunTime(u64::try_from(expiry).unwrap_or(u64::MAX))
+    }
+}
+
+/// The TTL that a renewal may have left behind: what was granted, or what was asked for where no answer came.
+fn shortest_ttl_ms(renewal: &Op) -> Option<u64> {
+    match renewal.action {
+        Action::Renew { granted_ttl_ms: Some(granted), .. } => Some(granted),
+        Action::Renew { asked_ttl_ms, .. } if renewal.is_unanswered() => asked_ttl_ms,
+        _ => None,
+    }
+}
+
+/// The greatest TTL that a renewal speaks of.
+fn longest_ttl_ms(renewal: &Op) -> Option<u64> {
+    match renewal.action {
+        Action::Renew { asked_ttl_ms, granted_ttl_ms, .. } => asked_ttl_ms.max(granted_ttl_ms),
+        _ => None,
+    }
+}
+
+/// The core or the window of a grant: see the definitions above.
+fn hold(grant: &Grant) -> Hold {
+    let cut = grant.release_invoked.map_or(grant.earliest_expiry, |release| release.min(grant.earliest_expiry));
+    if grant.ended < cut {
+        return Hold::Core(Span { from: grant.ended, until: cut });
+    }
+    let from = grant.invoked.max(cut);
+    let gone_by = grant.losses.first().map_or(grant.ended, |loss| loss.at.min(grant.ended));
+    if from <= gone_by { Hold::Floater { from, to: gone_by } } else { Hold::Nowhere }
+}

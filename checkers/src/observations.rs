@@ -1,0 +1,251 @@
+//! What shows that a lease is gone.
+//!
+//! An observation is something the *service* said, never what a client computed for itself. Each kind is used only where it
+//! certainly speaks of the time after the grant, for before the grant the lock was not its owner's either:
+//!
+//! * **Own answer.** A renewal or release of the same owner answered `not-held`, `expired` or `mismatch`, and invoked after
+//!   the grant was answered. `expired` speaks of the lease rather than the lock, so it also counts where the grant was not yet
+//!   answered, if the lease is known to have existed: another renewal had been answered `ok` before this one was
+//!   invoked. (That is a waiter's lease that ran out in the queue.) `mismatch` only says that the value was not the one
+//!   expected, so it counts only where no other renewal of that owner may have changed the value: all others were
+//!   over, with an answer, before it was invoked.
+//! * **Read.** A linearizable read invoked after the grant was answered that shows nobody or another owner.
+//! * **Another's grant.** An acquisition of another owner answered `ok` that certainly came later: it was invoked after the
+//!   grant was answered; or, where the contract says that tokens grow, it carries a greater token.
+//! * **Watch.** An event that says that this owner's key is no more, and that arrived after the acquisition was invoked.
+//!   It needs no answer to the acquisition: the key is created once, so it is gone for good.
+//!
+//! The service saw the loss at some instant before the observation's completion, so completions are what counts. Where
+//! times are equal, the order is not known, and nothing is concluded.
+
+use std::collections::BTreeMap;
+
+use crate::history::vocabulary::code;
+use crate::history::{Action, Header, Loss, Op, Outcome, RunTime, Surroundings};
+use crate::holds::Grant;
+
+/// One thing that shows that a lease is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// When it was complete. The lease was gone by then.
+    pub at: RunTime,
+    /// What was seen.
+    pub evidence: Evidence,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The owner's own renewal or release (an op by index) was told so.
+    OwnAnswer(usize),
+    /// A read (an op by index) showed nobody or another.
+    Read(usize),
+    /// Another owner's acquisition (an op by index) was granted.
+    OthersGrant(usize),
+    /// A watch was told.
+    Watch(Loss),
+}
+
+impl Evidence {
+    /// The op that it rests on.
+    #[must_use]
+    pub fn op(&self) -> Option<usize> {
+        match self {
+            Self::OwnAnswer(op) | Self::Read(op) | Self::OthersGrant(op) => Some(*op),
+            Self::Watch(_) => None,
+        }
+    }
+}
+
+/// Everything in a history that can bear witness to the loss of a lease, indexed so that each grant finds its
+/// earliest witnesses without looking at all of them.
+pub(crate) struct Witnesses<'a> {
+    by_key: BTreeMap<&'a str, KeyWitnesses<'a>>,
+    watched: BTreeMap<(&'a str, &'a str), Vec<(RunTime, Loss)>>,
+}
+
+#[derive(Default)]
+struct KeyWitnesses<'a> {
+    reads: Reads<'a>,
+    grants_by_invocation: Earliest<RunTime>,
+    grants_by_token: Earliest<u64>,
+}
+
+impl<'a> Witnesses<'a> {
+    pub(crate) fn of(header: &Header, ops: &'a [Op], surroundings: &'a Surroundings) -> Self {
+        let mut by_key: BTreeMap<&str, KeyWitnesses<'_>> = BTreeMap::new();
+        for op in ops {
+            let Some(ended) = op.ended else { continue };
+            let witness = Witness { ended, op: op.index };
+            match &op.action {
+                Action::Read { linearizable: true, seen: Some(seen) } => {
+                    let reads = &mut by_key.entry(&op.key).or_default().reads;
+                    reads.all.push(Read { invoked: op.invoked, witness, seen: seen.as_deref() });
+                }
+                Action::Acquire { granted: Some(granted), .. } => {
+                    let witnesses = by_key.entry(&op.key).or_default();
+                    witnesses.grants_by_invocation.all.push((op.invoked, witness));
+                    if let (true, Some(token)) = (header.contract.fencing_tokens, granted.token) {
+                        witnesses.grants_by_token.all.push((token, witness));
+                    }
+                }
+                _ => {}
+            }
+        }
+        for witnesses in by_key.values_mut() {
+            witnesses.reads.index();
+            witnesses.grants_by_invocation.index();
+            witnesses.grants_by_token.index();
+        }
+        let mut watched: BTreeMap<(&str, &str), Vec<(RunTime, Loss)>> = BTreeMap::new();
+        for change in &surroundings.losses {
+            watched.entry((&change.key, &change.owner)).or_default().push((change.time, change.loss));
+        }
+        Self { by_key, watched }
+    }
+
+    /// What shows that the grant's lease is gone, earliest first. Of reads and of others' grants only the earliest are
+    /// listed, for the others say nothing more.
+    pub(crate) fn losses(&self, grant: &Grant, ops: &[Op]) -> Vec<Observation> {
+        let mut losses: Vec<Observation> = own_answers(grant, ops).collect();
+        if let Some(witnesses) = self.by_key.get(grant.key.as_str()) {
+            let read = witnesses.reads.earliest_without(&grant.owner, grant.ended);
+            losses.extend(read.map(|read| read.observation(Evidence::Read)));
+            let later = witnesses.grants_by_invocation.earliest_above(&grant.ended);
+            losses.extend(later.map(|other| other.observation(Evidence::OthersGrant)));
+            let later = grant.token.and_then(|token| witnesses.grants_by_token.earliest_above(&token));
+            losses.extend(later.map(|other| other.observation(Evidence::OthersGrant)));
+        }
+        let watched = self.watched.get(&(grant.key.as_str(), grant.owner.as_str())).into_iter().flatten();
+        losses.extend(
+            watched
+                .filter(|(at, _)| *at > grant.invoked)
+                .map(|(at, loss)| Observation { at: *at, evidence: Evidence::Watch(*loss) }),
+        );
+        losses.sort_by_key(|loss| loss.at);
+        losses.dedup();
+        losses
+    }
+}
+
+/// The answers to the owner's renewals and releases that say that its lease or its lock is gone.
+fn own_answers<'a>(grant: &'a Grant, ops: &'a [Op]) -> impl Iterator<Item = Observation> + 'a {
+    grant.renewals.iter().chain(&grant.releases).map(|op| &ops[*op]).filter_map(|op| {
+        let concerns_grant = op.invoked > grant.ended;
+        let shows_loss = op.failed_with(code::NOT_HELD) && concerns_grant
+            || op.failed_with(code::EXPIRED) && (concerns_grant || lease_existed_before(op, grant, ops))
+            || op.failed_with(code::MISMATCH) && concerns_grant && nothing_else_of_it_under_way(op, grant, ops);
+        op.ended.filter(|_| shows_loss).map(|at| Observation { at, evidence: Evidence::OwnAnswer(op.index) })
+    })
+}
+
+fn lease_existed_before(op: &Op, grant: &Grant, ops: &[Op]) -> bool {
+    grant
+        .renewals
+        .iter()
+        .map(|renewal| &ops[*renewal])
+        .any(|renewal| renewal.outcome == Outcome::Ok && renewal.ended.is_some_and(|ended| ended < op.invoked))
+}
+
+fn nothing_else_of_it_under_way(op: &Op, grant: &Grant, ops: &[Op]) -> bool {
+    let over_before = |other: &Op| !other.is_unanswered() && other.ended.is_some_and(|ended| ended < op.invoked);
+    let begun_meanwhile = |other: &Op| op.ended.is_some_and(|ended| ended < other.invoked);
+    grant
+        .renewals
+        .iter()
+        .filter(|renewal| **renewal != op.index)
+        .map(|renewal| &ops[*renewal])
+        .all(|other| over_before(other) || begun_meanwhile(other))
+}
+
+/// An op that bears witness, and when it was complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Witness {
+    ended: RunTime,
+    op: usize,
+}
+
+impl Witness {
+    fn observation(self, evidence: impl Fn(usize) -> Evidence) -> Observation {
+        Observation { at: self.ended, evidence: evidence(self.op) }
+    }
+}
+
+/// Finds, among the witnesses with a rank above a bound, the one that was complete first.
+struct Earliest<Rank> {
+    /// All witnesses; after [`Earliest::index`] by rank.
+    all: Vec<(Rank, Witness)>,
+    /// For each position, the earliest witness from there on.
+    from: Vec<Witness>,
+}
+
+impl<Rank> Default for Earliest<Rank> {
+    fn default() -> Self {
+        Self { all: Vec::new(), from: Vec::new() }
+    }
+}
+
+impl<Rank: Ord> Earliest<Rank> {
+    fn index(&mut self) {
+        self.all.sort();
+        self.from = self
+            .all
+            .iter()
+            .rev()
+            .scan(None, |earliest: &mut Option<Witness>, (_, witness)| {
+                *earliest = Some(earliest.map_or(*witness, |other| other.min(*witness)));
+                *earliest
+            })
+            .collect();
+        self.from.reverse();
+    }
+
+    fn earliest_above(&self, bound: &Rank) -> Option<Witness> {
+        self.from.get(self.all.partition_point(|(rank, _)| rank <= bound)).copied()
+    }
+}
+
+/// One linearizable read and whom it showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Read<'a> {
+    invoked: RunTime,
+    witness: Witness,
+    seen: Option<&'a str>,
+}
+
+/// Finds, among the reads invoked after an instant, the first complete one that does not show a certain owner.
+#[derive(Default)]
+struct Reads<'a> {
+    /// All reads; after [`Reads::index`] by invocation.
+    all: Vec<Read<'a>>,
+    /// For each position, the earliest read from there on, and the earliest that shows somebody else than that one.
+    from: Vec<(Read<'a>, Option<Read<'a>>)>,
+}
+
+impl<'a> Reads<'a> {
+    fn index(&mut self) {
+        self.all.sort();
+        let mut earliest: Option<(Read<'a>, Option<Read<'a>>)> = None;
+        for read in self.all.iter().rev() {
+            let updated = match earliest {
+                None => (*read, None),
+                Some((first, second)) if read.witness < first.witness => {
+                    (*read, if read.seen == first.seen { second } else { Some(first) })
+                }
+                Some((first, second)) if read.seen != first.seen => {
+                    (first, Some(second.filter(|second| second.witness < read.witness).unwrap_or(*read)))
+                }
+                Some(unchanged) => unchanged,
+            };
+            earliest = Some(updated);
+            self.from.push(updated);
+        }
+        self.from.reverse();
+    }
+
+    fn earliest_without(&self, owner: &str, after: RunTime) -> Option<Witness> {
+        let (first, second) = self.from.get(self.all.partition_point(|read| read.invoked <= after))?;
+        let found = if first.seen == Some(owner) { second.as_ref() } else { Some(first) };
+        found.map(|read| read.witness)
+    }
+}
