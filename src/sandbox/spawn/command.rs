@@ -95,6 +95,7 @@ fn become_server(hosts: &Hosts, node: NodeId, traced: bool) -> io::Result<()> {
     // Apart from the harness's session, nobody's Ctrl-C and no group kill reaches it but by its own pid.
     setsid()?;
     reset_signals()?;
+    close_all_on_exec();
     if traced {
         ptrace::traceme()?;
     }
@@ -110,4 +111,12 @@ fn reset_signals() -> io::Result<()> {
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     Ok(SigSet::empty().thread_set_mask()?)
+}
+
+/// Keeps what the harness, or the shell that it comes from, has left open away from the server. Where the kernel does not know the
+/// call (before 5.11), a file that somebody opened carelessly gets through.
+fn close_all_on_exec() {
+    let (after_stderr, all, on_exec) = (3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    // SAFETY: it closes nothing now, so no file that somebody owns is closed under them.
+    unsafe { libc::syscall(libc::SYS_close_range, after_stderr, all, on_exec) };
 }
