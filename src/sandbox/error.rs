@@ -13,7 +13,9 @@ use crate::NodeId;
 #[non_exhaustive]
 pub enum SandboxError {
     /// More than one thread runs already: only the calling one would have entered the sandbox.
-    #[error("the sandbox is entered with one thread, and this process has {0}: enter it before anything starts a thread")]
+    #[error(
+        "the sandbox is entered with one thread, and this process has {0}: enter it before anything starts a thread"
+    )]
     Threads(usize),
 
     /// The kernel refused one of the steps into the sandbox.
@@ -99,6 +101,14 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
+    /// A refusal that needs no explanation.
+    pub(super) fn enter(step: Step, answer: io::Error) -> Self {
+        Self::Enter {
+            step,
+            source: Refusal::new(answer, None),
+        }
+    }
+
     /// What the user can change so that it works, where that is known.
     #[must_use]
     pub fn remedy(&self) -> Option<&str> {
@@ -119,6 +129,12 @@ pub struct Refusal {
 impl Refusal {
     pub(super) fn new(answer: io::Error, remedy: Option<String>) -> Self {
         Self { answer, remedy }
+    }
+
+    /// The kernel's answer.
+    #[must_use]
+    pub fn answer(&self) -> &io::Error {
+        &self.answer
     }
 
     /// What the user can change so that it works, where that is known.

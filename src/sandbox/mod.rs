@@ -15,13 +15,14 @@
 //! Every packet between two hosts passes through a [`Switch`] in the harness, which delays and drops it as told. A harness that dies
 //! therefore leaves a network that stands still, not one that has healed.
 //!
-//! No privilege is needed where the kernel grants user namespaces; `probe` finds out, and says what to change where it does not.
+//! No privilege is needed where the kernel grants user namespaces; [`probe`] finds out, and says what to change where it does not.
 
 mod entry;
 mod error;
 mod mode;
 mod network;
 mod outcome;
+pub mod probe;
 mod spawn;
 mod status;
 mod switch;

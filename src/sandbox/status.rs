@@ -38,7 +38,12 @@ impl ProcessStatus {
 /// signal, `t` stopped by its tracer, `Z` dead and not yet reaped, …
 pub(super) fn state_of(pid: Pid) -> io::Result<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    state_in(&stat).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat has no state")))
+    state_in(&stat).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("/proc/{pid}/stat has no state"),
+        )
+    })
 }
 
 /// The program's name stands in parentheses and may hold any character, so the state is what follows the last one.
@@ -59,7 +64,9 @@ mod tests {
 
     #[test]
     fn capabilities_and_the_filter_are_read() {
-        let status = ProcessStatus("Name:\tx\nCapEff:\t0000000000201000\nSeccomp:\t2\nSeccomp_filters:\t1\n".to_owned());
+        let status = ProcessStatus(
+            "Name:\tx\nCapEff:\t0000000000201000\nSeccomp:\t2\nSeccomp_filters:\t1\n".to_owned(),
+        );
         assert!(status.has_capability(21) && status.has_capability(12));
         assert!(!status.has_capability(13));
         assert!(status.is_filtered());

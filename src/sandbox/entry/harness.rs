@@ -12,14 +12,6 @@ const PANICKED: u8 = 101;
 /// Runs the program and exits with its code. No panic may pass it: its caller's code belongs to other processes.
 pub(super) fn live<F: FnOnce(Sandbox) -> u8>(mode: Mode, blocked: &Blocked, program: F) -> ! {
     blocked.restore();
-    close_all_on_exec();
     let code = catch_unwind(AssertUnwindSafe(|| program(Sandbox::new(mode))));
     process::exit(i32::from(code.unwrap_or(PANICKED)))
-}
-
-/// Keeps what the user's shell left open away from servers. Where the kernel does not know the call (before 5.11) they get it.
-fn close_all_on_exec() {
-    let (after_stderr, all, on_exec) = (3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-    // SAFETY: it closes nothing now, so no file that somebody owns is closed under them.
-    unsafe { libc::syscall(libc::SYS_close_range, after_stderr, all, on_exec) };
 }

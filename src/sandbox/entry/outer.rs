@@ -18,10 +18,14 @@ use super::signals::{self, Blocked, Insistence};
 use super::step::{During, Step, StepError};
 use crate::sandbox::{Mode, Outcome, Sandbox};
 
-pub(super) fn run<F: FnOnce(Sandbox) -> u8>(program: F) -> Result<Outcome, StepError> {
-    let mode = Mode::of_this_process().during(Step::LookAtSelf)?;
+pub(super) fn run<F: FnOnce(Sandbox) -> u8>(mode: Mode, program: F) -> Result<Outcome, StepError> {
     let (outer_ends, inner_ends) = lifeline::pipes().during(Step::Pipes)?;
-    let first = First { mode, ids: Ids::of_this_process(), map_writer: MapWriter::of_this_process(), ends: inner_ends };
+    let first = First {
+        mode,
+        ids: Ids::of_this_process(),
+        map_writer: MapWriter::of_this_process(),
+        ends: inner_ends,
+    };
 
     // What stands in the buffer would be printed by both processes. That it cannot be printed is not for this place to judge.
     let _ = io::stdout().flush();
@@ -29,7 +33,7 @@ pub(super) fn run<F: FnOnce(Sandbox) -> u8>(program: F) -> Result<Outcome, StepE
     match clone_into(namespaces(mode)).during(Step::CloneNamespaces)? {
         Cloned::Inside => {
             drop(outer_ends);
-            first.live(blocked, program)
+            first.live(&blocked, program)
         }
         Cloned::Outside(child) => {
             let map_from_here = mode == Mode::User && first.map_writer == MapWriter::Outside;
@@ -75,7 +79,9 @@ fn clone_into(namespaces: CloneFlags) -> nix::Result<Cloned> {
 /// the end of a process 1.
 fn attend(child: Pid, mut ends: OuterEnds, map_from_here: bool) -> Result<Outcome, StepError> {
     if map_from_here && let Err(failure) = identity::mirror_maps_into(child).during(Step::MapIds) {
-        kill(child, Signal::SIGKILL).and_then(|()| wait_status(child, 0)).during(Step::Await)?;
+        kill(child, Signal::SIGKILL)
+            .and_then(|()| wait_status(child, 0))
+            .during(Step::Await)?;
         return Err(failure);
     }
     // A child that has died already needs no "go"; its status says why it died.

@@ -68,7 +68,8 @@ impl Insistence {
         if signal != Signal::SIGINT {
             return false;
         }
-        self.interrupts.retain(|&earlier| now.duration_since(earlier) <= PATIENCE);
+        self.interrupts
+            .retain(|&earlier| now.duration_since(earlier) <= PATIENCE);
         self.interrupts.push(now);
         self.interrupts.len() >= INSISTENCE
     }

@@ -20,9 +20,9 @@ use std::thread;
 pub(super) use address::{address_of, port_at};
 pub(super) use namespace::Namespace;
 
+use super::SandboxError;
 use super::spawn::Spawner;
 use super::switch::{Port, Switch, Wire};
-use super::SandboxError;
 use crate::NodeId;
 use address::{MOST_NODES, NETMASK};
 
@@ -42,7 +42,11 @@ impl Medium {
     /// The best that this process may use.
     #[must_use]
     pub fn best() -> Self {
-        if tun::is_usable() { Self::Tun } else { Self::Veth }
+        if tun::is_usable() {
+            Self::Tun
+        } else {
+            Self::Veth
+        }
     }
 }
 
@@ -72,12 +76,26 @@ pub(super) type Hosts = BTreeMap<NodeId, Namespace>;
 impl Network {
     pub(super) fn build(medium: Medium, nodes: u8) -> Result<Self, SandboxError> {
         if !(1..=MOST_NODES).contains(&nodes) {
-            return Err(SandboxError::NodeCount { asked: nodes, most: MOST_NODES });
+            return Err(SandboxError::NodeCount {
+                asked: nodes,
+                most: MOST_NODES,
+            });
         }
         let (hosts, wires) = build_hosts(medium, nodes)?;
-        let switch = Switch::start(wires).map_err(|source| SandboxError::Thread { what: "switch", source })?;
-        let spawner = Spawner::start(Arc::new(hosts)).map_err(|source| SandboxError::Thread { what: "spawner", source })?;
-        Ok(Self { nodes, medium, switch, spawner })
+        let switch = Switch::start(wires).map_err(|source| SandboxError::Thread {
+            what: "switch",
+            source,
+        })?;
+        let spawner = Spawner::start(Arc::new(hosts)).map_err(|source| SandboxError::Thread {
+            what: "spawner",
+            source,
+        })?;
+        Ok(Self {
+            nodes,
+            medium,
+            switch,
+            spawner,
+        })
     }
 
     /// The nodes, in order.
@@ -122,8 +140,18 @@ fn build_hosts(medium: Medium, nodes: u8) -> Result<(Hosts, Vec<Wire>), SandboxE
     thread::scope(|scope| {
         thread::Builder::new()
             .name("hosts".to_owned())
-            .spawn_scoped(scope, || Builder { medium, hosts: Hosts::new(), wires: Vec::new() }.build(nodes))
-            .map_err(|source| SandboxError::Thread { what: "builder of the hosts", source })?
+            .spawn_scoped(scope, || {
+                Builder {
+                    medium,
+                    hosts: Hosts::new(),
+                    wires: Vec::new(),
+                }
+                .build(nodes)
+            })
+            .map_err(|source| SandboxError::Thread {
+                what: "builder of the hosts",
+                source,
+            })?
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
@@ -140,10 +168,15 @@ impl Builder {
         let client = Namespace::current().doing("open the network namespace", Port::Client)?;
         let behind = match self.medium {
             Medium::Tun => None,
-            Medium::Veth => Some(Namespace::make_and_enter().doing("make the switch's network namespace", Port::Client)?),
+            Medium::Veth => Some(
+                Namespace::make_and_enter()
+                    .doing("make the switch's network namespace", Port::Client)?,
+            ),
         };
         namespace::furnish().doing("set up the network namespace", Port::Client)?;
-        client.enter().doing("enter the network namespace", Port::Client)?;
+        client
+            .enter()
+            .doing("enter the network namespace", Port::Client)?;
         self.furnish(Port::Client, &client, behind.as_ref())?;
         for node in NodeId::first(nodes) {
             let port = Port::Node(node);
@@ -155,17 +188,26 @@ impl Builder {
     }
 
     /// Makes a host of the namespace in which this thread stands.
-    fn furnish(&mut self, port: Port, host: &Namespace, behind: Option<&Namespace>) -> Result<(), SandboxError> {
+    fn furnish(
+        &mut self,
+        port: Port,
+        host: &Namespace,
+        behind: Option<&Namespace>,
+    ) -> Result<(), SandboxError> {
         namespace::furnish().doing("set up the network namespace", port)?;
         let wire = match behind {
             None => tun::make(CARD, port).doing("make the TUN interface", port)?,
             Some(behind) => {
                 let far_end = port.to_string();
-                veth::make_pair(CARD, &far_end, behind).doing("make the pair of interfaces", port)?;
-                behind.enter().doing("enter the switch's network namespace", port)?;
+                veth::make_pair(CARD, &far_end, behind)
+                    .doing("make the pair of interfaces", port)?;
+                behind
+                    .enter()
+                    .doing("enter the switch's network namespace", port)?;
                 interface::up_without_arp(&far_end).doing("bring up the switch's end", port)?;
                 let wire = veth::open_wire(&far_end, port).doing("open the packet socket", port)?;
-                host.enter().doing("go back to the network namespace", port)?;
+                host.enter()
+                    .doing("go back to the network namespace", port)?;
                 wire
             }
         };
@@ -183,6 +225,10 @@ trait Doing<T> {
 
 impl<T> Doing<T> for io::Result<T> {
     fn doing(self, doing: &'static str, port: Port) -> Result<T, SandboxError> {
-        self.map_err(|source| SandboxError::Network { doing, port, source })
+        self.map_err(|source| SandboxError::Network {
+            doing,
+            port,
+            source,
+        })
     }
 }

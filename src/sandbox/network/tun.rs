@@ -31,14 +31,23 @@ pub(super) fn is_usable() -> bool {
 pub(super) fn make(name: &str, port: Port) -> io::Result<Wire> {
     let device = open()?;
     let mut request = interface::empty_request(name)?;
-    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as libc::c_short;
+    request.ifr_ifru.ifru_flags =
+        (libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as libc::c_short;
     // SAFETY: the request is whole and outlives the call.
     unsafe { request::set_interface(device.as_raw_fd(), &raw const request) }?;
     // SAFETY: the argument of this call is a plain number.
     unsafe { request::set_offload(device.as_raw_fd(), OFFLOADS as libc::c_int) }?;
-    Ok(Wire { port, file: device.into(), ip_offset: OFFLOAD_HEADER })
+    Ok(Wire {
+        port,
+        file: device.into(),
+        ip_offset: OFFLOAD_HEADER,
+    })
 }
 
 fn open() -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(DEVICE)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(DEVICE)
 }

@@ -55,7 +55,11 @@ impl fmt::Debug for ServerCommand {
 
 impl ServerCommand {
     /// The command for the standard library. A child that is to be `traced` stops at its exec.
-    pub(super) fn prepare(&self, hosts: &Arc<Hosts>, traced: bool) -> Result<Command, SandboxError> {
+    pub(super) fn prepare(
+        &self,
+        hosts: &Arc<Hosts>,
+        traced: bool,
+    ) -> Result<Command, SandboxError> {
         if !hosts.contains_key(&self.node) {
             return Err(SandboxError::NoSuchNode(self.node));
         }
@@ -63,9 +67,15 @@ impl ServerCommand {
             let (node, path) = (self.node, self.log.clone());
             SandboxError::Log { node, path, source }
         })?;
-        let inherited = INHERITED.into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
+        let inherited = INHERITED
+            .into_iter()
+            .filter_map(|name| Some((name, env::var_os(name)?)));
         let mut command = Command::new(&self.program);
-        command.args(&self.args).env_clear().envs(inherited).envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+            .args(&self.args)
+            .env_clear()
+            .envs(inherited)
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
         let (node, hosts) = (self.node, Arc::clone(hosts));
         // SAFETY: the closure makes system calls and nothing else: it takes no lock and allocates nothing.
@@ -85,6 +95,7 @@ fn become_server(hosts: &Hosts, node: NodeId, traced: bool) -> io::Result<()> {
     // Apart from the harness's session, nobody's Ctrl-C and no group kill reaches it but by its own pid.
     setsid()?;
     reset_signals()?;
+    close_all_on_exec();
     if traced {
         ptrace::traceme()?;
     }
@@ -100,4 +111,12 @@ fn reset_signals() -> io::Result<()> {
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     Ok(SigSet::empty().thread_set_mask()?)
+}
+
+/// Keeps what the harness, or the shell that it comes from, has left open away from the server. Where the kernel does not know the
+/// call (before 5.11), a file that somebody opened carelessly gets through.
+fn close_all_on_exec() {
+    let (after_stderr, all, on_exec) = (3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    // SAFETY: it closes nothing now, so no file that somebody owns is closed under them.
+    unsafe { libc::syscall(libc::SYS_close_range, after_stderr, all, on_exec) };
 }

@@ -14,11 +14,11 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::unistd::{read, write};
 
+use super::Work;
 use super::frame;
 use super::link::Fate;
 use super::links::Links;
 use super::port::Port;
-use super::Work;
 use crate::sandbox::network::port_at;
 
 /// The switch's end of a host's card: a file from which each read takes one packet, and to which each write gives one.
@@ -48,20 +48,26 @@ const INTERNAL_ERROR: i32 = 70;
 const DOORBELL: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
 
-pub(super) fn start(wires: Vec<Wire>, work: Receiver<Work>, doorbell: Arc<EventFd>) -> io::Result<()> {
+pub(super) fn start(
+    wires: Vec<Wire>,
+    work: Receiver<Work>,
+    doorbell: Arc<EventFd>,
+) -> io::Result<()> {
     let mut engine = Engine::new(wires, work, doorbell)?;
-    thread::Builder::new().name("switch".to_owned()).spawn(move || {
-        // SAFETY: the call takes three numbers. That it is refused to ordinary users is no matter.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
-        let reason = match catch_unwind(AssertUnwindSafe(|| engine.run())) {
-            Ok(Err(error)) => error.to_string(),
-            Ok(Ok(never)) => match never {},
-            Err(_) => "it panicked".to_owned(),
-        };
-        // A network that stands still would be held against the servers.
-        tracing::error!("the switch of the sandbox failed, and the run with it: {reason}");
-        process::exit(INTERNAL_ERROR);
-    })?;
+    thread::Builder::new()
+        .name("switch".to_owned())
+        .spawn(move || {
+            // SAFETY: the call takes three numbers. That it is refused to ordinary users is no matter.
+            unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
+            let reason = match catch_unwind(AssertUnwindSafe(|| engine.run())) {
+                Ok(Err(error)) => error.to_string(),
+                Ok(Ok(never)) => match never {},
+                Err(_) => "it panicked".to_owned(),
+            };
+            // A network that stands still would be held against the servers.
+            tracing::error!("the switch of the sandbox failed, and the run with it: {reason}");
+            process::exit(INTERNAL_ERROR);
+        })?;
     Ok(())
 }
 
@@ -77,17 +83,34 @@ struct Engine {
 
 impl Engine {
     fn new(wires: Vec<Wire>, work: Receiver<Work>, doorbell: Arc<EventFd>) -> io::Result<Self> {
-        assert!(wires.iter().enumerate().all(|(index, wire)| wire.port.index() == index), "wires come in the order of their ports");
+        assert!(
+            wires
+                .iter()
+                .enumerate()
+                .all(|(index, wire)| wire.port.index() == index),
+            "wires come in the order of their ports"
+        );
         let nodes = u8::try_from(wires.len() - 1).unwrap_or(u8::MAX);
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = Timer::new()?;
         for (index, wire) in wires.iter().enumerate() {
-            epoll.add(&wire.file, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))?;
+            epoll.add(
+                &wire.file,
+                EpollEvent::new(EpollFlags::EPOLLIN, index as u64),
+            )?;
         }
         epoll.add(&doorbell, EpollEvent::new(EpollFlags::EPOLLIN, DOORBELL))?;
         epoll.add(&timer.file, EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
         let frame = vec![0; FRAME_BYTES].into_boxed_slice();
-        Ok(Self { wires, links: Links::between(nodes), work, doorbell, timer, epoll, frame })
+        Ok(Self {
+            wires,
+            links: Links::between(nodes),
+            work,
+            doorbell,
+            timer,
+            epoll,
+            frame,
+        })
     }
 
     fn run(&mut self) -> io::Result<std::convert::Infallible> {
@@ -147,8 +170,11 @@ impl Engine {
     fn pass_on(&mut self, sender: usize, length: usize) {
         let frame = &self.frame[..length];
         let nodes = (self.wires.len() - 1) as u8;
-        let packet = frame.get(self.wires[sender].ip_offset..).unwrap_or_default();
-        let Some(receiver) = frame::destination(packet).and_then(|address| port_at(address, nodes)) else {
+        let packet = frame
+            .get(self.wires[sender].ip_offset..)
+            .unwrap_or_default();
+        let Some(receiver) = frame::destination(packet).and_then(|address| port_at(address, nodes))
+        else {
             return self.links.strayed();
         };
         let link = self.links.at(self.wires[sender].port, receiver);
@@ -176,8 +202,14 @@ struct Timer {
 
 impl Timer {
     fn new() -> nix::Result<Self> {
-        let file = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
-        Ok(Self { file, set_for: None })
+        let file = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK,
+        )?;
+        Ok(Self {
+            file,
+            set_for: None,
+        })
     }
 
     fn set(&mut self, due: Option<Instant>) -> nix::Result<()> {
@@ -189,8 +221,13 @@ impl Timer {
             None => self.file.unset(),
             Some(due) => {
                 // A time of zero would switch it off.
-                let wait = due.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
-                self.file.set(Expiration::OneShot(TimeSpec::from(wait)), TimerSetTimeFlags::empty())
+                let wait = due
+                    .saturating_duration_since(Instant::now())
+                    .max(Duration::from_nanos(1));
+                self.file.set(
+                    Expiration::OneShot(TimeSpec::from(wait)),
+                    TimerSetTimeFlags::empty(),
+                )
             }
         }
     }
@@ -199,11 +236,17 @@ impl Timer {
     fn clear(&mut self) -> io::Result<()> {
         self.set_for = None;
         let mut count = [0; 8];
-        read(self.file.as_fd(), &mut count).map(drop).or_else(unless_empty)
+        read(self.file.as_fd(), &mut count)
+            .map(drop)
+            .or_else(unless_empty)
     }
 }
 
 /// Somebody else may have set off or taken what made the file readable.
 fn unless_empty(error: Errno) -> io::Result<()> {
-    if error == Errno::EAGAIN { Ok(()) } else { Err(error.into()) }
+    if error == Errno::EAGAIN {
+        Ok(())
+    } else {
+        Err(error.into())
+    }
 }

@@ -23,13 +23,19 @@ impl LinkRule {
     /// Nothing gets through.
     #[must_use]
     pub fn cut() -> Self {
-        Self { drop: true, ..Self::default() }
+        Self {
+            drop: true,
+            ..Self::default()
+        }
     }
 
     /// Everything gets through, this much later.
     #[must_use]
     pub fn delayed(delay: Duration) -> Self {
-        Self { delay, ..Self::default() }
+        Self {
+            delay,
+            ..Self::default()
+        }
     }
 }
 
@@ -114,12 +120,17 @@ impl Link {
         }
         self.counters.delayed += 1;
         self.held_bytes += cost;
-        self.held.push_back(Held { arrived: now, frame: frame.into() });
+        self.held.push_back(Held {
+            arrived: now,
+            frame: frame.into(),
+        });
     }
 
     /// When the next held packet is to go.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.held.front().map(|first| first.arrived + self.rule.delay)
+        self.held
+            .front()
+            .map(|first| first.arrived + self.rule.delay)
     }
 
     /// The next held packet, if it is to go by now. Tell the link what became of it by [`Link::delivered`].
@@ -156,7 +167,9 @@ mod tests {
     }
 
     fn released(link: &mut Link, now: Instant) -> Vec<u8> {
-        std::iter::from_fn(|| link.release(now)).map(|frame| frame[0]).collect()
+        std::iter::from_fn(|| link.release(now))
+            .map(|frame| frame[0])
+            .collect()
     }
 
     #[test]
@@ -169,7 +182,13 @@ mod tests {
         let mut link = link(LinkRule::cut());
         assert_eq!(link.admit(b"a", Instant::now()), Fate::Done);
         assert_eq!(link.due(), None);
-        assert_eq!(link.counters(), LinkCounters { dropped: 1, ..LinkCounters::default() });
+        assert_eq!(
+            link.counters(),
+            LinkCounters {
+                dropped: 1,
+                ..LinkCounters::default()
+            }
+        );
     }
 
     #[test]
@@ -189,7 +208,11 @@ mod tests {
         let (mut link, start) = (link(LinkRule::delayed(10_000 * MS)), Instant::now());
         link.admit(&[1], start);
         link.set(LinkRule::default());
-        assert_eq!(link.admit(&[2], start + MS), Fate::Done, "it must not overtake the first");
+        assert_eq!(
+            link.admit(&[2], start + MS),
+            Fate::Done,
+            "it must not overtake the first"
+        );
         assert_eq!(released(&mut link, start + MS), [1, 2]);
         assert_eq!(link.admit(&[3], start + MS), Fate::Forward);
     }
@@ -201,7 +224,14 @@ mod tests {
         link.set(LinkRule::cut());
         link.set(LinkRule::default());
         assert!(released(&mut link, start + 100 * MS).is_empty());
-        assert_eq!(link.counters(), LinkCounters { dropped: 1, delayed: 1, ..LinkCounters::default() });
+        assert_eq!(
+            link.counters(),
+            LinkCounters {
+                dropped: 1,
+                delayed: 1,
+                ..LinkCounters::default()
+            }
+        );
     }
 
     #[test]
