@@ -236,6 +236,16 @@ fn this_machine_supports_it() {
     supported().expect("these tests are for machines that do");
 }
 
+#[test]
+#[ignore = "a measurement: run it alone, with --nocapture"]
+fn what_a_reading_costs() {
+    let mut relocated = Program::start("cost", |pid| ClockHook::inject(pid, by(HOUR)));
+    println!("hooked: {}", relocated.answer());
+    let mut by_syscall = Program::start("cost", |pid| ClockHook::inject_by_syscall(pid, by(HOUR)));
+    println!("hooked, by system call: {}", by_syscall.answer());
+    println!("not hooked: {}", super::probe::cost());
+}
+
 /// Starts a program that prints nanoseconds, with this skew.
 fn date(command: &[&str], skew: Skew) -> i64 {
     let mut program = Command::new(command[0]);
