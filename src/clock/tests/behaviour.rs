@@ -99,14 +99,14 @@ fn a_fast_clock_gains_what_its_rate_says_and_keeps_it() {
     assert!(least >= 100 * MILLISECOND, "a second has passed");
     assert_overlap((least - 1, most + 1), seen.skew_of(seen.reading.realtime));
 
+    let start = Now::read();
     let fast = program.hook.wall();
     program.hook.set_wall_rate(-500_000).expect("it runs");
     let slow = program.hook.wall();
     assert_eq!((fast.rate_ppm, slow.rate_ppm), (100_000, -500_000));
-    assert!(
-        (slow.offset_ns - fast.offset_ns).abs() < 100 * MILLISECOND,
-        "{fast:?} and then {slow:?}: no step"
-    );
+    let took = Now::read().wall_ns() - start.wall_ns();
+    let moved = (slow.offset_ns - fast.offset_ns).abs();
+    assert!(moved <= took / 2 + 1, "{fast:?} and then {slow:?}: a step");
     program.hook.set_wall_rate(0).expect("it runs");
     let kept = program.hook.wall();
     program.assert_wall_is_off_by(kept.offset_ns);
@@ -119,13 +119,14 @@ fn a_change_of_rate_makes_no_step() {
         rate_ppm: 100_000,
     });
     for rate_ppm in [-100_000, 100_000, -900_000, 0] {
-        sleep(Duration::from_millis(100));
+        sleep(Duration::from_millis(300));
         let earlier = program.observe();
         program.hook.set_wall_rate(rate_ppm).expect("it runs");
         let later = program.observe();
         let real = later.reading.by_syscall - earlier.reading.by_syscall;
         let shown = later.reading.realtime - earlier.reading.realtime;
-        let between = real * 10 / 100 - MILLISECOND..=real * 110 / 100 + MILLISECOND;
+        // What the clock had drifted in 300 ms is 30 ms and more; a clock that forgot it would step by that.
+        let between = real / 10 - 10 * MILLISECOND..=real * 11 / 10 + 10 * MILLISECOND;
         assert!(
             between.contains(&shown),
             "the clock moved by {shown} ns in {real} ns"
@@ -148,7 +149,7 @@ fn the_monotonic_clock_moves_only_when_told_and_never_back() {
         let shown = end.monotonic - start.monotonic;
         let expected = real + real * rate_ppm / 1_000_000;
         assert!(
-            (shown - expected).abs() < 5 * MILLISECOND,
+            (shown - expected).abs() < 25 * MILLISECOND,
             "{shown} ns in {real} ns at {rate_ppm} ppm"
         );
         assert!(
@@ -218,10 +219,7 @@ fn a_process_that_is_not_traced_is_refused() {
         .expect("start cat");
     let answer = ClockHook::inject(pid_of(&cat), by(HOUR));
     assert!(
-        matches!(
-            answer,
-            Err(ClockError::Gone { .. } | ClockError::Ptrace { .. } | ClockError::Proc { .. })
-        ),
+        matches!(answer, Err(ClockError::Ptrace { .. })),
         "{answer:?}"
     );
     drop(cat.stdin.take());

@@ -69,15 +69,14 @@ pub(super) fn clock(id: libc::clockid_t) -> i64 {
 }
 
 pub(super) fn clock_by_syscall() -> i64 {
+    let (number, id) = (libc::SYS_clock_gettime, libc::CLOCK_REALTIME);
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: the pointer is to a timespec of our own.
-    assert_eq!(
-        unsafe { libc::syscall(libc::SYS_clock_gettime, libc::CLOCK_REALTIME, &raw mut time) },
-        0
-    );
+    let answer = unsafe { libc::syscall(number, id, &raw mut time) };
+    assert_eq!(answer, 0);
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
