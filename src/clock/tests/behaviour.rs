@@ -1,5 +1,6 @@
 //! What a moved clock does.
 
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -94,8 +95,8 @@ fn a_fast_clock_gains_what_its_rate_says_and_keeps_it() {
     sleep(Duration::from_secs(1));
 
     let seen = program.observe();
-    let least = (seen.before.wall_ns() - after.wall_ns()) / 10;
-    let most = (seen.after.wall_ns() - before.wall_ns()) / 10;
+    let least = (seen.before.wall - after.wall_ns()) / 10;
+    let most = (seen.after.wall - before.wall_ns()) / 10;
     assert!(least >= 100 * MILLISECOND, "a second has passed");
     assert_overlap((least - 1, most + 1), seen.skew_of(seen.reading.realtime));
 
@@ -214,15 +215,29 @@ fn a_program_that_is_gone_is_not_moved() {
 fn a_process_that_is_not_traced_is_refused() {
     let mut cat = Command::new("cat")
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
         .expect("start cat");
+    // Its first answer proves that it is past its exec.
+    let (mut input, mut output) = (cat.stdin.take(), cat.stdout.take());
+    let mut echo = [0; 4];
+    input
+        .as_mut()
+        .expect("stdin is piped")
+        .write_all(b"echo")
+        .expect("it listens");
+    output
+        .as_mut()
+        .expect("stdout is piped")
+        .read_exact(&mut echo)
+        .expect("it answers");
+
     let answer = ClockHook::inject(pid_of(&cat), by(HOUR));
     assert!(
         matches!(answer, Err(ClockError::Ptrace { .. })),
         "{answer:?}"
     );
-    drop(cat.stdin.take());
+    drop(input);
     assert!(
         cat.wait().expect("it ends with its input").success(),
         "and lives on"

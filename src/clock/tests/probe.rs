@@ -43,7 +43,7 @@ fn read_all() -> Reading {
     Reading {
         realtime: clock(libc::CLOCK_REALTIME),
         system_time: system_time(),
-        gettimeofday: gettimeofday(),
+        gettimeofday_us: gettimeofday_us(),
         tai: clock(libc::CLOCK_TAI),
         coarse: clock(libc::CLOCK_REALTIME_COARSE),
         time_s: time(),
@@ -85,14 +85,14 @@ fn system_time() -> i64 {
     since.expect("no test goes back before 1970").as_nanos() as i64
 }
 
-fn gettimeofday() -> i64 {
+fn gettimeofday_us() -> i64 {
     let mut time = libc::timeval {
         tv_sec: 0,
         tv_usec: 0,
     };
     // SAFETY: the pointer is to a timeval of our own, and no time zone is asked for.
     assert_eq!(unsafe { libc::gettimeofday(&raw mut time, null_mut()) }, 0);
-    time.tv_sec * 1_000_000_000 + time.tv_usec * 1000
+    time.tv_sec * 1_000_000 + time.tv_usec
 }
 
 fn time() -> i64 {
