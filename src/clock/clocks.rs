@@ -39,11 +39,6 @@ impl Now {
         self.0[REALTIME]
     }
 
-    #[cfg(test)]
-    pub(super) fn monotonic_ns(&self) -> i64 {
-        self.0[MONOTONIC]
-    }
-
     pub(super) fn read() -> Now {
         let steady = read(ClockId::CLOCK_MONOTONIC);
         let boot = read(ClockId::CLOCK_BOOTTIME);

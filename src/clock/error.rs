@@ -30,7 +30,7 @@ pub enum ClockError {
 
     /// The kernel refused ptrace.
     #[error(
-        "{step} process {pid} by ptrace: it must be traced by this thread and stand in its exec stop (a container may need `--cap-add SYS_PTRACE`)"
+        "{step} process {pid} by ptrace: it must live, be traced by this thread and stand in its exec stop (a container may need `--cap-add SYS_PTRACE`)"
     )]
     Ptrace {
         /// The process.

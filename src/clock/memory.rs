@@ -1,6 +1,6 @@
 //! The memory of another process, through `/proc/PID/mem`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use nix::unistd::Pid;
@@ -22,7 +22,7 @@ pub(super) struct Memory {
 impl Memory {
     #[cfg(target_arch = "x86_64")]
     pub(super) fn open(pid: Pid) -> Result<Memory, ClockError> {
-        match OpenOptions::new()
+        match File::options()
             .read(true)
             .write(true)
             .open(format!("/proc/{pid}/mem"))

@@ -12,7 +12,7 @@
 //!
 //! This works for static Go binaries, which no `LD_PRELOAD` reaches, as well as for C and the JVM, and the reading stays
 //! a fast one: no system call is added. Afterwards a change is nothing but a write into a page of the process
-//! ([`page`]): it needs no stop, no ptrace and no lock, is seen by the very next reading of the clock, and works on a
+//! (see `page.rs`): it needs no stop, no ptrace and no lock, is seen by the very next reading of the clock, and works on a
 //! process that is stopped.
 //!
 //! # What is not moved

@@ -1,5 +1,6 @@
 //! What a moved clock does.
 
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -94,19 +95,19 @@ fn a_fast_clock_gains_what_its_rate_says_and_keeps_it() {
     sleep(Duration::from_secs(1));
 
     let seen = program.observe();
-    let least = (seen.before.wall_ns() - after.wall_ns()) / 10;
-    let most = (seen.after.wall_ns() - before.wall_ns()) / 10;
+    let least = (seen.before.wall - after.wall_ns()) / 10;
+    let most = (seen.after.wall - before.wall_ns()) / 10;
     assert!(least >= 100 * MILLISECOND, "a second has passed");
     assert_overlap((least - 1, most + 1), seen.skew_of(seen.reading.realtime));
 
+    let start = Now::read();
     let fast = program.hook.wall();
     program.hook.set_wall_rate(-500_000).expect("it runs");
     let slow = program.hook.wall();
     assert_eq!((fast.rate_ppm, slow.rate_ppm), (100_000, -500_000));
-    assert!(
-        (slow.offset_ns - fast.offset_ns).abs() < 100 * MILLISECOND,
-        "{fast:?} and then {slow:?}: no step"
-    );
+    let took = Now::read().wall_ns() - start.wall_ns();
+    let moved = (slow.offset_ns - fast.offset_ns).abs();
+    assert!(moved <= took / 2 + 1, "{fast:?} and then {slow:?}: a step");
     program.hook.set_wall_rate(0).expect("it runs");
     let kept = program.hook.wall();
     program.assert_wall_is_off_by(kept.offset_ns);
@@ -119,13 +120,14 @@ fn a_change_of_rate_makes_no_step() {
         rate_ppm: 100_000,
     });
     for rate_ppm in [-100_000, 100_000, -900_000, 0] {
-        sleep(Duration::from_millis(100));
+        sleep(Duration::from_millis(300));
         let earlier = program.observe();
         program.hook.set_wall_rate(rate_ppm).expect("it runs");
         let later = program.observe();
         let real = later.reading.by_syscall - earlier.reading.by_syscall;
         let shown = later.reading.realtime - earlier.reading.realtime;
-        let between = real * 10 / 100 - MILLISECOND..=real * 110 / 100 + MILLISECOND;
+        // What the clock had drifted in 300 ms is 30 ms and more; a clock that forgot it would step by that.
+        let between = real / 10 - 10 * MILLISECOND..=real * 11 / 10 + 10 * MILLISECOND;
         assert!(
             between.contains(&shown),
             "the clock moved by {shown} ns in {real} ns"
@@ -148,7 +150,7 @@ fn the_monotonic_clock_moves_only_when_told_and_never_back() {
         let shown = end.monotonic - start.monotonic;
         let expected = real + real * rate_ppm / 1_000_000;
         assert!(
-            (shown - expected).abs() < 5 * MILLISECOND,
+            (shown - expected).abs() < 25 * MILLISECOND,
             "{shown} ns in {real} ns at {rate_ppm} ppm"
         );
         assert!(
@@ -213,18 +215,29 @@ fn a_program_that_is_gone_is_not_moved() {
 fn a_process_that_is_not_traced_is_refused() {
     let mut cat = Command::new("cat")
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
         .expect("start cat");
+    // Its first answer proves that it is past its exec.
+    let (mut input, mut output) = (cat.stdin.take(), cat.stdout.take());
+    let mut echo = [0; 4];
+    input
+        .as_mut()
+        .expect("stdin is piped")
+        .write_all(b"echo")
+        .expect("it listens");
+    output
+        .as_mut()
+        .expect("stdout is piped")
+        .read_exact(&mut echo)
+        .expect("it answers");
+
     let answer = ClockHook::inject(pid_of(&cat), by(HOUR));
     assert!(
-        matches!(
-            answer,
-            Err(ClockError::Gone { .. } | ClockError::Ptrace { .. } | ClockError::Proc { .. })
-        ),
+        matches!(answer, Err(ClockError::Ptrace { .. })),
         "{answer:?}"
     );
-    drop(cat.stdin.take());
+    drop(input);
     assert!(
         cat.wait().expect("it ends with its input").success(),
         "and lives on"
@@ -234,6 +247,16 @@ fn a_process_that_is_not_traced_is_refused() {
 #[test]
 fn this_machine_supports_it() {
     supported().expect("these tests are for machines that do");
+}
+
+#[test]
+#[ignore = "a measurement: run it alone, with --nocapture"]
+fn what_a_reading_costs() {
+    let mut relocated = Program::start("cost", |pid| ClockHook::inject(pid, by(HOUR)));
+    println!("hooked: {}", relocated.answer());
+    let mut by_syscall = Program::start("cost", |pid| ClockHook::inject_by_syscall(pid, by(HOUR)));
+    println!("hooked, by system call: {}", by_syscall.answer());
+    println!("not hooked: {}", super::probe::cost());
 }
 
 /// Starts a program that prints nanoseconds, with this skew.

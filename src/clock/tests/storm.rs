@@ -10,7 +10,7 @@ use super::probe::{clock, clock_by_syscall, say};
 use super::program::{Program, SECOND};
 
 const READERS: usize = 4;
-const CHANGES: i64 = 200_000;
+const CHANGES: i64 = 100_000;
 const SETTINGS: i64 = 1000;
 
 /// Setting `k` makes the clock show twice the time plus `k` times this.

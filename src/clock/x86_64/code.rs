@@ -145,7 +145,7 @@ fn assemble_clock_gettime(
 
     // r9 offset, r10 reference, r11 rate of this clock, all from one generation of one block: see page.rs.
     asm.mov(r8, data)?;
-    asm.mov(edi, edi)?;
+    asm.mov(edi, edi)?; // the upper half of rdi is anybody's
     asm.lea(rdi, rdi + rdi * 2)?;
     let line = rcx + rdi * 8 + LINES as i32;
     asm.set_label(&mut look_again)?;

@@ -12,6 +12,7 @@ const REACH: u64 = (1 << 31) - (1 << 20);
 /// The stack grows downwards into what is free below it. The kernel itself keeps at least so much room there.
 const STACK_ROOM: u64 = 128 << 20;
 
+/// The kernel gives nothing to programs below and above these.
 const LOWEST: u64 = 1 << 20;
 const HIGHEST: u64 = (1 << 47) - (1 << 20);
 
@@ -72,7 +73,9 @@ impl Maps {
             .iter()
             .map(top_below)
             .chain(std::iter::once(HIGHEST));
-        starts.zip(ends)
+        starts
+            .zip(ends)
+            .map(|(start, end)| (start, end.min(HIGHEST)))
     }
 }
 

@@ -121,9 +121,6 @@ impl Tracee {
 
     fn refused(&self, step: &'static str) -> impl FnOnce(Errno) -> ClockError {
         let pid = self.pid;
-        move |source| match source {
-            Errno::ESRCH => ClockError::Gone { pid },
-            _ => ClockError::Ptrace { pid, step, source },
-        }
+        move |source| ClockError::Ptrace { pid, step, source }
     }
 }
