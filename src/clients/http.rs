@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use reqwest::redirect;
 
-/// A client that does what it is told, once: it follows no redirect, obeys no proxy and repeats nothing on its own.
+/// A client that does what it is told, once: it follows no redirect, obeys no proxy and repeats nothing on its own. (A request
+/// that finds its connection closed before its first byte is written goes over a new one: it is still sent once.)
 ///
 /// # Panics
 /// Never: without TLS, proxy and resolver nothing is loaded that could be missing.

@@ -143,3 +143,23 @@ pub enum Answer {
     /// Who holds the lock, by the name of its owner; `None` for nobody.
     Holder(Option<String>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_id_leads_back_to_its_acquisition() {
+        for owner in [
+            Owner { process: 0, attempt: 0 },
+            Owner { process: 17, attempt: 3 },
+            Owner { process: 1 << 38, attempt: 0xff_ffff },
+        ] {
+            assert!(owner.lease_id() > 0);
+            assert_eq!(Owner::from_lease_id(owner.lease_id()), Some(owner));
+        }
+        for foreign in [0, -1, i64::MIN] {
+            assert_eq!(Owner::from_lease_id(foreign), None);
+        }
+    }
+}
