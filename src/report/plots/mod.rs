@@ -1,0 +1,78 @@
+//! The plots, each as SVG and as PNG.
+
+mod closeup;
+mod font;
+mod gantt;
+mod palette;
+mod picture;
+mod render;
+mod scale;
+mod sheet;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use plotters::prelude::{BitMapBackend, IntoDrawingArea as _, SVGBackend};
+
+use self::picture::Picture;
+use super::ReportError;
+use super::story::Story;
+
+/// The close-up of the most telling anomaly, where there is one.
+pub(super) const CLOSEUP: &str = "gantt-anomaly";
+
+/// Writes all plots into a folder: the files written, and what failed.
+pub(super) fn write_all(story: &Story<'_>, folder: &Path) -> (Vec<PathBuf>, Vec<ReportError>) {
+    let mut written = Vec::new();
+    let mut failed = Vec::new();
+    if let Err(error) = font::register() {
+        return (written, vec![error]);
+    }
+    if let Err(source) = fs::create_dir_all(folder) {
+        return (written, vec![ReportError::Write { path: folder.to_owned(), source }]);
+    }
+    for (name, picture) in pictures(story) {
+        for write in [write_svg, write_png] {
+            match write(name, &picture, folder) {
+                Ok(path) => written.push(path),
+                Err(error) => failed.push(error),
+            }
+        }
+    }
+    (written, failed)
+}
+
+/// Every picture that the story gives something to draw for, by name.
+fn pictures(story: &Story<'_>) -> Vec<(&'static str, Picture)> {
+    let mut pictures = vec![("gantt", gantt::whole_run(story))];
+    pictures.extend(story.telling_anomaly().map(|anomaly| (CLOSEUP, closeup::of(story, anomaly))));
+    pictures
+}
+
+fn write_svg(name: &str, picture: &Picture, folder: &Path) -> Result<PathBuf, ReportError> {
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, size(picture)).into_drawing_area();
+        render::draw(picture, render::SVG_LOWERED, &area).map_err(|error| cannot_draw(name, &error))?;
+    }
+    let path = folder.join(format!("{name}.svg"));
+    fs::write(&path, svg).map_err(|source| ReportError::Write { path: path.clone(), source })?;
+    Ok(path)
+}
+
+fn write_png(name: &str, picture: &Picture, folder: &Path) -> Result<PathBuf, ReportError> {
+    let path = folder.join(format!("{name}.png"));
+    {
+        let area = BitMapBackend::new(&path, size(picture)).into_drawing_area();
+        render::draw(picture, render::BITMAP_LOWERED, &area).map_err(|error| cannot_draw(name, &error))?;
+    }
+    Ok(path)
+}
+
+fn size(picture: &Picture) -> (u32, u32) {
+    (picture.width.unsigned_abs(), picture.height.unsigned_abs())
+}
+
+fn cannot_draw(plot: &str, reason: &dyn std::error::Error) -> ReportError {
+    ReportError::Draw { plot: plot.to_owned(), reason: reason.to_string() }
+}
