@@ -67,11 +67,14 @@ struct Prepared {
 
 pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     let prepared = prepare(arguments)?;
+    let data = prepared.folder.data();
     // The process is cloned here, so until then it must have one thread only.
     let outcome = sandbox::enter(|sandbox| match inside::run(&sandbox, prepared) {
         Ok(exit) => exit.code(),
         Err(failure) => super::terminal::report(&failure).code(),
     });
+    // Seen from here it is empty: what the servers wrote went with the sandbox. Where it was not made there is none.
+    let _ = std::fs::remove_dir(data);
     outcome.or_exit(Exit::Unavailable)?.end_like_it()
 }
 

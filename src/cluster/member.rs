@@ -60,6 +60,10 @@ impl Member {
         &self.log
     }
 
+    pub(super) fn resting_offset_ms(&self) -> i64 {
+        self.resting_offset_ms
+    }
+
     /// Starts its process, with its clock hooked before the first instruction.
     pub(super) fn start(&self, spawner: &Spawner) -> Result<(), ClusterError> {
         let mut state = self.state();

@@ -162,6 +162,13 @@ impl Cluster {
         self.member(node)?.move_clock(offset_ms)
     }
 
+    /// The nodes whose wall clocks are off when no fault moves them, and by how many milliseconds.
+    #[must_use]
+    pub fn resting_clocks(&self) -> Vec<(NodeId, i64)> {
+        let clocks = self.members.iter().map(|member| (member.node(), member.resting_offset_ms()));
+        clocks.filter(|&(_, offset_ms)| offset_ms != 0).collect()
+    }
+
     /// Stops a node's process.
     ///
     /// # Errors

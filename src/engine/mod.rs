@@ -116,8 +116,9 @@ async fn phases(
     let (background_stopper, background_stop) = stop_signal();
     let background = background(&plan, &cluster, &connect, &recorder, &background_stop);
 
-    let until = recorder.clock().now().after(plan.duration);
     let mut nemesis = Nemesis::new(Arc::clone(&cluster), recorder.clone(), plan.seed);
+    nemesis.record_resting_clocks(plan.schedule.len() as u64 + 1).await;
+    let until = recorder.clock().now().after(plan.duration);
     let workers = start_workers(&plan, &cluster, &connect, &recorder, until, &stop);
     let schedule = shifted(plan.schedule, recorder.clock().now());
     tokio::join!(join_all(workers), nemesis.run(schedule, until, &mut stop));

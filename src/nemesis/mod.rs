@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::NodeId;
 use crate::cluster::{Cluster, ClusterError};
 use crate::engine::{Entry, Recorder, Stop};
-use crate::scenario::Fault;
+use crate::scenario::{Fault, Target};
 
 pub use schedule::{PlannedFault, describe, schedule};
 
@@ -101,6 +101,24 @@ impl Nemesis {
                 Turn::Begin(planned) => self.begin(planned).await,
                 Turn::End(number) => self.end(number).await,
             }
+        }
+    }
+
+    /// Records the clocks that are off by the scenario from the start, as faults that last as long as the run; `first` is
+    /// the number of the first one.
+    pub async fn record_resting_clocks(&mut self, first: u64) {
+        let resting = self.cluster.resting_clocks();
+        for (number, (node, offset_ms)) in (first..).zip(resting) {
+            let planned = PlannedFault {
+                number,
+                fault: Fault::Clock { offset_ms },
+                target: Target::Node(node),
+                begins: self.recorder.clock().now(),
+                ends: RunTime(u64::MAX),
+            };
+            self.record(EventType::Invoke, FaultPhase::Inject, &planned, &[node], Ok(Value::Null));
+            let result = clock::inject(&self.cluster, &[node], 0).await;
+            self.record(completion_of(&result), FaultPhase::Inject, &planned, &[node], result);
         }
     }
 
