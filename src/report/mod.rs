@@ -3,8 +3,10 @@
 //! Everything is drawn from the history and its judgement, and from nothing else: the same two give the same bytes.
 
 mod command;
+mod console;
 mod error;
 mod markdown;
+mod phrases;
 mod plots;
 mod proof;
 mod story;
@@ -38,6 +40,14 @@ pub fn write_all(history: &History, judgement: &Judgement, folder: &Path) -> Res
     written.extend(plots.0);
     failed.extend(plots.1);
     if failed.is_empty() { Ok(written) } else { Err(ReportError::Parts { written, failed }) }
+}
+
+/// The last lines of a run at the terminal: the verdict, what was broken, under which faults, and where in the run's
+/// folder to read on. Without `colour` it is plain text, fit for a pipe. Lines are wrapped at `width` characters, but for
+/// paths and commands.
+#[must_use]
+pub fn console(history: &History, judgement: &Judgement, folder: &Path, colour: bool, width: usize) -> String {
+    console::of(&Story::new(history, judgement), folder, colour, width)
 }
 
 fn write_summary(story: &Story<'_>, folder: &Path) -> Result<PathBuf, ReportError> {

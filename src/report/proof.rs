@@ -12,7 +12,7 @@ pub(super) fn in_words(fault: &Fault) -> String {
             let measured = value(proof);
             if measured.is_empty() { "took effect".to_owned() } else { format!("proof: {measured}") }
         }
-        Effect::Missed => "**had no effect**".to_owned(),
+        Effect::Missed => "had no effect".to_owned(),
         Effect::Unmeasured => "nothing was measured".to_owned(),
     }
 }

@@ -23,6 +23,7 @@ fn look() {
         let folder = Path::new(&folder).join(name);
         let started = std::time::Instant::now();
         let written = report::write_all(&history, &judgement, &folder).expect("everything can be written");
+        println!("{}", report::console(&history, &judgement, &folder, true, 100));
         println!("{name}: {} files in {:?}", written.len(), started.elapsed());
     }
 }

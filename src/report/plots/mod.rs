@@ -1,10 +1,14 @@
 //! The plots, each as SVG and as PNG.
 
+mod clocks;
 mod closeup;
 mod font;
 mod gantt;
+mod latency;
 mod palette;
+mod panel;
 mod picture;
+mod rate;
 mod render;
 mod scale;
 mod sheet;
@@ -17,6 +21,9 @@ use plotters::prelude::{BitMapBackend, IntoDrawingArea as _, SVGBackend};
 use self::picture::Picture;
 use super::ReportError;
 use super::story::Story;
+
+/// Who held which lock over the whole run.
+pub(super) const GANTT: &str = "gantt";
 
 /// The close-up of the most telling anomaly, where there is one.
 pub(super) const CLOSEUP: &str = "gantt-anomaly";
@@ -44,8 +51,15 @@ pub(super) fn write_all(story: &Story<'_>, folder: &Path) -> (Vec<PathBuf>, Vec<
 
 /// Every picture that the story gives something to draw for, by name.
 fn pictures(story: &Story<'_>) -> Vec<(&'static str, Picture)> {
-    let mut pictures = vec![("gantt", gantt::whole_run(story))];
+    let mut pictures = vec![(GANTT, gantt::whole_run(story))];
     pictures.extend(story.telling_anomaly().map(|anomaly| (CLOSEUP, closeup::of(story, anomaly))));
+    if !story.ops.is_empty() {
+        pictures.push(("latency", latency::of(story)));
+        pictures.push(("rate", rate::of(story)));
+    }
+    if !story.clocks.is_empty() {
+        pictures.push(("clocks", clocks::of(story)));
+    }
     pictures
 }
 

@@ -23,13 +23,29 @@ pub(super) fn draw<DB: DrawingBackend>(picture: &Picture, lowered: f64, area: &D
         match shape {
             Shape::Block(at, ink) => area.draw(&Rectangle::new(corners(*at), colour(*ink).filled()))?,
             Shape::Outline(at, ink) => area.draw(&Rectangle::new(corners(*at), colour(*ink).stroke_width(1)))?,
-            Shape::Path(points, ink, width) => area.draw(&PathElement::new(points.clone(), stroke(*ink, *width)))?,
+            Shape::Path(points, ink, width) => path(points, *ink, *width, area)?,
             Shape::Polygon(points, ink) => area.draw(&Polygon::new(points.clone(), colour(*ink).filled()))?,
             Shape::Dot(at, radius, ink) => area.draw(&Circle::new(*at, *radius, colour(*ink).filled()))?,
             Shape::Text(label) => write(label, lowered, area)?,
         }
     }
     area.present()
+}
+
+/// Draws a path piece by piece: upright and level pieces as rectangles, for as lines the bitmap would blur them.
+fn path<DB: DrawingBackend>(points: &[(i32, i32)], ink: Ink, width: u32, area: &DrawingArea<DB, Shift>) -> Drawn<DB> {
+    let more = width.saturating_sub(1) as i32;
+    for piece in points.windows(2) {
+        let (from, to) = (piece[0], piece[1]);
+        if from.0 == to.0 || from.1 == to.1 {
+            let top_left = (from.0.min(to.0) - more / 2, from.1.min(to.1) - more / 2);
+            let bottom_right = (from.0.max(to.0) + more - more / 2, from.1.max(to.1) + more - more / 2);
+            area.draw(&Rectangle::new([top_left, bottom_right], colour(ink).filled()))?;
+        } else {
+            area.draw(&PathElement::new(piece.to_vec(), stroke(ink, width)))?;
+        }
+    }
+    Ok(())
 }
 
 fn write<DB: DrawingBackend>(label: &Label, lowered: f64, area: &DrawingArea<DB, Shift>) -> Drawn<DB> {

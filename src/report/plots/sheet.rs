@@ -11,7 +11,7 @@ use crate::report::words;
 
 /// Wide enough for a screen, and still readable when a page shrinks it to 900.
 pub(super) const WIDTH: i32 = 1400;
-const MARGIN: i32 = 24;
+pub(super) const MARGIN: i32 = 24;
 const GUTTER: i32 = 210;
 const STRIP: i32 = 24;
 
@@ -92,16 +92,17 @@ impl<'a> Sheet<'a> {
     }
 
     /// Says what each mark means, in as many lines as it takes.
-    pub(super) fn legend(&mut self, entries: &[(Mark, &str)]) {
+    pub(super) fn legend(&mut self, entries: &[(Mark, impl AsRef<str>)]) {
         let mut x = MARGIN;
         for (mark, text) in entries {
+            let text = text.as_ref();
             let width = MARK + 8 + font::width(text, SMALL) + 26;
             if x > MARGIN && x + width - 26 > WIDTH - MARGIN {
                 x = MARGIN;
                 self.y += 26;
             }
             mark.draw(&mut self.picture, x, self.y);
-            self.picture.text(*text, (x + MARK + 8, self.y), Anchor::Start, SMALL, QUIET);
+            self.picture.text(text, (x + MARK + 8, self.y), Anchor::Start, SMALL, QUIET);
             x += width;
         }
         self.y += 30;

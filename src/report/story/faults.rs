@@ -51,6 +51,11 @@ impl Fault {
         if place.is_empty() || what.ends_with(&place) { what } else { format!("{what} on {place}") }
     }
 
+    /// Whether it came to nothing.
+    pub(in crate::report) fn missed(&self) -> bool {
+        self.effect == Effect::Missed
+    }
+
     /// Whether it was active at this time or had just ended.
     pub(in crate::report) fn touches(&self, at: RunTime) -> bool {
         self.from <= at && at <= self.until.after(JUST_ENDED)

@@ -83,6 +83,19 @@ impl<'a> Story<'a> {
         self.proven().filter(as_grave).min_by_key(|anomaly| anomaly.at_ns)
     }
 
+    /// The faults that tell the most: those around the first and the worst anomaly, then the earliest. In the order of
+    /// their beginnings.
+    pub(super) fn faults_to_tell(&self, at_most: usize) -> Vec<&Fault> {
+        let moments: Vec<RunTime> =
+            [self.first_anomaly(), self.worst_anomaly()].into_iter().flatten().map(|a| RunTime(a.at_ns)).collect();
+        let mut faults: Vec<&Fault> = self.faults.iter().collect();
+        faults.sort_by_key(|fault| !moments.iter().any(|at| fault.touches(*at)));
+        faults.truncate(at_most);
+        faults.sort_by_key(|fault| (fault.from, fault.number));
+        faults
+    }
+
+    /// The anomalies that no correct service could have shown.
     pub(super) fn proven(&self) -> impl Iterator<Item = &'a Anomaly> + use<'a> {
         self.judgement.anomalies.iter().filter(|anomaly| anomaly.grade == Grade::Proven)
     }
