@@ -1,7 +1,7 @@
 //! `leasehold check`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use leasehold_checkers::history::History;
@@ -38,7 +38,8 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
     if arguments.json {
         say(&judgement.to_json())?;
     } else {
-        say(&report::console(&history, &judgement, colour(&io::stdout()), width()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        say(&report::console(&history, &judgement, folder, colour(&io::stdout()), width()))?;
     }
     Ok(judgement.verdict.into())
 }

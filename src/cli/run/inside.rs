@@ -174,12 +174,11 @@ fn judge(prepared: &Prepared) -> Result<Verdict, Failure> {
 }
 
 fn tell(prepared: &Prepared, history: &History, judgement: &Judgement) -> Result<(), Failure> {
-    let run = prepared.folder.path().display().to_string();
     if prepared.json {
+        let run = prepared.folder.path().display().to_string();
         let mut object = serde_json::to_value(judgement).or_exit(Exit::Internal)?;
         object["run"] = run.into();
         return say(&format!("{object}\n"));
     }
-    say(&report::console(history, judgement, colour(&io::stdout()), width()))?;
-    say(&format!("\nrun: {run}\n"))
+    say(&report::console(history, judgement, prepared.folder.path(), colour(&io::stdout()), width()))
 }
