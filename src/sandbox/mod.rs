@@ -52,13 +52,16 @@ impl Sandbox {
         self.mode
     }
 
-    /// Builds `nodes` hosts and the network between them and this process, over the best medium that this machine offers, and starts
-    /// the switch.
+    /// Builds `nodes` hosts and the network between them and this process, and starts the switch. It is made of TUN interfaces
+    /// where this process may have them, and of veth pairs otherwise.
     ///
     /// # Errors
     /// [`SandboxError::NodeCount`] for none or more than 99 nodes, and [`SandboxError::Network`] if the kernel refuses a part.
     pub fn network(&self, nodes: u8) -> Result<Network, SandboxError> {
-        self.network_over(Medium::best(), nodes)
+        match self.network_over(Medium::Tun, nodes) {
+            Err(SandboxError::Network { .. }) => self.network_over(Medium::Veth, nodes),
+            built => built,
+        }
     }
 
     /// Like [`Sandbox::network`], over a medium of the caller's choice.

@@ -23,7 +23,7 @@ pub(super) fn run<F: FnOnce(Sandbox) -> u8>(mode: Mode, program: F) -> Result<Ou
     let first = First {
         mode,
         ids: Ids::of_this_process(),
-        map_writer: MapWriter::of_this_process(),
+        map_writer: MapWriter::of_this_process().during(Step::LookAtSelf)?,
         ends: inner_ends,
     };
 

@@ -38,18 +38,6 @@ pub enum Medium {
     Veth,
 }
 
-impl Medium {
-    /// The best that this process may use.
-    #[must_use]
-    pub fn best() -> Self {
-        if tun::is_usable() {
-            Self::Tun
-        } else {
-            Self::Veth
-        }
-    }
-}
-
 impl fmt::Display for Medium {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
