@@ -15,7 +15,7 @@
 //! Every packet between two hosts passes through a [`Switch`] in the harness, which delays and drops it as told. A harness that dies
 //! therefore leaves a network that stands still, not one that has healed.
 //!
-//! No privilege is needed where the kernel grants user namespaces; [`probe`] finds out, and says what to change where it does not.
+//! It needs Linux 5.4 or later. No privilege is needed where the kernel grants user namespaces; [`probe`] finds out, and says what to change where it does not.
 
 mod entry;
 mod error;

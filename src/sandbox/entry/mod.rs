@@ -27,7 +27,8 @@ use step::{During, StepError};
 /// caller is not privileged. This process stays outside: it passes signals on, once each, and waits. When the call returns, no
 /// process, interface or mount of the sandbox is left, whatever happened inside.
 ///
-/// Three interrupts within a second end a harness that does not react to them.
+/// Three interrupts within a second end a harness that does not react to them. The harness can write to the terminal and has none
+/// of its own: `/dev/tty` is closed to it.
 ///
 /// What must live outside (a listening socket for the user, a pidfd) is opened before the call: open files are inherited,
 /// though not by servers. Values that `program` owns are dropped in both processes.

@@ -36,7 +36,8 @@ pub struct ServerCommand {
     pub log: PathBuf,
     /// What to do to it before its first instruction, on the thread that traces it, while it stands still.
     ///
-    /// The pid is stopped under `ptrace`, and is released when this returns. An error kills it.
+    /// The pid is stopped under `ptrace`, and is released when this returns. An error kills it. No other server starts
+    /// meanwhile, and one that this itself tried to start never would.
     pub at_exec: Option<AtExec>,
 }
 

@@ -126,11 +126,9 @@ impl Link {
         });
     }
 
-    /// When the next held packet is to go.
+    /// When the next held packet is to go. `None` is never: there is none, or the delay reaches beyond the end of time.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.held
-            .front()
-            .map(|first| first.arrived + self.rule.delay)
+        self.held.front()?.arrived.checked_add(self.rule.delay)
     }
 
     /// The next held packet, if it is to go by now. Tell the link what became of it by [`Link::delivered`].
@@ -232,6 +230,15 @@ mod tests {
                 ..LinkCounters::default()
             }
         );
+    }
+
+    #[test]
+    fn a_boundless_delay_is_a_delay() {
+        let (mut link, start) = (link(LinkRule::delayed(Duration::MAX)), Instant::now());
+        link.admit(&[1], start);
+        assert_eq!(link.due(), None);
+        link.set(LinkRule::default());
+        assert_eq!(released(&mut link, start), [1]);
     }
 
     #[test]
