@@ -166,7 +166,8 @@ fn indented(text: &str) -> String {
     text.trim_end().replace('\n', "\n    ")
 }
 
-/// A folder for this run, with a copy of this program that everybody may run: build folders may be closed to others.
+/// A folder for this run, with a copy of this program that everybody may run: build folders may be closed
+/// to others.
 struct Home {
     folder: tempfile::TempDir,
     program: PathBuf,

@@ -417,8 +417,8 @@ fn tcp_recovers_after_a_heal(stage: &Stage, sandbox: &Sandbox) -> u8 {
 
 fn servers_start_clean(stage: &Stage, sandbox: &Sandbox) -> u8 {
     let (network, node) = (stage.network(sandbox, 2), NodeId::new(2));
-    // What a careless harness would pass on: a variable, a file that survives exec, a blocked signal, an ignored one.
-    // SAFETY: no other thread of this process reads the environment at this time.
+    // What a careless harness would pass on: a variable, a file that survives exec, a blocked signal, an
+    // ignored one. SAFETY: no other thread of this process reads the environment at this time.
     unsafe { std::env::set_var("LEAKED", "1") };
     let file = fs::File::open("/dev/null").expect("it is there");
     nix::fcntl::fcntl(

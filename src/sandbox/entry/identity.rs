@@ -1,7 +1,8 @@
 //! The maps of a user namespace: users keep their own ids.
 //!
-//! A user who became 0 inside would trip the "not as root" checks of servers and see its files under another name. The
-//! harness has its capabilities either way, since it never calls `exec`; servers lose them by doing so.
+//! A user who became 0 inside would trip the "not as root" checks of servers and see its files under
+//! another name. The harness has its capabilities either way, since it never calls `exec`; servers lose
+//! them by doing so.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -36,7 +37,8 @@ impl MapWriter {
     }
 }
 
-/// The ids of this process, to be mapped to themselves. They are read before the clone: inside, they are not mapped yet.
+/// The ids of this process, to be mapped to themselves. They are read before the clone: inside, they are
+/// not mapped yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ids {
     user: u32,

@@ -1,7 +1,8 @@
 //! What to change when the kernel refuses a step into the sandbox.
 //!
-//! Errno alone misleads: AppArmor lets the clone pass and refuses the map; a container's filter refuses the clone; a limit of 0
-//! looks like a full disk. So each answer is read together with the step and with what this machine says about itself.
+//! Errno alone misleads: AppArmor lets the clone pass and refuses the map; a container's filter refuses the
+//! clone; a limit of 0 looks like a full disk. So each answer is read together with the step and with what
+//! this machine says about itself.
 
 use std::fs;
 use std::path::Path;

@@ -10,8 +10,9 @@ use crate::sandbox::switch::{Port, Wire};
 
 const DEVICE: &str = "/dev/net/tun";
 
-/// Packets come with what the sender's kernel left for the card to do, large segments and checksums, and the receiver's kernel
-/// finds it as done. That makes the switch ten times as fast, and nobody computes a checksum.
+/// Packets come with what the sender's kernel left for the card to do, large segments and checksums, and
+/// the receiver's kernel finds it as done. That makes the switch ten times as fast, and nobody computes a
+/// checksum.
 const OFFLOADS: libc::c_uint = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
 
 /// `struct virtio_net_hdr`, before each packet.

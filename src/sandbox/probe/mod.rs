@@ -1,7 +1,8 @@
 //! What the sandbox can do on this machine, found out by doing it.
 //!
-//! Version numbers, configuration files and capabilities tell what ought to work; containers and security modules make sure that it
-//! does not. So each probe does the thing itself, through the code that a run uses, in a process of its own.
+//! Version numbers, configuration files and capabilities tell what ought to work; containers and security
+//! modules make sure that it does not. So each probe does the thing itself, through the code that a run
+//! uses, in a process of its own.
 
 mod answer;
 mod checks;
@@ -84,8 +85,8 @@ const BACK_OFF: Trial = Trial {
 /// Tries everything that the sandbox needs. It takes well under a second, and leaves nothing behind.
 ///
 /// # Errors
-/// [`SandboxError::Threads`] if this process has more than one thread, and [`SandboxError::Enter`] if it cannot read its own
-/// status. That something does not work on this machine is no error but a finding.
+/// [`SandboxError::Threads`] if this process has more than one thread, and [`SandboxError::Enter`] if it
+/// cannot read its own status. That something does not work on this machine is no error but a finding.
 pub fn probe() -> Result<Findings, SandboxError> {
     ensure_one_thread()?;
     let mode =
