@@ -87,7 +87,8 @@ pub enum SandboxError {
         source: io::Error,
     },
 
-    /// What was to be done to a server before its first instruction failed, or the server never stood there. It was killed.
+    /// What was to be done to a server before its first instruction failed, or the server never stood
+    /// there. It was killed.
     #[error("cannot prepare {} on {node} before its first instruction", program.display())]
     AtExec {
         /// The node of the server.

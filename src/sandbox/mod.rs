@@ -8,14 +8,16 @@
 //!       └─ server on n2   …
 //! ```
 //!
-//! Whoever of the first three dies takes the rest along: the first process dies with the outer one by the kernel's hand
-//! (and, should it have been too young for that, by the end of a pipe), and with process 1 the kernel ends its namespace. Namespaces
-//! are held by open files alone, never by a name on disk, so that nothing outlives the processes: no interface, no mount.
+//! Whoever of the first three dies takes the rest along: the first process dies with the outer one by the
+//! kernel's hand (and, should it have been too young for that, by the end of a pipe), and with process 1
+//! the kernel ends its namespace. Namespaces are held by open files alone, never by a name on disk, so that
+//! nothing outlives the processes: no interface, no mount.
 //!
-//! Every packet between two hosts passes through a [`Switch`] in the harness, which delays and drops it as told. A harness that dies
-//! therefore leaves a network that stands still, not one that has healed.
+//! Every packet between two hosts passes through a [`Switch`] in the harness, which delays and drops it as
+//! told. A harness that dies therefore leaves a network that stands still, not one that has healed.
 //!
-//! No privilege is needed where the kernel grants user namespaces; [`probe`] finds out, and says what to change where it does not.
+//! It needs Linux 5.4 or later. No privilege is needed where the kernel grants user namespaces; [`probe`]
+//! finds out, and says what to change where it does not.
 
 mod entry;
 mod error;
@@ -52,13 +54,17 @@ impl Sandbox {
         self.mode
     }
 
-    /// Builds `nodes` hosts and the network between them and this process, over the best medium that this machine offers, and starts
-    /// the switch.
+    /// Builds `nodes` hosts and the network between them and this process, and starts the switch. It is
+    /// made of TUN interfaces where this process may have them, and of veth pairs otherwise.
     ///
     /// # Errors
-    /// [`SandboxError::NodeCount`] for none or more than 99 nodes, and [`SandboxError::Network`] if the kernel refuses a part.
+    /// [`SandboxError::NodeCount`] for none or more than 99 nodes, and [`SandboxError::Network`] if the
+    /// kernel refuses a part.
     pub fn network(&self, nodes: u8) -> Result<Network, SandboxError> {
-        self.network_over(Medium::best(), nodes)
+        match self.network_over(Medium::Tun, nodes) {
+            Err(SandboxError::Network { .. }) => self.network_over(Medium::Veth, nodes),
+            built => built,
+        }
     }
 
     /// Like [`Sandbox::network`], over a medium of the caller's choice.

@@ -15,15 +15,17 @@ const NEEDED: [(u32, &str); 3] = [
 /// How the sandbox gets the right to build hosts and networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// The process has the capabilities already: there is no user namespace, and servers run as the same privileged user.
+    /// The process has the capabilities already: there is no user namespace, and servers run as the same
+    /// privileged user.
     Root,
-    /// The capabilities come from a new user namespace, in which the user keeps its own id. Servers have no capabilities.
+    /// The capabilities come from a new user namespace, in which the user keeps its own id. Servers have no
+    /// capabilities.
     User,
 }
 
 impl Mode {
-    /// The mode for this process: [`Mode::Root`] where it has the capabilities already, because a user namespace would only
-    /// take rights away from it.
+    /// The mode for this process: [`Mode::Root`] where it has the capabilities already, because a user
+    /// namespace would only take rights away from it.
     ///
     /// # Errors
     /// If `/proc/self/status` cannot be read.

@@ -44,9 +44,11 @@ impl Outcome {
     }
 }
 
-/// Returns only if the signal does not end a process. What fails here fails into the exit code that follows.
+/// Returns only if the signal does not end a process. What fails here fails into the exit code that
+/// follows.
 fn die_by(signal: Signal) {
-    // The harness has left its core already, if cores are wanted: a second one, of this process, would hide it.
+    // The harness has left its core already, if cores are wanted: a second one, of this process, would hide
+    // it.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     // SAFETY: installing the default disposition runs no code of ours in a signal handler.

@@ -34,8 +34,8 @@ impl ProcessStatus {
     }
 }
 
-/// The state of a process as the kernel's one letter: `R` running, `S` asleep, `D` asleep for good reason, `T` stopped by a
-/// signal, `t` stopped by its tracer, `Z` dead and not yet reaped, …
+/// The state of a process as the kernel's one letter: `R` running, `S` asleep, `D` asleep for good reason,
+/// `T` stopped by a signal, `t` stopped by its tracer, `Z` dead and not yet reaped, …
 pub(super) fn state_of(pid: Pid) -> io::Result<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     state_in(&stat).ok_or_else(|| {
@@ -46,7 +46,8 @@ pub(super) fn state_of(pid: Pid) -> io::Result<char> {
     })
 }
 
-/// The program's name stands in parentheses and may hold any character, so the state is what follows the last one.
+/// The program's name stands in parentheses and may hold any character, so the state is what follows the
+/// last one.
 fn state_in(stat: &str) -> Option<char> {
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }

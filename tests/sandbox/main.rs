@@ -1,8 +1,9 @@
 //! Enters real sandboxes, as root and as an ordinary user, and checks what they promise.
 //!
-//! This one program plays three parts, told apart by its first argument: the driver, which runs each scenario in a process of
-//! its own and watches it from outside; the scenario, which enters a sandbox and checks it from inside; and the servers that
-//! scenarios start on the nodes. Arguments that are no part are filters on the names of the tests, as usual.
+//! This one program plays three parts, told apart by its first argument: the driver, which runs each
+//! scenario in a process of its own and watches it from outside; the scenario, which enters a sandbox and
+//! checks it from inside; and the servers that scenarios start on the nodes. Arguments that are no part are
+//! filters on the names of the tests, as usual.
 
 mod driver;
 mod leftovers;

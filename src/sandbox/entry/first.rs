@@ -1,7 +1,8 @@
 //! The first process inside: process 1 of the pid namespace, whose end is the end of every other.
 //!
-//! It furnishes the namespaces, starts the harness, and from then on reaps orphans and passes signals on. The harness cannot be
-//! process 1 itself: the kernel drops signals there that have no handler, and the orphans of servers would be its to reap.
+//! It furnishes the namespaces, starts the harness, and from then on reaps orphans and passes signals on.
+//! The harness cannot be process 1 itself: the kernel drops signals there that have no handler, and the
+//! orphans of servers would be its to reap.
 
 use std::convert::Infallible;
 use std::os::fd::AsFd;
@@ -34,7 +35,8 @@ pub(super) struct First {
 }
 
 impl First {
-    /// Lives the whole life of process 1. No error and no panic may pass it: its caller's code belongs to another process.
+    /// Lives the whole life of process 1. No error and no panic may pass it: its caller's code belongs to
+    /// another process.
     pub(super) fn live<F: FnOnce(Sandbox) -> u8>(self, blocked: &Blocked, program: F) -> ! {
         let never = catch_unwind(AssertUnwindSafe(|| self.serve(blocked, program)));
         exit_now(i32::from(never.is_err()) * 70)
@@ -93,7 +95,8 @@ impl First {
     }
 }
 
-/// Reaps and passes signals on until the harness ends, and returns its status word. If the outer process dies, so does this one.
+/// Reaps and passes signals on until the harness ends, and returns its status word. If the outer process
+/// dies, so does this one.
 fn look_after(harness: Pid, ends: &InnerEnds) -> Result<i32, StepError> {
     let signals = SignalFd::with_flags(
         &signals::watched(),
@@ -140,7 +143,8 @@ fn reap_until(harness: Pid) -> Option<i32> {
     }
 }
 
-/// Exits at once: what is buffered and registered for the exit belongs to the outer process, of which this one is a copy.
+/// Exits at once: what is buffered and registered for the exit belongs to the outer process, of which this
+/// one is a copy.
 fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` has no preconditions.
     unsafe { libc::_exit(code) }

@@ -1,33 +1,44 @@
 //! The maps of a user namespace: users keep their own ids.
 //!
-//! A user who became 0 inside would trip the "not as root" checks of servers and see its files under another name. The
-//! harness has its capabilities either way, since it never calls `exec`; servers lose them by doing so.
+//! A user who became 0 inside would trip the "not as root" checks of servers and see its files under
+//! another name. The harness has its capabilities either way, since it never calls `exec`; servers lose
+//! them by doing so.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 
 use nix::unistd::{Pid, getegid, geteuid};
 
+use crate::sandbox::status::ProcessStatus;
+
+const CAP_SETGID: u32 = 6;
+const CAP_SETUID: u32 = 7;
+
 /// Who writes the maps of the new user namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MapWriter {
     /// The first process inside, which may map its own user and group and no other.
     Inside,
-    /// The outer process: a root without capabilities keeps all the ids that it has.
+    /// The outer process: a root without the capabilities for namespaces keeps all the ids that it has.
     Outside,
 }
 
 impl MapWriter {
-    pub(super) fn of_this_process() -> Self {
-        if geteuid().is_root() {
+    pub(super) fn of_this_process() -> io::Result<Self> {
+        let status = ProcessStatus::of_self()?;
+        let may_map_others = [CAP_SETUID, CAP_SETGID]
+            .into_iter()
+            .all(|capability| status.has_capability(capability));
+        Ok(if geteuid().is_root() && may_map_others {
             Self::Outside
         } else {
             Self::Inside
-        }
+        })
     }
 }
 
-/// The ids of this process, to be mapped to themselves. They are read before the clone: inside, they are not mapped yet.
+/// The ids of this process, to be mapped to themselves. They are read before the clone: inside, they are
+/// not mapped yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ids {
     user: u32,

@@ -1,7 +1,7 @@
 //! The two pipes between the outer process and the first one inside.
 //!
-//! One is the lifeline: nothing but one "go" travels on it, and its end says that the outer process is gone. The other carries
-//! the [`Report`](super::report::Report) out.
+//! One is the lifeline: nothing but one "go" travels on it, and its end says that the outer process is
+//! gone. The other carries the [`Report`](super::report::Report) out.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -44,7 +44,8 @@ impl OuterEnds {
         self.alive.write_all(b"g")
     }
 
-    /// Where the report comes out. The lifeline ends here: it is called when nobody holds its other end any more.
+    /// Where the report comes out. The lifeline ends here: it is called when nobody holds its other end any
+    /// more.
     pub(super) fn into_report(self) -> OwnedFd {
         self.report
     }

@@ -1,6 +1,7 @@
 //! The way into the sandbox: three processes, each with one task.
 //!
-//! [`outer`] is the process that the user started; [`first`] is process 1 of the sandbox; [`harness`] is what `program` runs in.
+//! [`outer`] is the process that the user started; [`first`] is process 1 of the sandbox; [`harness`] is
+//! what `program` runs in.
 
 mod first;
 mod harness;
@@ -23,18 +24,20 @@ use step::{During, StepError};
 
 /// Runs `program` as the harness inside fresh namespaces and returns how it ended.
 ///
-/// It runs in a child process with a mount, pid, network, UTS and IPC namespace of its own, and with a user namespace where the
-/// caller is not privileged. This process stays outside: it passes signals on, once each, and waits. When the call returns, no
-/// process, interface or mount of the sandbox is left, whatever happened inside.
+/// It runs in a child process with a mount, pid, network, UTS and IPC namespace of its own, and with a user
+/// namespace where the caller is not privileged. This process stays outside: it passes signals on, once
+/// each, and waits. When the call returns, no process, interface or mount of the sandbox is left, whatever
+/// happened inside.
 ///
-/// Three interrupts within a second end a harness that does not react to them.
+/// Three interrupts within a second end a harness that does not react to them. The harness can write to the
+/// terminal and has none of its own: `/dev/tty` is closed to it.
 ///
-/// What must live outside (a listening socket for the user, a pidfd) is opened before the call: open files are inherited,
-/// though not by servers. Values that `program` owns are dropped in both processes.
+/// What must live outside (a listening socket for the user, a pidfd) is opened before the call: open files
+/// are inherited, though not by servers. Values that `program` owns are dropped in both processes.
 ///
 /// # Errors
-/// [`SandboxError::Threads`] if this process has more than one thread, and [`SandboxError::Enter`] if the kernel refuses a step;
-/// the cause says what to change.
+/// [`SandboxError::Threads`] if this process has more than one thread, and [`SandboxError::Enter`] if the
+/// kernel refuses a step; the cause says what to change.
 pub fn enter<F: FnOnce(Sandbox) -> u8>(program: F) -> Result<Outcome, SandboxError> {
     let mode = Mode::of_this_process()
         .during(Step::LookAtSelf)

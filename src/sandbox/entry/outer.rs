@@ -1,6 +1,7 @@
 //! The outer process: it opens the way in, passes signals on, and ends like the harness.
 //!
-//! It keeps to one thread and does nothing else, so that nothing but a SIGKILL can take it away from its duty.
+//! It keeps to one thread and does nothing else, so that nothing but a SIGKILL can take it away from its
+//! duty.
 
 use std::io::{self, Write};
 use std::time::Instant;
@@ -23,11 +24,12 @@ pub(super) fn run<F: FnOnce(Sandbox) -> u8>(mode: Mode, program: F) -> Result<Ou
     let first = First {
         mode,
         ids: Ids::of_this_process(),
-        map_writer: MapWriter::of_this_process(),
+        map_writer: MapWriter::of_this_process().during(Step::LookAtSelf)?,
         ends: inner_ends,
     };
 
-    // What stands in the buffer would be printed by both processes. That it cannot be printed is not for this place to judge.
+    // What stands in the buffer would be printed by both processes. That it cannot be printed is not for
+    // this place to judge.
     let _ = io::stdout().flush();
     let blocked = Blocked::new().during(Step::BlockSignals)?;
     match clone_into(namespaces(mode)).during(Step::CloneNamespaces)? {
@@ -66,8 +68,8 @@ enum Cloned {
 /// It is the old `clone`, since containers answer the new one with "no such call".
 fn clone_into(namespaces: CloneFlags) -> nix::Result<Cloned> {
     let flags = libc::c_long::from(namespaces.bits() | libc::SIGCHLD);
-    // SAFETY: without a stack of its own and without CLONE_VM this is a fork, and `enter` has made sure that there is one
-    // thread, so no lock can be left held in the child.
+    // SAFETY: without a stack of its own and without CLONE_VM this is a fork, and `enter` has made sure
+    // that there is one thread, so no lock can be left held in the child.
     let child = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
     match Errno::result(child)? {
         0 => Ok(Cloned::Inside),
@@ -75,8 +77,8 @@ fn clone_into(namespaces: CloneFlags) -> nix::Result<Cloned> {
     }
 }
 
-/// Sees the child through its life. It returns only after every process of the sandbox is gone: so long the kernel holds back
-/// the end of a process 1.
+/// Sees the child through its life. It returns only after every process of the sandbox is gone: so long the
+/// kernel holds back the end of a process 1.
 fn attend(child: Pid, mut ends: OuterEnds, map_from_here: bool) -> Result<Outcome, StepError> {
     if map_from_here && let Err(failure) = identity::mirror_maps_into(child).during(Step::MapIds) {
         kill(child, Signal::SIGKILL)
@@ -109,7 +111,8 @@ fn pass_signals_until_it_ends(child: Pid) -> nix::Result<i32> {
     }
 }
 
-/// The status word, or `None` if the child lives on. It is kept as a number because `nix` knows no real-time signals.
+/// The status word, or `None` if the child lives on. It is kept as a number because `nix` knows no
+/// real-time signals.
 fn wait_status(child: Pid, flags: libc::c_int) -> nix::Result<Option<i32>> {
     let mut status = 0;
     // SAFETY: `status` outlives the call.

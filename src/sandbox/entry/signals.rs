@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{self, SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
 
-/// What a user or a supervisor sends to a program. SIGTSTP is not among them: Ctrl-Z stops the outer process alone.
+/// What a user or a supervisor sends to a program. SIGTSTP is not among them: Ctrl-Z stops the outer
+/// process alone.
 const FORWARDED: [Signal; 7] = [
     Signal::SIGINT,
     Signal::SIGTERM,
@@ -26,8 +27,8 @@ pub(super) fn watched() -> SigSet {
 
 /// Blocks the watched signals while it lives, so that they queue up for whoever asks for them.
 ///
-/// Blocked is more than unhandled: the first process of a pid namespace loses signals that it has not blocked, since no
-/// default action applies to it.
+/// Blocked is more than unhandled: the first process of a pid namespace loses signals that it has not
+/// blocked, since no default action applies to it.
 #[derive(Debug)]
 pub(super) struct Blocked {
     before: SigSet,
@@ -35,7 +36,8 @@ pub(super) struct Blocked {
 
 impl Blocked {
     pub(super) fn new() -> nix::Result<Self> {
-        // A parent that ignores SIGCHLD passes that on, and the kernel then reaps our children before we can ask how they ended.
+        // A parent that ignores SIGCHLD passes that on, and the kernel then reaps our children before we
+        // can ask how they ended.
         let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
         // SAFETY: installing the default disposition runs no code of ours in a signal handler.
         unsafe { signal::sigaction(Signal::SIGCHLD, &default) }?;

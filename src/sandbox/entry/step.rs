@@ -1,4 +1,5 @@
-//! The steps into the sandbox, so that a failure of any process on the way can be named by the outermost one.
+//! The steps into the sandbox, so that a failure of any process on the way can be named by the outermost
+//! one.
 
 use std::fmt;
 

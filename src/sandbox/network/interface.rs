@@ -19,7 +19,8 @@ pub(in crate::sandbox) fn up(name: &str) -> io::Result<()> {
     add_flags(name, libc::IFF_UP)
 }
 
-/// Brings it up without address resolution: every packet goes out, and whom it is for is for the switch to know.
+/// Brings it up without address resolution: every packet goes out, and whom it is for is for the switch to
+/// know.
 pub(super) fn up_without_arp(name: &str) -> io::Result<()> {
     add_flags(name, libc::IFF_UP | libc::IFF_NOARP)
 }

@@ -1,63 +1,31 @@
 //! The hosts of the sandbox and what lies between them.
 //!
-//! Each node has a network namespace with a loopback interface and one card, `eth0`; so has the client side, which is the harness
-//! itself. There is no way out of any of them. Behind every card sits the [`Switch`].
+//! Each node has a network namespace with a loopback interface and one card, `eth0`; so has the client
+//! side, which is the harness itself. There is no way out of any of them. Behind every card sits the
+//! [`Switch`].
 
 mod address;
+mod builder;
 pub(in crate::sandbox) mod interface;
+mod medium;
 mod namespace;
 mod netlink;
 mod tun;
 mod veth;
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::thread;
 
-pub(super) use address::{address_of, port_at};
-pub(super) use namespace::Namespace;
+pub use medium::Medium;
+
+pub(super) use address::port_at;
+pub(super) use builder::Hosts;
 
 use super::SandboxError;
 use super::spawn::Spawner;
-use super::switch::{Port, Switch, Wire};
+use super::switch::{Port, Switch};
 use crate::NodeId;
-use address::{MOST_NODES, NETMASK};
-
-/// The card of every host.
-const CARD: &str = "eth0";
-
-/// What the hosts' cards are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Medium {
-    /// TUN interfaces: the faster medium, which needs access to `/dev/net/tun`.
-    Tun,
-    /// Pairs of Ethernet interfaces with packet sockets: needs no device.
-    Veth,
-}
-
-impl Medium {
-    /// The best that this process may use.
-    #[must_use]
-    pub fn best() -> Self {
-        if tun::is_usable() {
-            Self::Tun
-        } else {
-            Self::Veth
-        }
-    }
-}
-
-impl fmt::Display for Medium {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tun => "TUN",
-            Self::Veth => "veth with packet sockets",
-        })
-    }
-}
+use address::{MOST_NODES, address_of};
 
 /// The hosts of the sandbox, connected by a running switch.
 ///
@@ -70,9 +38,6 @@ pub struct Network {
     spawner: Spawner,
 }
 
-/// The namespaces of the nodes, by which servers get into them.
-pub(super) type Hosts = BTreeMap<NodeId, Namespace>;
-
 impl Network {
     pub(super) fn build(medium: Medium, nodes: u8) -> Result<Self, SandboxError> {
         if !(1..=MOST_NODES).contains(&nodes) {
@@ -81,7 +46,7 @@ impl Network {
                 most: MOST_NODES,
             });
         }
-        let (hosts, wires) = build_hosts(medium, nodes)?;
+        let (hosts, wires) = builder::build(medium, nodes)?;
         let switch = Switch::start(wires).map_err(|source| SandboxError::Thread {
             what: "switch",
             source,
@@ -131,104 +96,5 @@ impl Network {
     #[must_use]
     pub fn spawner(&self) -> Spawner {
         self.spawner.clone()
-    }
-}
-
-/// Builds them on a thread of its own: it wanders through the namespaces, and one that failed midway could not be trusted to
-/// stand in the client's.
-fn build_hosts(medium: Medium, nodes: u8) -> Result<(Hosts, Vec<Wire>), SandboxError> {
-    thread::scope(|scope| {
-        thread::Builder::new()
-            .name("hosts".to_owned())
-            .spawn_scoped(scope, || {
-                Builder {
-                    medium,
-                    hosts: Hosts::new(),
-                    wires: Vec::new(),
-                }
-                .build(nodes)
-            })
-            .map_err(|source| SandboxError::Thread {
-                what: "builder of the hosts",
-                source,
-            })?
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
-struct Builder {
-    medium: Medium,
-    hosts: Hosts,
-    wires: Vec<Wire>,
-}
-
-impl Builder {
-    fn build(mut self, nodes: u8) -> Result<(Hosts, Vec<Wire>), SandboxError> {
-        let client = Namespace::current().doing("open the network namespace", Port::Client)?;
-        let behind = match self.medium {
-            Medium::Tun => None,
-            Medium::Veth => Some(
-                Namespace::make_and_enter()
-                    .doing("make the switch's network namespace", Port::Client)?,
-            ),
-        };
-        namespace::furnish().doing("set up the network namespace", Port::Client)?;
-        client
-            .enter()
-            .doing("enter the network namespace", Port::Client)?;
-        self.furnish(Port::Client, &client, behind.as_ref())?;
-        for node in NodeId::first(nodes) {
-            let port = Port::Node(node);
-            let host = Namespace::make_and_enter().doing("make a network namespace", port)?;
-            self.furnish(port, &host, behind.as_ref())?;
-            self.hosts.insert(node, host);
-        }
-        Ok((self.hosts, self.wires))
-    }
-
-    /// Makes a host of the namespace in which this thread stands.
-    fn furnish(
-        &mut self,
-        port: Port,
-        host: &Namespace,
-        behind: Option<&Namespace>,
-    ) -> Result<(), SandboxError> {
-        namespace::furnish().doing("set up the network namespace", port)?;
-        let wire = match behind {
-            None => tun::make(CARD, port).doing("make the TUN interface", port)?,
-            Some(behind) => {
-                let far_end = port.to_string();
-                veth::make_pair(CARD, &far_end, behind)
-                    .doing("make the pair of interfaces", port)?;
-                behind
-                    .enter()
-                    .doing("enter the switch's network namespace", port)?;
-                interface::up_without_arp(&far_end).doing("bring up the switch's end", port)?;
-                let wire = veth::open_wire(&far_end, port).doing("open the packet socket", port)?;
-                host.enter()
-                    .doing("go back to the network namespace", port)?;
-                wire
-            }
-        };
-        interface::set_address(CARD, address_of(port), NETMASK).doing("set the address", port)?;
-        interface::up_without_arp(CARD).doing("bring up the interface", port)?;
-        self.wires.push(wire);
-        Ok(())
-    }
-}
-
-/// Names what was being done for which host.
-trait Doing<T> {
-    fn doing(self, doing: &'static str, port: Port) -> Result<T, SandboxError>;
-}
-
-impl<T> Doing<T> for io::Result<T> {
-    fn doing(self, doing: &'static str, port: Port) -> Result<T, SandboxError> {
-        self.map_err(|source| SandboxError::Network {
-            doing,
-            port,
-            source,
-        })
     }
 }

@@ -36,11 +36,13 @@ impl AsFd for Namespace {
     }
 }
 
-/// Makes the calling thread's namespace fit for a host. The files of `/proc/sys/net` are those of whoever opens them.
+/// Makes the calling thread's namespace fit for a host. The files of `/proc/sys/net` are those of whoever
+/// opens them.
 pub(super) fn furnish() -> io::Result<()> {
     interface::up("lo")?;
-    // After a partition has healed, TCP waits out its last back-off, by default up to two minutes. A second keeps the recovery
-    // of the servers apart from that of their connections. Kernels before 6.15 have no such file.
+    // After a partition has healed, TCP waits out its last back-off, by default up to two minutes. A second
+    // keeps the recovery of the servers apart from that of their connections. Kernels before 6.15 have no
+    // such file.
     write_if_present("/proc/sys/net/ipv4/tcp_rto_max_ms", "1000")?;
     // Neighbour and router discovery would be traffic of no server.
     write_if_present("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1")?;

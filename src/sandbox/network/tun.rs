@@ -1,6 +1,6 @@
 //! A TUN interface: the kernel's side is a host's network card, ours a file of whole packets.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,8 +10,9 @@ use crate::sandbox::switch::{Port, Wire};
 
 const DEVICE: &str = "/dev/net/tun";
 
-/// Packets come with what the sender's kernel left for the card to do, large segments and checksums, and the receiver's kernel
-/// finds it as done. That makes the switch ten times as fast, and nobody computes a checksum.
+/// Packets come with what the sender's kernel left for the card to do, large segments and checksums, and
+/// the receiver's kernel finds it as done. That makes the switch ten times as fast, and nobody computes a
+/// checksum.
 const OFFLOADS: libc::c_uint = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
 
 /// `struct virtio_net_hdr`, before each packet.
@@ -22,14 +23,13 @@ mod request {
     nix::ioctl_write_int_bad!(set_offload, libc::TUNSETOFFLOAD);
 }
 
-/// Whether this process may use the device at all. Ordinary users may not everywhere.
-pub(super) fn is_usable() -> bool {
-    open().is_ok()
-}
-
 /// Makes an interface in the calling thread's network namespace. It lives as long as the wire's file.
 pub(super) fn make(name: &str, port: Port) -> io::Result<Wire> {
-    let device = open()?;
+    let device = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(DEVICE)?;
     let mut request = interface::empty_request(name)?;
     request.ifr_ifru.ifru_flags =
         (libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as libc::c_short;
@@ -42,12 +42,4 @@ pub(super) fn make(name: &str, port: Port) -> io::Result<Wire> {
         file: device.into(),
         ip_offset: OFFLOAD_HEADER,
     })
-}
-
-fn open() -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(DEVICE)
 }

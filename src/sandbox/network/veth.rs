@@ -1,4 +1,5 @@
-//! A pair of Ethernet interfaces, one in a host's network and one in the switch's, and a packet socket on the latter.
+//! A pair of Ethernet interfaces, one in a host's network and one in the switch's, and a packet socket on
+//! the latter.
 //!
 //! It is what remains where `/dev/net/tun` is closed to the user: it needs no device.
 
@@ -17,8 +18,8 @@ use crate::sandbox::switch::{Port, Wire};
 
 const ETHERNET_HEADER: usize = 14;
 
-/// Every host has this address. An interface without address resolution sends to its own hardware address, so what one host sends
-/// the next one takes for its own, and the switch has nothing to translate.
+/// Every host has this address. An interface without address resolution sends to its own hardware address,
+/// so what one host sends the next one takes for its own, and the switch has nothing to translate.
 const HARDWARE_ADDRESS: [u8; 6] = [0x02, 0x4c, 0x48, 0x00, 0x00, 0x01];
 
 /// As much as an ordinary user gets is taken; a bulk transfer fills the default within a millisecond.
@@ -58,7 +59,8 @@ pub(super) fn make_pair(name: &str, peer: &str, switch: &Namespace) -> io::Resul
 
 /// Opens the switch's side of the interface of this name in the calling thread's network namespace.
 pub(super) fn open_wire(name: &str, port: Port) -> io::Result<Wire> {
-    // Without a protocol it hears nothing, so nothing of other interfaces gets in before it is bound to this one.
+    // Without a protocol it hears nothing, so nothing of other interfaces gets in before it is bound to
+    // this one.
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Packet, SockType::Raw, flags, None)?;
     set_option(&socket, libc::SOL_PACKET, libc::PACKET_VNET_HDR, 1)?;

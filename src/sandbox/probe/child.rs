@@ -1,4 +1,5 @@
-//! A process of its own for a probe: whatever the probe does to itself is gone with it, and one that hangs is ended.
+//! A process of its own for a probe: whatever the probe does to itself is gone with it, and one that hangs
+//! is ended.
 
 use std::io;
 use std::os::fd::AsFd;

@@ -1,7 +1,8 @@
 //! What the sandbox can do on this machine, found out by doing it.
 //!
-//! Version numbers, configuration files and capabilities tell what ought to work; containers and security modules make sure that it
-//! does not. So each probe does the thing itself, through the code that a run uses, in a process of its own.
+//! Version numbers, configuration files and capabilities tell what ought to work; containers and security
+//! modules make sure that it does not. So each probe does the thing itself, through the code that a run
+//! uses, in a process of its own.
 
 mod answer;
 mod checks;
@@ -40,69 +41,79 @@ struct Trial {
     name: &'static str,
     needed_for: &'static str,
     check: fn(Mode) -> Result<String, Trouble>,
+    /// Whether it fails for the same reason where the plain sandbox does.
+    in_sandbox: bool,
 }
 
-const NAMESPACES: &str = "namespaces and /proc";
-const TUN: &str = "TUN interfaces";
-const VETH: &str = "veth and packet sockets";
-
-const TRIALS: [Trial; 6] = [
-    Trial {
-        name: NAMESPACES,
-        needed_for: "every run on servers of its own",
-        check: checks::namespaces,
-    },
-    Trial {
-        name: "user namespace with capabilities",
-        needed_for: "runs without root",
-        check: checks::user_namespace,
-    },
-    Trial {
-        name: TUN,
-        needed_for: "the faster network; without it, veth is used",
-        check: checks::tun,
-    },
-    Trial {
-        name: VETH,
-        needed_for: "the network where there is no TUN",
-        check: checks::veth,
-    },
-    Trial {
-        name: "ptrace stop at exec",
-        needed_for: "clock faults",
-        check: checks::exec_stop,
-    },
-    Trial {
-        name: "limit on TCP's back-off",
-        needed_for: "connections that recover within a second of a heal",
-        check: checks::back_off,
-    },
-];
+const PLAIN: Trial = Trial {
+    name: "namespaces and /proc",
+    needed_for: "every run on servers of its own",
+    check: checks::namespaces,
+    in_sandbox: false,
+};
+const USER: Trial = Trial {
+    name: "user namespace with capabilities",
+    needed_for: "runs without root",
+    check: checks::user_namespace,
+    in_sandbox: false,
+};
+const TUN: Trial = Trial {
+    name: "TUN interfaces",
+    needed_for: "the faster network; without it, veth is used",
+    check: checks::tun,
+    in_sandbox: true,
+};
+const VETH: Trial = Trial {
+    name: "veth and packet sockets",
+    needed_for: "the network where there is no TUN",
+    check: checks::veth,
+    in_sandbox: true,
+};
+const EXEC_STOP: Trial = Trial {
+    name: "ptrace stop at exec",
+    needed_for: "clock faults",
+    check: checks::exec_stop,
+    in_sandbox: true,
+};
+const BACK_OFF: Trial = Trial {
+    name: "limit on TCP's back-off",
+    needed_for: "connections that recover within a second of a heal",
+    check: checks::back_off,
+    in_sandbox: true,
+};
 
 /// Tries everything that the sandbox needs. It takes well under a second, and leaves nothing behind.
 ///
 /// # Errors
-/// [`SandboxError::Threads`] if this process has more than one thread, and [`SandboxError::Enter`] if it cannot read its own
-/// status. That something does not work on this machine is no error but a finding.
+/// [`SandboxError::Threads`] if this process has more than one thread, and [`SandboxError::Enter`] if it
+/// cannot read its own status. That something does not work on this machine is no error but a finding.
 pub fn probe() -> Result<Findings, SandboxError> {
     ensure_one_thread()?;
     let mode =
         Mode::of_this_process().map_err(|error| SandboxError::enter(Step::LookAtSelf, error))?;
-    let probes: Vec<_> = TRIALS.iter().map(|trial| trial.run(mode)).collect();
-    let works = |name| {
-        probes
-            .iter()
-            .any(|probe| probe.name == name && probe.outcome.is_ok())
-    };
+    let mut probes = Vec::new();
+    for trial in [PLAIN, USER, TUN, VETH, EXEC_STOP, BACK_OFF] {
+        let hopeless = trial.in_sandbox && !worked(&probes, &PLAIN);
+        probes.push(if hopeless {
+            trial.skip()
+        } else {
+            trial.run(mode)
+        });
+    }
     let medium = [(TUN, Medium::Tun), (VETH, Medium::Veth)]
         .into_iter()
-        .find(|&(name, _)| works(name))
-        .map(|(_, medium)| medium);
+        .find_map(|(trial, medium)| worked(&probes, &trial).then_some(medium));
     Ok(Findings {
         mode,
         medium,
         probes,
     })
+}
+
+fn worked(probes: &[Probe], trial: &Trial) -> bool {
+    probes
+        .iter()
+        .any(|probe| probe.name == trial.name && probe.outcome.is_ok())
 }
 
 impl Findings {
@@ -114,6 +125,16 @@ impl Findings {
 }
 
 impl Trial {
+    /// What is found without trying, where there is no sandbox to try it in.
+    fn skip(&self) -> Probe {
+        Probe {
+            name: self.name,
+            needed_for: self.needed_for,
+            outcome: Err(format!("not tried, since it needs {}", PLAIN.name)),
+            remedy: None,
+        }
+    }
+
     fn run(&self, mode: Mode) -> Probe {
         let (outcome, remedy) = match child::answer_of(|| (self.check)(mode)) {
             Ok(seen) => (Ok(seen), None),

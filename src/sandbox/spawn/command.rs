@@ -19,7 +19,8 @@ use crate::sandbox::network::Hosts;
 /// What is done to a server that stands before its first instruction. See [`ServerCommand::at_exec`].
 pub type AtExec = Box<dyn FnOnce(Pid) -> io::Result<()> + Send>;
 
-/// What a server inherits of the harness's environment. Anything more would let the user's shell decide how servers behave.
+/// What a server inherits of the harness's environment. Anything more would let the user's shell decide how
+/// servers behave.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
 
 /// A server to be started on a node.
@@ -36,7 +37,8 @@ pub struct ServerCommand {
     pub log: PathBuf,
     /// What to do to it before its first instruction, on the thread that traces it, while it stands still.
     ///
-    /// The pid is stopped under `ptrace`, and is released when this returns. An error kills it.
+    /// The pid is stopped under `ptrace`, and is released when this returns. An error kills it. No other
+    /// server starts meanwhile, and one that this itself tried to start never would.
     pub at_exec: Option<AtExec>,
 }
 
@@ -102,19 +104,19 @@ fn become_server(hosts: &Hosts, node: NodeId, traced: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Undoes what the harness's shell and runtime have done to signals: a shell starts background jobs with SIGINT ignored, and
-/// exec keeps that.
+/// Undoes what the harness's shell and runtime have done to signals: a shell starts background jobs with
+/// SIGINT ignored, and exec keeps that.
 fn reset_signals() -> io::Result<()> {
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: installing the default disposition runs no code of ours in a signal handler. The few signals for which it
-        // is refused cannot have any other.
+        // SAFETY: installing the default disposition runs no code of ours in a signal handler. The few
+        // signals for which it is refused cannot have any other.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     Ok(SigSet::empty().thread_set_mask()?)
 }
 
-/// Keeps what the harness, or the shell that it comes from, has left open away from the server. Where the kernel does not know the
-/// call (before 5.11), a file that somebody opened carelessly gets through.
+/// Keeps what the harness, or the shell that it comes from, has left open away from the server. Where the
+/// kernel does not know the call (before 5.11), a file that somebody opened carelessly gets through.
 fn close_all_on_exec() {
     let (after_stderr, all, on_exec) = (3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
     // SAFETY: it closes nothing now, so no file that somebody owns is closed under them.

@@ -25,7 +25,8 @@ pub struct ServerProcess {
     node: NodeId,
     pid: Pid,
     pidfd: OwnedFd,
-    /// How it ended, once somebody has asked after its end: the kernel says it once, and gives the pid away.
+    /// How it ended, once somebody has asked after its end: the kernel says it once, and gives the pid
+    /// away.
     ended: Mutex<Option<ExitStatus>>,
 }
 
@@ -108,8 +109,8 @@ impl ServerProcess {
         Ok(*ended)
     }
 
-    /// Its state as the kernel's one letter: `R` running, `S` asleep, `D` asleep in the kernel, `T` stopped by a signal, `Z` ended and not
-    /// yet noticed here, `X` gone. It is the proof that a pause took effect.
+    /// Its state as the kernel's one letter: `R` running, `S` asleep, `D` asleep in the kernel, `T` stopped
+    /// by a signal, `Z` ended and not yet noticed here, `X` gone. It is the proof that a pause took effect.
     ///
     /// # Errors
     /// If `/proc` cannot be read.

@@ -1,7 +1,7 @@
 //! The one thread that starts servers.
 //!
-//! A process is traced by the thread that forked it, and by no other. So all servers come from one thread, which lives long,
-//! and whatever needs `ptrace` is done there.
+//! A process is traced by the thread that forked it, and by no other. So all servers come from one thread,
+//! which lives long, and whatever needs `ptrace` is done there.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -37,14 +37,15 @@ impl Spawner {
         Ok(Self { hosts, jobs })
     }
 
-    /// Starts a server and waits until it has been exec'ed and, where asked for, prepared. That takes a few milliseconds.
+    /// Starts a server and waits until it has been exec'ed and, where asked for, prepared. That takes a few
+    /// milliseconds.
     ///
-    /// The server has a session of its own, its node's network, default signal dispositions, no signal blocked, no input, and no
-    /// file of the harness but its log.
+    /// The server has a session of its own, its node's network, default signal dispositions, no signal
+    /// blocked, no input, and no file of the harness but its log.
     ///
     /// # Errors
-    /// [`SandboxError::NoSuchNode`], [`SandboxError::Log`], [`SandboxError::Spawn`], or [`SandboxError::AtExec`]. No process
-    /// is left in any of these cases.
+    /// [`SandboxError::NoSuchNode`], [`SandboxError::Log`], [`SandboxError::Spawn`], or
+    /// [`SandboxError::AtExec`]. No process is left in any of these cases.
     pub fn spawn(&self, command: ServerCommand) -> Result<ServerProcess, SandboxError> {
         let hosts = Arc::clone(&self.hosts);
         self.on_tracer_thread(move || spawn(command, &hosts))

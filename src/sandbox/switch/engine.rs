@@ -1,36 +1,23 @@
 //! The thread of the switch: reads packets from the hosts' wires, and writes them to others.
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::{io, process, thread};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
-use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use nix::unistd::{read, write};
+use nix::unistd::read;
 
 use super::Work;
 use super::frame;
 use super::link::Fate;
 use super::links::Links;
-use super::port::Port;
+use super::timer::Timer;
+use super::wire::Wire;
 use crate::sandbox::network::port_at;
-
-/// The switch's end of a host's card: a file from which each read takes one packet, and to which each write gives one.
-#[derive(Debug)]
-pub(in crate::sandbox) struct Wire {
-    /// Whose card it is.
-    pub(in crate::sandbox) port: Port,
-    /// It does not block.
-    pub(in crate::sandbox) file: OwnedFd,
-    /// Where the IP packet begins, behind what the medium puts before it.
-    pub(in crate::sandbox) ip_offset: usize,
-}
 
 /// The largest packet, 64 KiB, with whatever a medium puts before it.
 const FRAME_BYTES: usize = (64 << 10) + 64;
@@ -38,7 +25,8 @@ const FRAME_BYTES: usize = (64 << 10) + 64;
 /// So many packets are taken from one host before it is the others' turn, and before work is done.
 const BATCH: usize = 64;
 
-/// Where a packet waits too long, servers see a fault that nobody injected. So this thread comes first, where that is allowed.
+/// Where a packet waits too long, servers see a fault that nobody injected. So this thread comes first,
+/// where that is allowed.
 const NICENESS: libc::c_int = -5;
 
 /// The exit code for "internal error".
@@ -100,7 +88,7 @@ impl Engine {
             )?;
         }
         epoll.add(&doorbell, EpollEvent::new(EpollFlags::EPOLLIN, DOORBELL))?;
-        epoll.add(&timer.file, EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
+        epoll.add(timer.file(), EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
         let frame = vec![0; FRAME_BYTES].into_boxed_slice();
         Ok(Self {
             wires,
@@ -139,7 +127,7 @@ impl Engine {
         let now = Instant::now();
         for (receiver, link) in self.links.with_receivers() {
             while let Some(frame) = link.release(now) {
-                link.delivered(deliver(&self.wires[receiver], &frame));
+                link.delivered(self.wires[receiver].deliver(&frame));
             }
         }
     }
@@ -179,71 +167,13 @@ impl Engine {
         };
         let link = self.links.at(self.wires[sender].port, receiver);
         if link.admit(frame, Instant::now()) == Fate::Forward {
-            link.delivered(deliver(&self.wires[receiver.index()], frame));
+            link.delivered(self.wires[receiver.index()].deliver(frame));
         }
-    }
-}
-
-/// Gives a packet to a host, and says whether its kernel took it.
-fn deliver(wire: &Wire, frame: &[u8]) -> bool {
-    loop {
-        match write(&wire.file, frame) {
-            Err(Errno::EINTR) => {}
-            written => return written.is_ok(),
-        }
-    }
-}
-
-/// Wakes the thread when a packet is due: to the nanosecond, where epoll alone knows milliseconds.
-struct Timer {
-    file: TimerFd,
-    set_for: Option<Instant>,
-}
-
-impl Timer {
-    fn new() -> nix::Result<Self> {
-        let file = TimerFd::new(
-            ClockId::CLOCK_MONOTONIC,
-            TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK,
-        )?;
-        Ok(Self {
-            file,
-            set_for: None,
-        })
-    }
-
-    fn set(&mut self, due: Option<Instant>) -> nix::Result<()> {
-        if due == self.set_for {
-            return Ok(());
-        }
-        self.set_for = due;
-        match due {
-            None => self.file.unset(),
-            Some(due) => {
-                // A time of zero would switch it off.
-                let wait = due
-                    .saturating_duration_since(Instant::now())
-                    .max(Duration::from_nanos(1));
-                self.file.set(
-                    Expiration::OneShot(TimeSpec::from(wait)),
-                    TimerSetTimeFlags::empty(),
-                )
-            }
-        }
-    }
-
-    /// Takes note that it has gone off.
-    fn clear(&mut self) -> io::Result<()> {
-        self.set_for = None;
-        let mut count = [0; 8];
-        read(self.file.as_fd(), &mut count)
-            .map(drop)
-            .or_else(unless_empty)
     }
 }
 
 /// Somebody else may have set off or taken what made the file readable.
-fn unless_empty(error: Errno) -> io::Result<()> {
+pub(super) fn unless_empty(error: Errno) -> io::Result<()> {
     if error == Errno::EAGAIN {
         Ok(())
     } else {

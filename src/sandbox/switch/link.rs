@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A link that holds back more than this drops what comes on top, as a real queue would. TCP's own windows stay far below it.
+/// A link that holds back more than this drops what comes on top, as a real queue would. TCP's own windows
+/// stay far below it.
 const MOST_HELD_BYTES: usize = 16 << 20;
 
 /// What a small packet costs to hold: without it, the bound would not bind a flood of empty ones.
@@ -41,8 +42,8 @@ impl LinkRule {
 
 /// What became of the packets of a directed link since the network was built.
 ///
-/// Every packet that is not on its way any more is forwarded, dropped or lost. What TCP hands to its network card in one piece counts
-/// as one packet here, up to 64 KiB.
+/// Every packet that is not on its way any more is forwarded, dropped or lost. What TCP hands to its
+/// network card in one piece counts as one packet here, up to 64 KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinkCounters {
@@ -52,7 +53,8 @@ pub struct LinkCounters {
     pub dropped: u64,
     /// Held back for some time. When that is over they count as forwarded, dropped or lost, too.
     pub delayed: u64,
-    /// Neither: the receiver's kernel had no room. This is no fault of the run's but a weakness of the machine.
+    /// Neither: the receiver's kernel had no room. This is no fault of the run's but a weakness of the
+    /// machine.
     pub lost: u64,
 }
 
@@ -88,8 +90,9 @@ impl Link {
         self.counters
     }
 
-    /// The rule is in force for held packets as well: a cut link drops them, and a shorter delay lets them go earlier.
-    /// Otherwise a healed link would go on to delay what follows, since packets keep their order.
+    /// The rule is in force for held packets as well: a cut link drops them, and a shorter delay lets them
+    /// go earlier. Otherwise a healed link would go on to delay what follows, since packets keep their
+    /// order.
     pub(super) fn set(&mut self, rule: LinkRule) {
         self.rule = rule;
         if rule.drop {
@@ -126,11 +129,10 @@ impl Link {
         });
     }
 
-    /// When the next held packet is to go.
+    /// When the next held packet is to go. `None` is never: there is none, or the delay reaches beyond the
+    /// end of time.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.held
-            .front()
-            .map(|first| first.arrived + self.rule.delay)
+        self.held.front()?.arrived.checked_add(self.rule.delay)
     }
 
     /// The next held packet, if it is to go by now. Tell the link what became of it by [`Link::delivered`].
@@ -232,6 +234,15 @@ mod tests {
                 ..LinkCounters::default()
             }
         );
+    }
+
+    #[test]
+    fn a_boundless_delay_is_a_delay() {
+        let (mut link, start) = (link(LinkRule::delayed(Duration::MAX)), Instant::now());
+        link.admit(&[1], start);
+        assert_eq!(link.due(), None);
+        link.set(LinkRule::default());
+        assert_eq!(released(&mut link, start), [1]);
     }
 
     #[test]

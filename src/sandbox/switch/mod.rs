@@ -1,17 +1,20 @@
-//! The switch: every packet between two hosts passes through one thread of the harness, which forwards, holds back or drops it.
+//! The switch: every packet between two hosts passes through one thread of the harness, which forwards,
+//! holds back or drops it.
 //!
-//! Links are directed: what n1 sends to n2 and what n2 sends to n1 obey rules of their own. Everything a rule did is counted, and the
-//! counters are the proof that a fault took effect.
+//! Links are directed: what n1 sends to n2 and what n2 sends to n1 obey rules of their own. Everything a
+//! rule did is counted, and the counters are the proof that a fault took effect.
 //!
-//! The thread alone owns the links. Whoever wants to change or read them sends it a piece of work and waits for it to be done, which
-//! happens between two batches of packets. So a call that has returned is in force: no packet passes a link after the call that
-//! cut it, and no lock stands between packets.
+//! The thread alone owns the links. Whoever wants to change or read them sends it a piece of work and waits
+//! for it to be done, which happens between two batches of packets. So a call that has returned is in
+//! force: no packet passes a link after the call that cut it, and no lock stands between packets.
 
 mod engine;
 mod frame;
 mod link;
 mod links;
 mod port;
+mod timer;
+mod wire;
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
@@ -22,8 +25,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 pub use link::{LinkCounters, LinkRule};
 pub use port::Port;
 
-pub(super) use engine::Wire;
 use links::Links;
+pub(super) use wire::Wire;
 
 /// A piece of work for the thread of the switch.
 type Work = Box<dyn FnOnce(&mut Links) + Send>;
@@ -53,8 +56,8 @@ impl Switch {
         })
     }
 
-    /// Sets the rule for what `from` sends to `to`. When the call returns, it holds for every packet that has not arrived yet,
-    /// those that the link is holding back included.
+    /// Sets the rule for what `from` sends to `to`. When the call returns, it holds for every packet that
+    /// has not arrived yet, those that the link is holding back included.
     ///
     /// # Panics
     /// If the network has no such node.
@@ -123,7 +126,8 @@ impl Switch {
         port
     }
 
-    /// Has the thread do some work on the links, and waits for the result. The wait is that for one batch of packets.
+    /// Has the thread do some work on the links, and waits for the result. The wait is that for one batch
+    /// of packets.
     fn ask<R: Send + 'static>(&self, work: impl FnOnce(&mut Links) -> R + Send + 'static) -> R {
         let (done, answer) = mpsc::sync_channel(1);
         let work: Work = Box::new(move |links| {
