@@ -62,6 +62,8 @@ struct Prepared {
     start: Timestamp,
     folder: RunFolder,
     run_file: RunFile,
+    /// The command that makes this run again.
+    command: Vec<String>,
     json: bool,
 }
 
@@ -102,7 +104,30 @@ fn prepare(arguments: &RunArguments) -> Result<Prepared, Failure> {
     };
     run_file.write(&folder).or_exit(Exit::Unavailable)?;
     folder.write("scenario.toml", scenario.text.as_bytes()).or_exit(Exit::Unavailable)?;
-    Ok(Prepared { scenario, server, seed, start, folder, run_file, json: arguments.json })
+    let command = command_again(arguments, &scenario, seed);
+    Ok(Prepared { scenario, server, seed, start, folder, run_file, command, json: arguments.json })
+}
+
+/// What to type to make this run again. It names what the scenario or chance has settled this time.
+fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Vec<String> {
+    let mut words = vec!["leasehold".to_owned(), "run".to_owned(), arguments.scenario.clone()];
+    let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
+    match (&arguments.server_bin, &arguments.servers) {
+        (Some(path), _) => option("--server-bin", format!("etcd={}", path.display())),
+        (None, Some(spec)) => option("--servers", spec.to_string()),
+        (None, None) => option("--servers", scenario.servers.clone()),
+    }
+    if let Some(nodes) = arguments.nodes {
+        option("--nodes", nodes.to_string());
+    }
+    if let Some(seconds) = arguments.seconds {
+        option("--seconds", seconds.to_string());
+    }
+    option("--seed", seed.to_string());
+    if arguments.no_faults {
+        words.push("--no-faults".to_owned());
+    }
+    words
 }
 
 fn scenario_of(arguments: &RunArguments) -> Result<Scenario, Failure> {

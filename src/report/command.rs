@@ -6,6 +6,9 @@ use super::words;
 
 /// The command line, fit to be pasted into a shell.
 pub(super) fn reproduce(header: &Header) -> String {
+    if !header.command.is_empty() {
+        return header.command.iter().map(|word| quoted_option(word)).collect::<Vec<_>>().join(" ");
+    }
     format!(
         "leasehold run {} --servers {} --nodes {} --seed {}",
         quoted(&header.scenario),
@@ -21,6 +24,12 @@ fn servers(recorded: &str) -> String {
         [service, version] => format!("{service}@{version}"),
         _ => recorded.to_owned(),
     }
+}
+
+/// Like [`quoted`], but an option such as `--seed` stays as it is.
+fn quoted_option(word: &str) -> String {
+    let is_option = word.strip_prefix("--").is_some_and(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    if is_option { word.to_owned() } else { quoted(word) }
 }
 
 /// A word that a shell takes as it is. Histories come from elsewhere, and people paste what a report tells them to.

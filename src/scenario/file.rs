@@ -116,7 +116,7 @@ impl Source<'_> {
 
     /// A TTL: etcd knows whole seconds only.
     fn ttl(&self, span: Range<usize>, name: &str, millis: u64) -> Result<Duration, ScenarioError> {
-        if millis == 0 || millis % 1000 != 0 {
+        if millis == 0 || !millis.is_multiple_of(1000) {
             return Err(self.wrong(span, format!("`{name}` must be whole seconds and more than 0: etcd's TTLs are")));
         }
         Ok(Duration::from_millis(millis))

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 /// The program, with server packages from the folder beside the checkout where there is one, and a cache of the tests' own.
-pub fn leasehold() -> Command {
+pub(crate) fn leasehold() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
     command.env("LEASEHOLD_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/servers");
@@ -20,21 +20,21 @@ pub fn leasehold() -> Command {
 }
 
 /// One cluster at a time, so that tests do not take the processors from each other's servers.
-pub fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A finished run.
-pub struct Run {
-    pub folder: PathBuf,
-    pub output: Output,
+pub(crate) struct Run {
+    pub(crate) folder: PathBuf,
+    pub(crate) output: Output,
     _root: tempfile::TempDir,
 }
 
 impl Run {
     /// Runs `leasehold run` with these arguments into a folder of its own.
-    pub fn of(arguments: &[&str]) -> Self {
+    pub(crate) fn of(arguments: &[&str]) -> Self {
         let root = tempfile::tempdir().expect("a folder");
         let folder = root.path().join("run");
         let output =
@@ -42,18 +42,18 @@ impl Run {
         Self { folder, output, _root: root }
     }
 
-    pub fn code(&self) -> Option<i32> {
+    pub(crate) fn code(&self) -> Option<i32> {
         self.output.status.code()
     }
 
-    pub fn verdict(&self) -> Value {
+    pub(crate) fn verdict(&self) -> Value {
         let text = std::fs::read_to_string(self.folder.join("verdict.json"))
             .unwrap_or_else(|error| panic!("no verdict: {error}\n{}", self.told()));
         serde_json::from_str(&text).expect("the verdict is JSON")
     }
 
     /// The margins of the proven anomalies of a kind, in seconds.
-    pub fn proven(&self, kind: &str) -> Vec<f64> {
+    pub(crate) fn proven(&self, kind: &str) -> Vec<f64> {
         let verdict = self.verdict();
         let anomalies = verdict["anomalies"].as_array().expect("a list").clone();
         anomalies
@@ -64,13 +64,13 @@ impl Run {
     }
 
     /// Everything it printed, for the message of a failed test.
-    pub fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         told(&self.output)
     }
 }
 
 /// Everything a program printed.
-pub fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     format!(
         "{}\nstdout:\n{}\nstderr:\n{}",
         output.status,

@@ -30,6 +30,9 @@ pub struct Header {
     pub clock: String,
     /// The wall-clock time at the start of the run, in UTC, RFC 3339. For people; no checker reads it.
     pub start: String,
+    /// The words of the command that makes this run again; none where nobody knows.
+    #[serde(default)]
+    pub command: Vec<String>,
     /// What the service promises.
     pub contract: Contract,
     /// By how much the run let the rate of any clock be wrong, in parts per million; 0 where no rate fault was planned.

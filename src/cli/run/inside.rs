@@ -125,7 +125,7 @@ fn clocks_for(scenario: &Scenario) -> Result<Clocks, Failure> {
 fn mount_data(folder: &RunFolder) -> Result<(), Failure> {
     let data = folder.data();
     fs::create_dir_all(&data).or_exit(Exit::Unavailable)?;
-    mount(Some("leasehold"), &data, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=0700"))
+    mount(Some("leasehold"), data.as_path(), Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=0700"))
         .map_err(|error| {
             Failure::new(Exit::Unavailable, format!("cannot mount a memory file system for the servers' data: {error}"))
         })
@@ -155,6 +155,7 @@ fn header(prepared: &Prepared, connect: &dyn Connect) -> Header {
         seed: *seed,
         clock: "CLOCK_MONOTONIC".to_owned(),
         start: start.to_string(),
+        command: prepared.command.clone(),
         contract: connect.contract(),
         clock_rate_error_ppm: 0,
         beliefs_must_exclude: scenario.beliefs_must_exclude,
