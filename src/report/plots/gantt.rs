@@ -1,7 +1,7 @@
 //! Who held which lock, over the whole run.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind};
 
@@ -119,7 +119,12 @@ fn draw_lane(sheet: &mut Sheet<'_>, lane: &Lane<'_>, rows_max: usize) {
         (false, true) => Some(QUIET),
         (false, false) => Some(BROKEN),
     };
+    // Thousands of short holds fall on the same few pixels.
+    let mut drawn = BTreeSet::new();
     for (hold, row) in lane.holds.iter().zip(&rows) {
+        if !drawn.insert((row, sheet.bar(hold.from.0, hold.until().0))) {
+            continue;
+        }
         let y = top + head + *row as i32 * ROW + ROW / 2 + 3;
         draw_hold(sheet, hold, y, 9, lost);
     }

@@ -138,7 +138,7 @@ impl<'a> Sheet<'a> {
         let bars: Vec<(i32, i32)> = faults.iter().map(|fault| self.bar(fault.from.0, fault.until.0)).collect();
         let rows = stack(&bars, ROWS_MAX);
         self.gutter(&words::one_line(package, 24), self.y + STRIP / 2, TAG, ink);
-        let mut written_until = vec![self.left(); ROWS_MAX];
+        let mut written_until = [self.left(); ROWS_MAX];
         for (index, (fault, (left, right))) in faults.iter().zip(&bars).enumerate() {
             let row = rows[index];
             let y = self.y + STRIP * row as i32 + STRIP / 2;
@@ -173,6 +173,7 @@ impl<'a> Sheet<'a> {
         }
         let y = self.y + STRIP / 2;
         self.gutter("leader", y, TAG, QUIET);
+        let mut last_line = self.left();
         for (index, reign) in reigns.iter().enumerate() {
             let until = reigns.get(index + 1).map_or(self.story.end, |next| next.since);
             if !self.time.sees(reign.since.0, until.0) {
@@ -182,7 +183,8 @@ impl<'a> Sheet<'a> {
             let shade = if index % 2 == 0 { 0.55 } else { 1.0 };
             self.picture.block(Area { left, top: y - 10, right, bottom: y + 10 }, GRID.faint(shade));
             self.picture.fitted(&reign_text(reign), (left + 7, y), right - left - 10, SMALL, TEXT);
-            if index > 0 && reign.since.0 >= self.time.from_ns {
+            if left > last_line && reign.since.0 >= self.time.from_ns {
+                last_line = left;
                 let line = vec![(left, y - 10), (left, i32::MAX)];
                 self.picture.behind(Shape::Path(line, QUIET.faint(0.6), 1));
                 self.picture.block(Area { left, top: y - 10, right: left + 2, bottom: y + 10 }, QUIET);
