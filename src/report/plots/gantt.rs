@@ -26,7 +26,9 @@ pub(super) const LOST: &str = "promised, but already gone";
 /// Draws the whole run.
 pub(super) fn whole_run(story: &Story<'_>) -> Picture {
     let mut sheet = Sheet::new(story, "Who held the lock", (0, story.end.0));
-    sheet.legend(&legend(story));
+    if !story.holds.is_empty() {
+        sheet.legend(&legend(story));
+    }
     sheet.surroundings();
     let (shown, left_out) = choose_lanes(story);
     let rows_max = (ROWS_BUDGET / shown.len().max(1)).clamp(2, 12);

@@ -30,7 +30,7 @@ impl Ink {
     }
 }
 
-/// A rectangle in pixels; right and bottom are its last column and row.
+/// A rectangle in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Area {
     pub left: i32,
