@@ -14,6 +14,7 @@ use leasehold_checkers::verdict::{Judgement, Verdict};
 fn stories() -> Vec<(&'static str, History, Judgement)> {
     let stories = [
         ("early", synthetic::early_expiry()),
+        ("cut", synthetic::cut_off()),
         ("calm", synthetic::calm()),
         ("storm", synthetic::stormy()),
         ("nothing", synthetic::nothing_granted()),

@@ -16,7 +16,7 @@ use crate::report::words;
 /// More lanes than this on one picture and none can be read.
 const LANES_MAX: usize = 12;
 /// The rows of holds that fit a picture of a bearable height.
-const ROWS_BUDGET: usize = 36;
+const ROWS_BUDGET: usize = 60;
 const ROW: i32 = 24;
 const HEAD: i32 = 24;
 
@@ -31,7 +31,7 @@ pub(super) fn whole_run(story: &Story<'_>) -> Picture {
     }
     sheet.surroundings();
     let (shown, left_out) = choose_lanes(story);
-    let rows_max = (ROWS_BUDGET / shown.len().max(1)).clamp(2, 12);
+    let rows_max = (ROWS_BUDGET / shown.len().max(1)).clamp(5, 12);
     for lane in &shown {
         draw_lane(&mut sheet, lane, rows_max);
     }
@@ -267,6 +267,3 @@ pub(super) fn broken_ground(picture: &mut Picture, area: Area) {
     picture.behind(Shape::Path(vec![(area.left, area.top), (area.left, area.bottom)], BROKEN, 1));
     picture.behind(Shape::Path(vec![(area.right, area.top), (area.right, area.bottom)], BROKEN, 1));
 }
-
-/// A quiet remark.
-pub(super) const REMARK: (super::picture::Type, Ink) = (SMALL, QUIET);

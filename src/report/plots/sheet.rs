@@ -10,9 +10,9 @@ use crate::report::story::{Effect, Fault, Reign, Story};
 use crate::report::words;
 
 /// Wide enough for a screen, and still readable when a page shrinks it to 900.
-pub(super) const WIDTH: i32 = 1400;
+pub(super) const WIDTH: i32 = 1280;
 pub(super) const MARGIN: i32 = 24;
-const GUTTER: i32 = 210;
+const GUTTER: i32 = 200;
 const STRIP: i32 = 24;
 
 /// A plot in the making, from top to bottom.
@@ -77,7 +77,7 @@ impl<'a> Sheet<'a> {
 
     /// A line of running text below the title.
     pub(super) fn sentence(&mut self, text: &str) {
-        let mut lines = words::wrap(&words::one_line(text, 480), 125);
+        let mut lines = words::wrap(&words::one_line(text, 480), 112);
         if lines.len() > 3 {
             lines.truncate(3);
             if let Some(last) = lines.last_mut() {
@@ -219,6 +219,19 @@ impl<'a> Sheet<'a> {
         self.y += 28;
     }
 
+    /// Marks where the run ended in a window that reaches further, beside the axis's caption of this half width.
+    fn mark_end(&mut self, bottom: i32, caption: i32) {
+        let middle = i32::midpoint(self.left(), self.right());
+        let x = self.time.x(self.story.end.0);
+        self.picture.behind(Shape::Path(vec![(x, self.bands_from), (x, i32::MAX)], TEXT, 1));
+        let text = "the run ended here";
+        let half = font::width(text, SMALL) / 2;
+        let beside = if x > middle { x.max(middle + caption + half) } else { x.min(middle - caption - half) };
+        let centre = beside.clamp(self.left() + half, self.right() - half);
+        self.picture.text(text, (centre, bottom + 42), Anchor::Middle, SMALL, TEXT);
+        self.picture.line((x, bottom), (x, bottom + 32), TEXT, 1);
+    }
+
     /// Draws the time axis below everything, and lets bands and lines end there.
     pub(super) fn finish(mut self) -> Picture {
         let bottom = self.y + 4;
@@ -230,14 +243,11 @@ impl<'a> Sheet<'a> {
         }
         self.picture.line((self.left(), bottom), (self.right(), bottom), QUIET, 1);
         let middle = i32::midpoint(self.left(), self.right());
-        if self.time.to_ns > self.story.end.0 {
-            let x = self.time.x(self.story.end.0);
-            self.picture.behind(Shape::Path(vec![(x, self.bands_from), (x, bottom + 30)], QUIET, 1));
-            let (anchor, x) = if x > middle { (Anchor::Middle, x) } else { (Anchor::End, x.min(middle - 220)) };
-            self.picture.text("end of the run", (x, bottom + 42), anchor, SMALL, QUIET);
-        }
         let caption = "seconds since the start of the run";
         self.picture.text(caption, (middle, bottom + 42), Anchor::Middle, SMALL, QUIET);
+        if self.time.to_ns > self.story.end.0 {
+            self.mark_end(bottom, font::width(caption, SMALL) / 2 + 24);
+        }
         self.picture.end_at(bottom);
         self.picture.height = bottom + 62;
         self.picture

@@ -31,7 +31,7 @@ pub(super) fn impact(story: &Story<'_>, impact: &Impact<'_>) -> Vec<String> {
         .collect();
     if impact.double_runs > 0 {
         lines.push(format!(
-            "double runs: {}, up to {} each; in total locks had two holders for {}",
+            "double runs: {}, up to {} each; summed over the locks there were two holders for {} of the run",
             thousands(impact.double_runs),
             span(impact.double_worst_ns),
             span(impact.double_total_ns),
