@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use leasehold_checkers::contract::LatestExpiry;
-use leasehold_checkers::history::vocabulary::{FaultPhase, code, f};
+use leasehold_checkers::history::vocabulary::{code, f};
 use leasehold_checkers::history::{EventType, History};
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ pub struct Simulated {
 const GRACE_MS: u64 = 1_000;
 /// A correct service ends a lease within its grace, less a stall that is too short to be noticed.
 const LATEST_MS: u64 = 450;
-const RUN_MS: u64 = 12_000;
+const RUN_MS: u64 = 9_000;
 
 #[derive(Clone, Debug)]
 enum Ask {
@@ -57,6 +57,7 @@ enum Ask {
     Renew {
         owner: String,
         update: bool,
+        ttl: Option<u64>,
     },
     Release {
         owner: String,
@@ -179,7 +180,7 @@ impl Service {
                 (from, from + random.of(200..2_500))
             })
             .collect();
-        let delay = [5, 50, 400, 2_500][random.of(0..4) as usize];
+        let delay = [5, 50, 200, 800, 2_500][random.of(0..5) as usize];
         let loss = [0, 5, 20][random.of(0..3) as usize];
         let mut service = Self {
             random,
@@ -223,7 +224,8 @@ impl Service {
             let at = self.random.of(0..500);
             self.at(at, Step::Think(worker));
         }
-        for node in 0..3 {
+        let probed = if self.random.percent(60) { 3 } else { 0 };
+        for node in 0..probed {
             self.at(node * 60, Step::Probe(node as usize));
         }
         for _ in 0..elections {
@@ -287,14 +289,14 @@ impl Service {
             Some(main) => self.workers[main].wants.clone().filter(|_| self.random.percent(60)).map(|(key, owner)| {
                 let ask = match self.random.of(0..100) {
                     0..3 => Ask::Release { owner },
-                    3..25 => Ask::Renew { owner, update: true },
-                    _ => Ask::Renew { owner, update: false },
+                    3..25 => Ask::Renew { owner, update: true, ttl: self.other_ttl() },
+                    _ => Ask::Renew { owner, update: false, ttl: self.other_ttl() },
                 };
                 (key, ask)
             }),
             None => Some(self.choose(&me)),
         };
-        let pause = self.random.of(1..600);
+        let pause = self.random.of(1..400);
         match ask {
             Some((key, ask)) => self.ask(worker, key, ask),
             None => self.at(self.now + pause, Step::Think(worker)),
@@ -305,7 +307,7 @@ impl Service {
         let chance = self.random.of(0..100);
         match &me.wants {
             Some((key, owner)) if me.holds && chance < 45 => {
-                (*key, Ask::Renew { owner: owner.clone(), update: chance < 10 })
+                (*key, Ask::Renew { owner: owner.clone(), update: chance < 10, ttl: self.other_ttl() })
             }
             Some((key, owner)) if me.holds && chance < 65 => (*key, Ask::Release { owner: owner.clone() }),
             Some((key, owner)) if chance < 5 => (*key, Ask::Release { owner: owner.clone() }),
@@ -335,7 +337,7 @@ impl Service {
             Ask::Acquire { owner, ttl, blocking } => {
                 (f::ACQUIRE, json!({ "owner": owner, "ttl_ms": ttl, "blocking": blocking }))
             }
-            Ask::Renew { owner, .. } => (f::RENEW, json!({ "owner": owner })),
+            Ask::Renew { owner, ttl, .. } => (f::RENEW, json!({ "owner": owner, "ttl_ms": ttl })),
             Ask::Release { owner } => (f::RELEASE, json!({ "owner": owner })),
             Ask::Read { linearizable } => (f::READ, json!({ "linearizable": linearizable })),
         };
@@ -374,7 +376,7 @@ impl Service {
             _ => {}
         }
         self.record(request, answer.kind, name, answer.value, answer.code);
-        let rest = self.random.of(0..800);
+        let rest = self.random.of(0..500);
         self.at(self.now + rest, Step::Think(request.worker));
     }
 
@@ -386,7 +388,7 @@ impl Service {
             worker.waiting_for = None;
             worker.process = self.next_process;
             self.next_process += 1;
-            let rest = self.random.of(0..800);
+            let rest = self.random.of(0..500);
             self.at(self.now + rest, Step::Think(request.worker));
         }
     }
@@ -403,7 +405,7 @@ impl Service {
     fn serve(&mut self, request: Request) {
         match request.ask.clone() {
             Ask::Acquire { owner, ttl, blocking } => self.acquire(request, &owner, ttl, blocking),
-            Ask::Renew { owner, update } => self.renew(request, &owner, update),
+            Ask::Renew { owner, update, ttl } => self.renew(request, &owner, update, ttl),
             Ask::Release { owner } => self.release(request, &owner),
             Ask::Read { linearizable } => {
                 let lock = &self.locks[request.key];
@@ -429,13 +431,7 @@ impl Service {
             self.answer(request, EventType::Fail, value, Some(code::HELD));
             return;
         }
-        // The service's clock runs at its own rate, and it may end a lease early by its slack.
-        let by_its_clock = i128::from(ttl) * 1_000_000;
-        let fast = 1_000_000 + self.rate_ppm.max(0);
-        let slow = 1_000_000 + self.rate_ppm.min(0);
-        let life =
-            if self.rate_ppm >= 0 { div_up(by_its_clock, fast) } else { (by_its_clock / i128::from(slow)) as u64 };
-        let life = life.saturating_sub(if self.slack > 0 { self.random.of(0..self.slack + 1) } else { 0 });
+        let life = self.life(ttl);
         self.leases.insert(owner.to_owned(), Lease { key: request.key, life, ttl, generation: 0, alive: true });
         self.prolong(owner);
         if waits && !twice {
@@ -443,6 +439,22 @@ impl Service {
         } else {
             self.grant(request, owner, ttl);
         }
+    }
+
+    /// How long a TTL lasts: the service's clock runs at its own rate, and it may end a lease early by its slack.
+    fn life(&mut self, ttl: u64) -> u64 {
+        let by_its_clock = i128::from(ttl) * 1_000_000;
+        let life = if self.rate_ppm >= 0 {
+            div_up(by_its_clock, 1_000_000 + self.rate_ppm)
+        } else {
+            u64::try_from(by_its_clock / i128::from(1_000_000 + self.rate_ppm)).unwrap_or(u64::MAX)
+        };
+        life.saturating_sub(if self.slack > 0 { self.random.of(0..self.slack + 1) } else { 0 })
+    }
+
+    /// Most renewals ask for the TTL of before.
+    fn other_ttl(&mut self) -> Option<u64> {
+        self.random.percent(15).then(|| self.random.of(1..25) * 100)
     }
 
     fn grant(&mut self, request: Request, owner: &str, ttl: u64) {
@@ -520,7 +532,7 @@ impl Service {
         }
     }
 
-    fn renew(&mut self, request: Request, owner: &str, update: bool) {
+    fn renew(&mut self, request: Request, owner: &str, update: bool, ttl: Option<u64>) {
         let Some(lease) = self.leases.get(owner).cloned() else {
             return self.answer(request, EventType::Fail, Value::Null, Some(code::EXPIRED));
         };
@@ -528,8 +540,11 @@ impl Service {
         if lease.alive && update && !holds {
             self.answer(request, EventType::Fail, Value::Null, Some(code::NOT_HELD));
         } else if lease.alive {
+            let ttl = ttl.unwrap_or(lease.ttl);
+            let life = self.life(ttl);
+            self.leases.entry(owner.to_owned()).and_modify(|lease| (lease.ttl, lease.life) = (ttl, life));
             self.prolong(owner);
-            self.answer(request, EventType::Ok, json!({ "owner": owner, "ttl_ms": lease.ttl }), None);
+            self.answer(request, EventType::Ok, json!({ "owner": owner, "ttl_ms": ttl }), None);
         } else if self.bug == Some(Bug::ConfirmDeadRenewal) {
             self.wronged.insert(owner.to_owned());
             self.answer(request, EventType::Ok, json!({ "owner": owner, "ttl_ms": lease.ttl }), None);
