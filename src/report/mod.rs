@@ -58,8 +58,8 @@ pub fn plots(history: &History, judgement: &Judgement) -> Result<Vec<(&'static s
 }
 
 /// The last lines of a run at the terminal: the verdict, what was broken, under which faults, and where in the run's
-/// folder to read on. Without `colour` it is plain text, fit for a pipe. Lines are wrapped at `width` characters, but for
-/// paths and commands.
+/// folder to read on. Without `colour` it is plain text, fit for a pipe. Lines are wrapped at `width` characters, but
+/// for paths and commands.
 #[must_use]
 pub fn console(history: &History, judgement: &Judgement, folder: &Path, colour: bool, width: usize) -> String {
     console::of(&Story::new(history, judgement), folder, colour, width)

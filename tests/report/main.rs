@@ -50,7 +50,7 @@ fn the_summary_of_a_broken_lock_reads_like_an_incident_report() {
         "**etcd-v2 broke its promise 44 times on 2 locks; at worst two clients held one lock at once for 8.83 s**",
         "0.304 s: first acquisition: process 0 got `jobs/0` for 10 s",
         "3.000 s: fault: clock +9 s on n2 (proof: measured offset 9 s, uncertainty 0.14 ms)",
-        "4.234 s: **first broken promise**: process 1 still held `jobs/1` for another 8.68 s when process 3 was given it",
+        "4.234 s: **first broken promise**: process 1 still held `jobs/1` for another 8.68 s when process 3 was",
         "**worst**: ",
         "16.515 s: healed: clock +9 s on n2",
         "22 × **double-acquisition** on `jobs/0` and `jobs/1`",

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::mark::Mark;
 use super::palette;
 use super::panel::{Panel, Scale, Unit};
 use super::picture::Picture;
-use super::sheet::{Mark, Sheet};
+use super::sheet::Sheet;
 use crate::report::story::{ClockReading, Story};
 use crate::report::words;
 

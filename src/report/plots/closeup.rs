@@ -3,11 +3,14 @@
 use leasehold_checkers::explain::lock;
 use leasehold_checkers::verdict::Anomaly;
 
+use super::bar;
+use super::broken::{self, margin_text};
 use super::font;
-use super::gantt::{self, LOST, PROMISED, margin_text};
+use super::gantt::{LOST, PROMISED};
+use super::mark::Mark;
 use super::palette::{self, BODY, BROKEN, QUIET, SMALL, STRONG, TAG, TEXT, WHITE};
 use super::picture::{Anchor, Area, Picture};
-use super::sheet::{Mark, Sheet};
+use super::sheet::Sheet;
 use crate::report::story::{End, Hold, SeenBy, Story, broken_span};
 use crate::report::words;
 
@@ -34,7 +37,7 @@ pub(super) fn of(story: &Story<'_>, anomaly: &Anomaly) -> Picture {
         draw_row(&mut sheet, hold, is_named(hold, anomaly));
     }
     let (left, right) = span(&sheet, anomaly);
-    gantt::broken_ground(&mut sheet.picture, Area { left, top: top - 14, right, bottom: sheet.y });
+    broken::ground(&mut sheet.picture, Area { left, top: top - 14, right, bottom: sheet.y });
     sheet.finish()
 }
 
@@ -98,7 +101,7 @@ fn draw_row(sheet: &mut Sheet<'_>, hold: &Hold, is_named: bool) {
     let y = sheet.y + 12;
     let node = hold.node.as_ref().map(|node| format!(" via {}", words::one_line(node, 12))).unwrap_or_default();
     sheet.gutter(&format!("process {}{node}", hold.process), y, name_type, ink);
-    gantt::draw_hold(sheet, hold, y, 12, Some(BROKEN));
+    bar::draw(sheet, hold, y, 12, Some(BROKEN));
     let text = remark(hold);
     let left = sheet.time.x(hold.from.0).min(sheet.right() - font::width(&text, SMALL)).max(sheet.left());
     let room = sheet.right() - left;

@@ -1,10 +1,13 @@
 //! The plots, each as SVG and as PNG.
 
+mod bar;
+mod broken;
 mod clocks;
 mod closeup;
 mod font;
 mod gantt;
 mod latency;
+mod mark;
 mod palette;
 mod panel;
 mod picture;
@@ -12,6 +15,7 @@ mod rate;
 mod render;
 mod scale;
 mod sheet;
+mod surroundings;
 
 use std::fs;
 use std::path::{Path, PathBuf};

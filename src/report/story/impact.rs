@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::broken_span;
 use leasehold_checkers::history::RunTime;
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Grade};
+
+use super::broken_span;
 
 /// The anomalies of one kind.
 #[derive(Clone, Debug)]

@@ -138,7 +138,8 @@ pub(super) fn limits(story: &Story<'_>) -> Vec<String> {
     let mut lines =
         vec![format!("the promises are those of {} ({})", prose(&contract.service, 40), link(&contract.source))];
     lines.push(format!(
-        "all times are the harness's {}, which no fault touches; a lease may end {} its TTL after the request that granted it",
+        "all times are the harness's {}, which no fault touches; a lease may end {} its TTL after the request that \
+         granted it",
         code(&header.clock),
         match contract.early_slack_ms {
             0 => "no earlier than".to_owned(),
