@@ -120,37 +120,37 @@ fn in_words(fault: &Fault, at: RunTime) -> String {
 /// Pairs the beginnings and the ends of the faults.
 ///
 /// What is not certain is taken for the longer: a fault that was begun and not confirmed is active, one whose healing
-/// was not confirmed stays active, and one that is only seen to heal was there from the start.
+/// was not confirmed stays active, and one that is only seen to heal was there from the start. To heal a fault again
+/// changes nothing.
 fn paired(events: &[FaultEvent]) -> Vec<Fault> {
     let mut faults: Vec<Fault> = Vec::new();
-    let mut open: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut latest: BTreeMap<u64, usize> = BTreeMap::new();
     let mut never_begun = BTreeSet::new();
     for event in events {
+        let begins = event.value.phase == FaultPhase::Inject;
         let number = event.value.fault;
-        let begun = match event.value.phase {
-            FaultPhase::Inject => event.time,
-            FaultPhase::Heal => RunTime::default(),
+        let known = latest.get(&number).copied();
+        let is_over = |index: usize| faults[index].ended.is_some() || never_begun.contains(&index);
+        let index = match known {
+            Some(index) if !begins || !is_over(index) => index,
+            _ => {
+                faults.push(fault(event, if begins { event.time } else { RunTime::default() }));
+                faults.len() - 1
+            }
         };
-        let index = *open.entry(number).or_insert_with(|| {
-            faults.push(fault(event, begun));
-            faults.len() - 1
-        });
+        latest.insert(number, index);
+        let fault = &mut faults[index];
         match (event.value.phase, event.kind) {
-            (FaultPhase::Inject | FaultPhase::Heal, EventType::Invoke) => {}
+            (_, EventType::Invoke) | (FaultPhase::Heal, EventType::Fail | EventType::Info) => {}
             (FaultPhase::Inject, EventType::Fail) => {
                 never_begun.insert(index);
-                open.remove(&number);
             }
             (FaultPhase::Inject, EventType::Ok | EventType::Info) => {
-                faults[index].what = described(event);
-                faults[index].in_place = Some(event.time);
-                faults[index].bit = event.kind == EventType::Ok;
+                fault.what = described(event);
+                fault.in_place = Some(event.time);
+                fault.bit = event.kind == EventType::Ok;
             }
-            (FaultPhase::Heal, EventType::Ok) => {
-                faults[index].ended = Some(event.time);
-                open.remove(&number);
-            }
-            (FaultPhase::Heal, EventType::Fail | EventType::Info) => {}
+            (FaultPhase::Heal, EventType::Ok) => fault.ended = fault.ended.or(Some(event.time)),
         }
     }
     let mut index = 0..;

@@ -33,6 +33,12 @@ pub mod holds;
 pub mod observations;
 pub mod verdict;
 
+#[cfg(test)]
+extern crate self as leasehold_checkers;
+#[cfg(test)]
+#[path = "../tests/support/script.rs"]
+mod script;
+
 use std::collections::BTreeMap;
 
 use checks::{Run, activity, double_acquisition, overdue_expiry, premature_expiry, split_belief, well_formed};

@@ -32,6 +32,9 @@ pub(super) fn of(story: &Story<'_>, folder: &Path, colour: bool, width: usize) -
             screen.entry("reason", &reason);
         }
     }
+    if !story.judgement.anomalies.is_empty() {
+        screen.blank();
+    }
     for fault in story.faults_to_tell(FAULTS_MAX) {
         screen.entry("fault", &phrases::fault(fault));
     }

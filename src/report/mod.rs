@@ -42,9 +42,24 @@ pub fn write_all(history: &History, judgement: &Judgement, folder: &Path) -> Res
     if failed.is_empty() { Ok(written) } else { Err(ReportError::Parts { written, failed }) }
 }
 
+/// The summary in Markdown, as it stands in `summary.md`.
+#[must_use]
+pub fn summary(history: &History, judgement: &Judgement) -> String {
+    summary::of(&Story::new(history, judgement))
+}
+
+/// The plots as SVG, each with its name, for a page of one's own.
+///
+/// # Errors
+///
+/// Where the drawing library refuses: [`ReportError::Font`] or [`ReportError::Draw`].
+pub fn plots(history: &History, judgement: &Judgement) -> Result<Vec<(&'static str, String)>, ReportError> {
+    plots::svgs(&Story::new(history, judgement))
+}
+
 /// The last lines of a run at the terminal: the verdict, what was broken, under which faults, and where in the run's
-/// folder to read on. Without `colour` it is plain text, fit for a pipe. Lines are wrapped at `width` characters, but for
-/// paths and commands.
+/// folder to read on. Without `colour` it is plain text, fit for a pipe. Lines are wrapped at `width` characters, but
+/// for paths and commands.
 #[must_use]
 pub fn console(history: &History, judgement: &Judgement, folder: &Path, colour: bool, width: usize) -> String {
     console::of(&Story::new(history, judgement), folder, colour, width)

@@ -75,8 +75,9 @@ pub(super) fn faults_in_short(story: &Story<'_>) -> String {
 
 /// A fault with its times and the proof of its effect.
 pub(super) fn fault(fault: &Fault) -> String {
-    let until = if fault.healed { format!("to {}", instant(fault.until)) } else { "never healed".to_owned() };
-    format!("{}, {} {until}: {}", fault.what_and_where(), instant(fault.from), proof::in_words(fault))
+    let (what, from) = (fault.what_and_where(), instant(fault.from));
+    let until = if fault.healed { format!("to {}", instant(fault.until)) } else { "on, never healed".to_owned() };
+    format!("{what}, from {from} {until}: {}", proof::in_words(fault))
 }
 
 /// What kept the checkers from judging: their own words, then the errors that were met most often.

@@ -35,7 +35,7 @@ pub(super) fn thousands(count: usize) -> String {
     let digits = count.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -100,13 +100,14 @@ fn is_hidden(c: char) -> bool {
         || (c as u32) & 0xfffe == 0xfffe
 }
 
-/// Text broken into lines of at most `max` characters, at spaces where there are any.
+/// Text broken into lines of at most `max` characters, at spaces where there are any, but not between a number and
+/// its unit.
 pub(super) fn wrap(text: &str, max: usize) -> Vec<String> {
     let max = max.max(1);
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
     let mut length = 0;
-    for word in text.split(' ').flat_map(|word| chunks(word, max)) {
+    for word in words(text).flat_map(|word| chunks(&word, max)) {
         let word_length = word.chars().count();
         if length > 0 && length + 1 + word_length > max {
             lines.push(std::mem::take(&mut line));
@@ -121,6 +122,25 @@ pub(super) fn wrap(text: &str, max: usize) -> Vec<String> {
     }
     lines.push(line);
     lines
+}
+
+/// The words of a text; a number and its unit are one word.
+fn words(text: &str) -> impl Iterator<Item = String> {
+    let mut pieces = text.split(' ').peekable();
+    std::iter::from_fn(move || {
+        let mut word = pieces.next()?.to_owned();
+        if word.parse::<f64>().is_ok()
+            && let Some(unit) = pieces.next_if(|next| is_unit(next))
+        {
+            word.push(' ');
+            word.push_str(unit);
+        }
+        Some(word)
+    })
+}
+
+fn is_unit(word: &str) -> bool {
+    matches!(word.trim_end_matches(|c: char| c.is_ascii_punctuation()), "s" | "ms" | "ppm" | "×")
 }
 
 fn chunks(word: &str, max: usize) -> Vec<String> {
@@ -141,6 +161,7 @@ mod tests {
         assert_eq!(span(10_000_000_000), "10 s");
         assert_eq!(span(120_400_000), "120 ms");
         assert_eq!(span(250_000), "0.25 ms");
+        assert_eq!(span(0), "0 s");
         assert_eq!(signed_span(-9_000_000_000), "-9 s");
     }
 
@@ -164,5 +185,7 @@ mod tests {
     fn wrapping_loses_no_word() {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(wrap("held for 15.4 s, then", 12), ["held for", "15.4 s, then"]);
+        assert_eq!(wrap("", 3), [""]);
     }
 }

@@ -208,6 +208,14 @@ pub(crate) fn early_expiry() -> History {
     w.finish()
 }
 
+/// The same, cut off in the middle: the fault is never healed, operations are left open.
+pub(crate) fn cut_off() -> History {
+    let mut history = early_expiry();
+    history.events.retain(|event| event.time.0 < 5_480 * MS);
+    history.truncated = true;
+    history
+}
+
 /// Locks that are taken, renewed and given back in turn.
 fn traffic(w: &mut Writer, keys: usize, seconds: u64, dice: &mut Dice) {
     for k in 0..keys {

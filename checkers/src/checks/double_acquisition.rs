@@ -139,3 +139,152 @@ fn finding(run: &Run<'_>, first: &Grant, second: &Grant, at: RunTime, margin_ns:
         explanation,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Script, script};
+    use crate::verdict::Verdict;
+
+    fn found(script: Script) -> Vec<Anomaly> {
+        let judgement = crate::check(&script.history());
+        assert_eq!(judgement.checkers["well-formed"].verdict, Verdict::Valid, "{judgement:?}");
+        judgement.anomalies.into_iter().filter(|anomaly| anomaly.kind == AnomalyKind::DoubleAcquisition).collect()
+    }
+
+    /// Which grants are reported, by their acquisitions, and with which margin.
+    #[track_caller]
+    fn accuses(script: Script, expected: &[(usize, usize, u64)]) {
+        let found = found(script);
+        let got: Vec<_> = found.iter().map(|a| (a.ops[0], a.ops[1], a.margin_ns / 1_000_000)).collect();
+        assert_eq!(got, expected, "{found:?}");
+    }
+
+    #[track_caller]
+    fn accuses_nobody(script: Script) {
+        accuses(script, &[]);
+    }
+
+    fn held() -> Script {
+        script().acquire(1, "a", 0..100, 3_000)
+    }
+
+    #[test]
+    fn two_cores_that_overlap() {
+        accuses(held().acquire(2, "b", 1_000..1_100, 3_000), &[(0, 1, 1_900)]);
+        accuses(held().acquire(2, "b", 2_900..2_999, 3_000), &[(0, 1, 1)]);
+    }
+
+    #[test]
+    fn one_after_the_other() {
+        accuses_nobody(held().acquire(2, "b", 2_900..3_000, 3_000));
+        accuses_nobody(held().release(1, "a", 1_000..1_100).acquire(2, "b", 900..1_000, 3_000));
+        accuses_nobody(held().release_info(1, "a", 1_000..1_100).acquire(2, "b", 900..1_001, 3_000));
+    }
+
+    #[test]
+    fn an_unanswered_acquisition_holds_nothing() {
+        accuses_nobody(script().acquire_info(1, "a", 0..100, 3_000).acquire(2, "b", 200..300, 3_000));
+    }
+
+    #[test]
+    fn other_locks_do_not_matter() {
+        accuses_nobody(held().on("jobs/8").acquire(2, "b", 1_000..1_100, 3_000));
+    }
+
+    #[test]
+    fn answers_in_the_wrong_order_are_no_crime() {
+        accuses_nobody(script().acquire(2, "b", 0..1_000, 300).acquire(1, "a", 400..500, 3_000));
+        accuses_nobody(script().acquire(2, "b", 0..5_000, 300).acquire(1, "a", 400..500, 3_000));
+    }
+
+    #[test]
+    fn three_at_once_are_each_reported_against_the_one_that_reaches_furthest() {
+        let three = script()
+            .acquire(1, "a", 0..100, 10_000)
+            .acquire(2, "b", 200..300, 1_000)
+            .acquire(3, "c", 400..500, 1_000)
+            .acquire(4, "d", 9_000..10_100, 1_000);
+        accuses(three, &[(0, 1, 900), (0, 2, 900)]);
+    }
+
+    #[test]
+    fn a_slow_answer_that_can_only_have_been_given_while_another_held() {
+        accuses(held().acquire(2, "b", 500..2_500, 200), &[(0, 1, 500)]);
+        accuses_nobody(held().acquire(2, "b", 500..3_000, 200));
+        accuses(held().acquire(2, "b", 500..2_999, 200), &[(0, 1, 1)]);
+        accuses_nobody(script().acquire(1, "a", 0..700, 3_000).acquire(2, "b", 500..2_500, 200));
+        accuses(script().acquire(1, "a", 0..699, 3_000).acquire(2, "b", 500..2_500, 200), &[(0, 1, 1)]);
+    }
+
+    #[test]
+    fn a_slow_answer_whose_release_was_already_asked_for() {
+        accuses_nobody(held().acquire(2, "b", 50..2_500, 9_000).release(9, "b", 90..95));
+        accuses(held().acquire(2, "b", 50..2_500, 9_000).release(9, "b", 190..195), &[(0, 1, 90)]);
+    }
+
+    /// Museum case 3: etcd before 3.5 answers `ok` to a waiter in the Lock RPC's queue whose lease has run out.
+    fn dead_lease() -> Script {
+        script()
+            .acquire_token(1, "a", 0..50, 60_000, 3)
+            .acquire_token(2, "b", 100..2_573, 2_000, 5)
+            .watch(2_300, "deleted", "b")
+            .release(1, "a", 2_570..2_572)
+    }
+
+    #[test]
+    fn a_lock_given_on_a_lease_that_is_gone() {
+        accuses(dead_lease(), &[(0, 1, 270)]);
+    }
+
+    #[test]
+    fn a_lock_given_on_a_lease_that_is_gone_told_by_its_own_renewals() {
+        let dead_lease = script()
+            .acquire_token(1, "a", 0..50, 60_000, 3)
+            .acquire_token(2, "b", 100..4_010, 2_000, 5)
+            .renew(9, "b", 200..210, 2_000)
+            .renew_fails(9, "b", 2_300..2_310, "expired")
+            .release(1, "a", 4_000..4_005);
+        accuses(dead_lease, &[(0, 1, 1_690)]);
+    }
+
+    #[test]
+    fn a_lock_given_before_the_lease_was_gone_but_answered_after() {
+        let slow = script()
+            .acquire_token(1, "a", 0..50, 60_000, 3)
+            .release(1, "a", 2_200..2_205)
+            .acquire_token(2, "b", 100..2_573, 2_000, 5)
+            .watch(2_300, "deleted", "b")
+            .acquire_token(3, "c", 150..2_400, 60_000, 7);
+        accuses_nobody(slow);
+    }
+
+    #[test]
+    fn a_lock_given_on_a_lease_that_nobody_saw_go_may_have_been_given_in_time() {
+        let unseen = script()
+            .acquire_token(1, "a", 0..50, 60_000, 3)
+            .acquire_token(2, "b", 100..2_573, 2_000, 5)
+            .release(1, "a", 2_570..2_572);
+        accuses_nobody(unseen);
+    }
+
+    #[test]
+    fn a_lease_gone_before_it_was_asked_for_is_not_this_one() {
+        accuses_nobody(held().watch(200, "deleted", "b").acquire(2, "b", 200..3_100, 1_000));
+    }
+
+    #[test]
+    fn the_sentences() {
+        let fault = |script: Script| script.fault(1, "clock", "clock +9 s", "n3", 900..980, None);
+        let cores = found(fault(held()).acquire(2, "b", 1_000..1_100, 3_000));
+        assert_eq!(
+            cores[0].explanation,
+            "process 1 still held `jobs/7` for another 1.9 s when process 2 was given it, 120 ms after clock +9 s on n3"
+        );
+        assert_eq!(
+            found(dead_lease())[0].explanation,
+            "process 2 was told that it had been given `jobs/7`, 2.57 s into the run, 273 ms after its lease was gone: it can only \
+             have been given it while process 1 held it, from 0.050 s to 2.570 s"
+        );
+    }
+}

@@ -202,3 +202,209 @@ fn anomaly(run: &Run<'_>, grant: &Grant, overdue: &Overdue<'_>) -> Anomaly {
         explanation,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::LatestExpiry;
+    use crate::history::EventType;
+    use crate::history::vocabulary::FaultPhase;
+    use crate::script::{Script, script};
+    use crate::verdict::Verdict;
+
+    fn found(script: Script) -> Vec<Anomaly> {
+        let judgement = crate::check(&script.history());
+        assert_eq!(judgement.checkers["well-formed"].verdict, Verdict::Valid, "{judgement:?}");
+        judgement.anomalies.into_iter().filter(|anomaly| anomaly.kind == AnomalyKind::OverdueExpiry).collect()
+    }
+
+    #[track_caller]
+    fn finds(script: Script, expected: &[(Grade, u64)]) {
+        let found = found(script);
+        let got: Vec<_> = found.iter().map(|anomaly| (anomaly.grade, anomaly.margin_ns / 1_000_000)).collect();
+        assert_eq!(got, expected, "{found:?}");
+    }
+
+    /// Held from 0.1 s, due at 3.1 s, and with a grace of 1 s overdue after 4.1 s. The cluster is at rest.
+    fn held() -> Script {
+        unwatched().steady(0..12_000, "n1", 5)
+    }
+
+    fn unwatched() -> Script {
+        script().acquire(1, "a", 0..100, 3_000)
+    }
+
+    #[test]
+    fn a_lease_seen_after_its_time() {
+        finds(held().read(4, 4_101..4_110, Some("a")), &[(Grade::Proven, 1_001)]);
+        finds(held().acquire_held(4, "b", 4_101..4_110, "a"), &[(Grade::Proven, 1_001)]);
+        finds(held().read(4, 4_100..4_110, Some("a")), &[]);
+    }
+
+    #[test]
+    fn of_several_sightings_the_latest_counts() {
+        let polled =
+            held().read(4, 4_200..4_210, Some("a")).read(4, 6_100..6_110, Some("a")).read(4, 6_200..6_300, None);
+        finds(polled, &[(Grade::Proven, 3_000)]);
+    }
+
+    #[test]
+    fn a_proof_outweighs_a_later_sighting_that_proves_nothing() {
+        let paused = held().fault(1, "pause", "pause", "n2", 5_000..5_010, Some(9_000..9_010));
+        let seen = paused.read(4, 4_200..4_210, Some("a")).read(4, 6_100..6_110, Some("a"));
+        finds(seen, &[(Grade::Proven, 1_100)]);
+    }
+
+    #[test]
+    fn a_stale_read_shows_nothing() {
+        finds(held().stale_read(4, 6_000..6_010, Some("a")), &[]);
+    }
+
+    #[test]
+    fn a_read_asked_in_time_and_answered_late() {
+        finds(held().read(4, 3_900..9_000, Some("a")), &[]);
+    }
+
+    #[test]
+    fn renewals_of_any_outcome_restart_the_time() {
+        finds(held().renew(1, "a", 3_000..3_050, 3_000).read(4, 7_000..7_010, Some("a")), &[]);
+        finds(held().renew(1, "a", 3_000..3_050, 3_000).read(4, 7_051..7_060, Some("a")), &[(Grade::Proven, 1_001)]);
+        finds(held().renew_fails(1, "a", 3_000..3_050, "refused").read(4, 7_000..7_010, Some("a")), &[]);
+    }
+
+    #[test]
+    fn an_unanswered_renewal_may_take_effect_at_any_time() {
+        finds(held().renew_info(1, "a", 1_000..2_000).read(4, 9_000..9_010, Some("a")), &[(Grade::Possible, 4_000)]);
+        finds(held().renew_open(1, "a", 1_000).read(4, 9_000..9_010, Some("a")), &[]);
+    }
+
+    #[test]
+    fn a_renewal_asked_after_the_sighting_does_not_excuse_it() {
+        finds(held().read(4, 5_000..5_010, Some("a")).renew(1, "a", 6_000..6_010, 3_000), &[(Grade::Proven, 1_900)]);
+    }
+
+    #[test]
+    fn a_renewal_under_way_at_the_sighting_may_have_prolonged_the_lease() {
+        finds(held().read(4, 5_000..5_010, Some("a")).renew(1, "a", 5_005..5_020, 3_000), &[]);
+    }
+
+    #[test]
+    fn the_greatest_ttl_counts() {
+        finds(held().renew(1, "a", 200..210, 6_000).read(4, 7_000..7_010, Some("a")), &[]);
+    }
+
+    #[test]
+    fn a_leader_change_starts_the_lease_anew_where_the_contract_says_so() {
+        let elected = || unwatched().steady(0..3_000, "n1", 5).steady(3_000..12_000, "n2", 6);
+        finds(elected().read(4, 6_900..6_910, Some("a")), &[(Grade::Possible, 3_800)]);
+        finds(elected().read(4, 7_001..7_010, Some("a")), &[(Grade::Proven, 3_901)]);
+        let not_restarting = |contract: &mut crate::contract::Contract| {
+            contract.latest_expiry = Some(LatestExpiry { grace_ms: 1_000, restarts_at_leader_change: false });
+        };
+        finds(elected().contract(not_restarting).read(4, 4_200..4_210, Some("a")), &[(Grade::Proven, 1_100)]);
+    }
+
+    #[test]
+    fn an_election_that_ended_with_the_same_leader_shows_in_its_term() {
+        let elected = unwatched().steady(0..3_000, "n1", 5).steady(3_000..12_000, "n1", 6);
+        finds(elected.read(4, 6_900..6_910, Some("a")), &[(Grade::Possible, 3_800)]);
+    }
+
+    #[test]
+    fn an_election_that_the_next_probe_shows_may_have_been_before_the_sighting() {
+        let elected = unwatched().steady(0..4_001, "n1", 5).steady(4_200..12_000, "n2", 6);
+        finds(elected.read(4, 4_150..4_160, Some("a")), &[(Grade::Possible, 1_050)]);
+    }
+
+    #[test]
+    fn a_node_that_knows_no_leader_unsettles() {
+        finds(held().leader(3_500, "n3", None, 5).read(4, 7_000..7_010, Some("a")), &[(Grade::Possible, 3_900)]);
+    }
+
+    #[test]
+    fn a_node_that_lags_behind_says_nothing_new() {
+        finds(held().leader(3_500, "n3", Some("n2"), 4).read(4, 4_200..4_210, Some("a")), &[(Grade::Proven, 1_100)]);
+    }
+
+    #[test]
+    fn no_proof_without_probes_after_the_sighting() {
+        finds(unwatched().steady(0..4_300, "n1", 5).read(4, 4_250..4_260, Some("a")), &[(Grade::Possible, 1_150)]);
+        finds(unwatched().read(4, 9_000..9_010, Some("a")), &[(Grade::Possible, 5_900)]);
+    }
+
+    #[test]
+    fn a_stall_of_the_machine_extends_the_deadline_by_as_much() {
+        let stalled = || unwatched().steady(0..2_001, "n1", 5).steady(4_000..12_000, "n1", 5);
+        finds(stalled().read(4, 6_000..6_010, Some("a")), &[(Grade::Possible, 2_900)]);
+        finds(stalled().read(4, 6_101..6_110, Some("a")), &[(Grade::Proven, 3_001)]);
+    }
+
+    #[test]
+    fn one_node_that_does_not_answer_is_a_stall_too() {
+        let script = ["n1", "n2"].into_iter().fold(unwatched().leader(100, "n3", Some("n1"), 5), |script, node| {
+            (0..60).fold(script, |script, beat| script.leader(beat * 200, node, Some("n1"), 5))
+        });
+        finds(script.read(4, 9_000..9_010, Some("a")), &[(Grade::Possible, 5_900)]);
+    }
+
+    #[test]
+    fn faults_excuse_while_they_last_and_start_the_time_anew() {
+        let paused = |heal| held().fault(1, "pause", "pause", "n2", 1_000..1_010, heal);
+        finds(paused(None).read(4, 9_000..9_010, Some("a")), &[(Grade::Possible, 5_900)]);
+        finds(paused(Some(2_900..3_000)).read(4, 7_000..7_010, Some("a")), &[(Grade::Possible, 3_900)]);
+        finds(paused(Some(2_900..3_000)).read(4, 7_001..7_010, Some("a")), &[(Grade::Proven, 3_901)]);
+    }
+
+    #[test]
+    fn a_fault_of_the_clocks_is_no_excuse() {
+        let moved = held().fault(1, "clock", "clock -5 s", "n1", 1_000..1_010, None);
+        finds(moved.read(4, 8_000..8_010, Some("a")), &[(Grade::Proven, 4_900)]);
+    }
+
+    #[test]
+    fn a_fault_that_was_refused_is_no_excuse() {
+        let refused = held().nemesis(1_000, EventType::Invoke, "pause", 1, FaultPhase::Inject, "pause", "n2").nemesis(
+            1_010,
+            EventType::Fail,
+            "pause",
+            1,
+            FaultPhase::Inject,
+            "pause",
+            "n2",
+        );
+        finds(refused.read(4, 5_000..5_010, Some("a")), &[(Grade::Proven, 1_900)]);
+    }
+
+    #[test]
+    fn without_a_bound_lateness_is_only_measured() {
+        let unbound = || held().contract(|contract| contract.latest_expiry = None);
+        finds(unbound().read(4, 4_101..4_110, Some("a")), &[(Grade::Possible, 1_001)]);
+        finds(unbound().read(4, 4_100..4_110, Some("a")), &[]);
+        assert_eq!(crate::check(&unbound().read(4, 9_000..9_010, Some("a")).history()).verdict, Verdict::Valid);
+    }
+
+    #[test]
+    fn a_slow_clock_has_longer() {
+        let slow = || held().header(|header| header.clock_rate_error_ppm = 250_000);
+        finds(slow().read(4, 5_100..5_110, Some("a")), &[]);
+        finds(slow().read(4, 5_101..5_110, Some("a")), &[(Grade::Proven, 1_001)]);
+        finds(held().header(|header| header.clock_rate_error_ppm = 1_000_000).read(4, 9_000..9_010, Some("a")), &[]);
+    }
+
+    #[test]
+    fn an_unanswered_acquisition_gives_nothing_to_measure_from() {
+        let unknown = script().acquire_info(1, "a", 0..100, 3_000).steady(0..12_000, "n1", 5);
+        finds(unknown.read(4, 9_000..9_010, Some("a")), &[]);
+    }
+
+    #[test]
+    fn the_sentence() {
+        let found = found(held().renew(1, "a", 1_000..1_100, 3_000).read(4, 9_000..9_010, Some("a")));
+        assert_eq!(
+            found[0].explanation,
+            "process 1's lease on `jobs/7` should have run out 4.9 s before a read by process 4 still found it held, 9 s into the run"
+        );
+        assert_eq!(found[0].ops, [0, 1, 2]);
+        assert_eq!(found[0].leaders, ["n1 led in term 5, said n1, n2, n3"]);
+    }
+}

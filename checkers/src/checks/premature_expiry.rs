@@ -97,3 +97,211 @@ fn holder_in_words(run: &Run<'_>, grant: &Grant, owner: &str) -> String {
     let others = run.grants.get(&grant.key).into_iter().flatten();
     others.into_iter().find(acquired).map_or_else(|| format!("`{owner}`"), |other| format!("process {}", other.process))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Script, script};
+    use crate::verdict::Verdict;
+
+    fn found(script: Script) -> Vec<Anomaly> {
+        let judgement = crate::check(&script.history());
+        assert_eq!(judgement.checkers["well-formed"].verdict, Verdict::Valid, "{judgement:?}");
+        judgement.anomalies.into_iter().filter(|anomaly| anomaly.kind == AnomalyKind::PrematureExpiry).collect()
+    }
+
+    #[track_caller]
+    fn accuses(script: Script, margin_ms: u64) {
+        let found = found(script);
+        assert_eq!(
+            found.iter().map(|anomaly| anomaly.margin_ns).collect::<Vec<_>>(),
+            [margin_ms * 1_000_000],
+            "{found:?}"
+        );
+    }
+
+    #[track_caller]
+    fn accuses_nobody(script: Script) {
+        assert_eq!(found(script), []);
+    }
+
+    /// Process 1 holds the lock from 100 ms at the latest until 3 s at the earliest.
+    fn held() -> Script {
+        script().acquire(1, "a", 0..100, 3_000)
+    }
+
+    #[test]
+    fn a_renewal_told_of_expiry_before_its_time() {
+        accuses(held().renew_fails(1, "a", 1_000..1_100, "expired"), 1_900);
+        accuses(held().renew_fails(1, "a", 1_000..1_100, "not-held"), 1_900);
+        accuses(held().renew_fails(1, "a", 1_000..1_100, "mismatch"), 1_900);
+    }
+
+    #[test]
+    fn a_renewal_told_of_expiry_after_its_time_or_at_the_very_instant() {
+        accuses_nobody(held().renew_fails(1, "a", 2_900..3_001, "expired"));
+        accuses_nobody(held().renew_fails(1, "a", 2_900..3_000, "expired"));
+        accuses(held().renew_fails(1, "a", 2_900..2_999, "expired"), 1);
+    }
+
+    #[test]
+    fn a_failure_without_the_codes_that_observe_says_nothing() {
+        accuses_nobody(held().renew_fails(1, "a", 1_000..1_100, "refused"));
+        accuses_nobody(held().renew_info(1, "a", 1_000..1_100));
+    }
+
+    #[test]
+    fn an_answered_renewal_prolongs_and_an_unanswered_one_does_not() {
+        let renewed = || held().renew(1, "a", 1_000..1_010, 3_000);
+        accuses(renewed().renew_fails(1, "a", 3_500..3_600, "expired"), 400);
+        accuses_nobody(renewed().renew_fails(1, "a", 4_000..4_100, "expired"));
+        accuses_nobody(held().renew_info(1, "a", 1_000..2_000).renew_fails(7, "a", 3_500..3_600, "expired"));
+    }
+
+    #[test]
+    fn a_companion_s_renewals_count() {
+        accuses(held().renew(9, "a", 2_000..2_010, 3_000).read(4, 4_000..4_100, None), 900);
+    }
+
+    #[test]
+    fn a_later_renewal_with_a_shorter_ttl_brings_the_expiry_forward() {
+        let long = || script().acquire(1, "a", 0..100, 10_000);
+        accuses_nobody(long().renew(1, "a", 1_000..1_010, 3_000).read(4, 4_100..4_200, None));
+        accuses(long().renew(1, "a", 1_000..1_010, 3_000).read(4, 3_100..3_200, None), 800);
+    }
+
+    #[test]
+    fn a_read_that_shows_nobody_or_another() {
+        accuses(held().read(4, 500..600, None), 2_400);
+        accuses(held().read(4, 500..600, Some("b")), 2_400);
+        accuses_nobody(held().read(4, 500..600, Some("a")));
+        accuses_nobody(held().stale_read(4, 500..600, None));
+    }
+
+    #[test]
+    fn a_read_that_may_have_run_before_the_grant() {
+        accuses_nobody(held().read(4, 99..600, None));
+        accuses_nobody(held().read(4, 100..600, None));
+        accuses(held().read(4, 101..600, None), 2_400);
+    }
+
+    #[test]
+    fn the_earliest_complete_read_is_taken_whichever_was_asked_first() {
+        accuses(held().read(4, 500..2_000, None).read(5, 600..700, Some("b")).read(6, 650..660, Some("a")), 2_300);
+    }
+
+    #[test]
+    fn a_release_of_any_outcome_ends_the_promise() {
+        accuses_nobody(held().release(1, "a", 500..600).read(4, 700..800, None));
+        accuses_nobody(held().release_info(1, "a", 500..900).read(4, 700..800, None));
+        accuses_nobody(held().release_fails(1, "a", 500..600, "refused").read(4, 700..800, None));
+        accuses_nobody(held().read(4, 400..500, None).release(1, "a", 500..600));
+        accuses(held().read(4, 400..499, None).release(1, "a", 500..600), 2_501);
+    }
+
+    #[test]
+    fn a_release_told_that_there_is_nothing_to_release() {
+        accuses(held().release_fails(1, "a", 500..600, "expired"), 2_400);
+        accuses(held().release_fails(1, "a", 500..600, "not-held").read(4, 520..540, None), 2_400);
+    }
+
+    #[test]
+    fn the_second_of_two_releases_may_find_nothing_to_release() {
+        accuses_nobody(held().release_info(1, "a", 500..600).release_fails(2, "a", 700..800, "not-held"));
+    }
+
+    #[test]
+    fn another_s_grant_that_certainly_came_later() {
+        accuses(held().acquire(2, "b", 500..600, 3_000), 2_400);
+        accuses_nobody(held().acquire(2, "b", 2_500..3_000, 3_000));
+    }
+
+    #[test]
+    fn another_s_grant_that_may_have_come_first() {
+        accuses_nobody(script().acquire(2, "b", 0..1_000, 300).acquire(1, "a", 400..500, 3_000));
+        accuses_nobody(script().acquire(2, "b", 100..1_000, 50).acquire(1, "a", 0..100, 3_000));
+    }
+
+    #[test]
+    fn tokens_tell_the_order_where_the_contract_says_that_they_grow() {
+        let queued = || script().acquire_token(1, "a", 0..500, 3_000, 7).acquire_token(2, "b", 0..1_000, 9_000, 8);
+        accuses(queued(), 2_000);
+        accuses_nobody(queued().contract(|contract| contract.fencing_tokens = false));
+        let equal = script().acquire_token(1, "a", 0..500, 3_000, 7).acquire_token(2, "b", 0..1_000, 9_000, 7);
+        accuses_nobody(equal);
+    }
+
+    #[test]
+    fn a_watch_that_saw_the_key_vanish() {
+        accuses(held().watch(1_000, "expired", "a"), 2_000);
+        accuses(held().watch(1_000, "deleted", "a"), 2_000);
+        accuses(held().watch(1_000, "released", "a"), 2_000);
+        accuses_nobody(held().watch(1_000, "expired", "b"));
+        accuses_nobody(held().watch(3_000, "expired", "a"));
+        accuses_nobody(held().release_info(1, "a", 900..2_000).watch(1_000, "released", "a"));
+    }
+
+    #[test]
+    fn word_of_an_older_run_s_key_of_the_same_name() {
+        accuses_nobody(script().watch(10, "deleted", "a").acquire(1, "a", 10..100, 3_000));
+    }
+
+    #[test]
+    fn a_status_update_in_the_queue_finds_the_lock_not_held() {
+        let queued = || script().acquire_token(1, "a", 0..2_000, 3_000, 7);
+        accuses_nobody(queued().renew_fails(9, "a", 500..600, "not-held"));
+        accuses_nobody(queued().renew_fails(9, "a", 500..600, "mismatch"));
+        accuses_nobody(queued().renew(9, "a", 300..400, 3_000).renew_fails(9, "a", 500..600, "not-held"));
+    }
+
+    #[test]
+    fn a_lease_not_found_in_the_queue_speaks_of_expiry_only_if_it_had_been_found_before() {
+        let queued = || script().acquire_token(1, "a", 0..2_000, 3_000, 7);
+        accuses_nobody(queued().renew_fails(9, "a", 10..20, "expired"));
+        accuses(queued().renew(9, "a", 300..400, 3_000).renew_fails(9, "a", 500..600, "expired"), 2_700);
+        accuses_nobody(queued().renew(8, "a", 300..500, 3_000).renew_fails(9, "a", 500..600, "expired"));
+    }
+
+    #[test]
+    fn a_mismatch_after_an_update_that_may_have_taken_effect_says_nothing() {
+        accuses_nobody(held().renew_info(1, "a", 200..300).renew_fails(2, "a", 400..500, "mismatch"));
+        accuses_nobody(held().renew(9, "a", 300..450, 3_000).renew_fails(1, "a", 400..500, "mismatch"));
+        accuses_nobody(held().renew_open(9, "a", 450).renew_fails(1, "a", 400..500, "mismatch"));
+        accuses(held().renew(9, "a", 300..390, 3_000).renew_fails(1, "a", 400..500, "mismatch"), 2_800);
+    }
+
+    #[test]
+    fn the_contract_and_the_clock_s_rate_shorten_the_promise() {
+        let seen_gone = || held().read(4, 2_000..2_400, None);
+        accuses_nobody(seen_gone().contract(|contract| contract.early_slack_ms = 600));
+        accuses(seen_gone().contract(|contract| contract.early_slack_ms = 500), 100);
+        accuses_nobody(seen_gone().header(|header| header.clock_rate_error_ppm = 250_000));
+        accuses(seen_gone().header(|header| header.clock_rate_error_ppm = 200_000), 100);
+        accuses_nobody(seen_gone().contract(|contract| contract.early_slack_ms = u64::MAX));
+    }
+
+    #[test]
+    fn other_locks_do_not_matter() {
+        accuses_nobody(
+            held().on("jobs/8").acquire(2, "b", 500..600, 3_000).read(4, 500..600, None).watch(700, "expired", "a"),
+        );
+    }
+
+    #[test]
+    fn a_ttl_beyond_all_time_is_no_trouble() {
+        let found = found(script().acquire(1, "a", 0..100, u64::MAX).read(4, 500..600, None));
+        assert_eq!(found[0].margin_ns, u64::MAX - 600_000_000);
+    }
+
+    #[test]
+    fn the_sentence() {
+        let found =
+            found(held().fault(1, "clock", "clock +9 s", "n3", 350..400, None).acquire(2, "b", 500..520, 3_000));
+        assert_eq!(
+            found[0].explanation,
+            "process 1's lease on `jobs/7` had another 2.48 s to run when process 2 was given it, 120 ms after clock +9 s on n3"
+        );
+        assert_eq!(found[0].ops, [0, 1]);
+        assert_eq!(found[0].faults, ["clock +9 s on n3, since 0.350 s"]);
+    }
+}

@@ -112,3 +112,89 @@ fn anomaly(run: &Run<'_>, overlap: &Overlap<'_>) -> Anomaly {
         explanation,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Script, script};
+    use crate::verdict::{Judgement, Verdict};
+
+    /// A service that may end a lease 1 s early, and does.
+    fn early() -> Script {
+        script().contract(|contract| contract.early_slack_ms = 1_000).acquire(1, "a", 0..100, 3_000).acquire(
+            2,
+            "b",
+            2_200..2_300,
+            3_000,
+        )
+    }
+
+    fn judged(script: Script) -> Judgement {
+        crate::check(&script.history())
+    }
+
+    fn split(judgement: &Judgement) -> Vec<(Grade, Vec<usize>, u64)> {
+        let split = judgement.anomalies.iter().filter(|anomaly| anomaly.kind == AnomalyKind::SplitBelief);
+        split.map(|anomaly| (anomaly.grade, anomaly.ops.clone(), anomaly.margin_ns / 1_000_000)).collect()
+    }
+
+    #[test]
+    fn the_service_kept_its_word_yet_both_believe() {
+        let judgement = judged(early());
+        assert_eq!(judgement.verdict, Verdict::Valid);
+        assert_eq!(split(&judgement), [(Grade::Possible, vec![0, 1], 700)]);
+    }
+
+    #[test]
+    fn a_scenario_may_demand_that_beliefs_exclude() {
+        let judgement = judged(early().header(|header| header.beliefs_must_exclude = true));
+        assert_eq!(judgement.verdict, Verdict::Invalid);
+        assert_eq!(split(&judgement), [(Grade::Proven, vec![0, 1], 700)]);
+    }
+
+    #[test]
+    fn a_wrong_clock_rate_splits_beliefs_as_well() {
+        let fast = script()
+            .header(|header| header.clock_rate_error_ppm = 500_000)
+            .acquire(1, "a", 0..100, 3_000)
+            .acquire(2, "b", 2_200..2_300, 3_000);
+        assert_eq!(split(&judged(fast)), [(Grade::Possible, vec![0, 1], 700)]);
+    }
+
+    #[test]
+    fn a_double_acquisition_is_not_reported_again() {
+        let judgement = judged(script().acquire(1, "a", 0..100, 3_000).acquire(2, "b", 1_000..1_100, 3_000));
+        assert_eq!(judgement.verdict, Verdict::Invalid);
+        assert_eq!(split(&judgement), []);
+    }
+
+    #[test]
+    fn a_client_that_lets_go_or_is_told_believes_no_more() {
+        assert_eq!(split(&judged(early().release_info(1, "a", 2_000..2_900))), []);
+        assert_eq!(split(&judged(early().renew_fails(1, "a", 2_100..2_250, "expired"))), []);
+        assert_eq!(
+            split(&judged(early().renew_fails(1, "a", 2_100..2_400, "expired"))),
+            [(Grade::Possible, vec![0, 2], 100)]
+        );
+    }
+
+    #[test]
+    fn a_client_whose_renewal_is_late_does_not_believe_meanwhile() {
+        let late = script()
+            .contract(|contract| contract.early_slack_ms = 3_000)
+            .acquire(1, "a", 0..100, 1_000)
+            .acquire(2, "b", 1_100..1_200, 300)
+            .renew(1, "a", 900..1_500, 1_000);
+        assert_eq!(split(&judged(late)), []);
+    }
+
+    #[test]
+    fn a_belief_is_compared_with_others_even_where_its_own_reaches_furthest() {
+        let three = script()
+            .contract(|contract| contract.early_slack_ms = 10_000)
+            .acquire(1, "a", 0..10, 2_000)
+            .acquire(2, "b", 20..30, 1_000)
+            .renew(2, "b", 1_500..1_510, 3_000);
+        assert_eq!(split(&judged(three)), [(Grade::Possible, vec![0, 1], 990)]);
+    }
+}

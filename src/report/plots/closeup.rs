@@ -1,14 +1,16 @@
 //! One anomaly from close by: a row for each hold that has to do with it, with the times in words.
 
 use leasehold_checkers::explain::lock;
-use leasehold_checkers::history::RunTime;
 use leasehold_checkers::verdict::Anomaly;
 
+use super::bar;
+use super::broken::{self, margin_text};
 use super::font;
-use super::gantt::{self, LOST, PROMISED, REMARK, margin_text};
-use super::palette::{self, BODY, BROKEN, STRONG, TAG, TEXT, WHITE};
+use super::gantt::{LOST, PROMISED};
+use super::mark::Mark;
+use super::palette::{self, BODY, BROKEN, QUIET, SMALL, STRONG, TAG, TEXT, WHITE};
 use super::picture::{Anchor, Area, Picture};
-use super::sheet::{Mark, Sheet};
+use super::sheet::Sheet;
 use crate::report::story::{End, Hold, SeenBy, Story, broken_span};
 use crate::report::words;
 
@@ -32,10 +34,10 @@ pub(super) fn of(story: &Story<'_>, anomaly: &Anomaly) -> Picture {
     draw_margin(&mut sheet, anomaly);
     let top = sheet.y;
     for hold in &holds {
-        draw_row(&mut sheet, hold);
+        draw_row(&mut sheet, hold, is_named(hold, anomaly));
     }
     let (left, right) = span(&sheet, anomaly);
-    gantt::broken_ground(&mut sheet.picture, Area { left, top: top - 14, right, bottom: sheet.y });
+    broken::ground(&mut sheet.picture, Area { left, top: top - 14, right, bottom: sheet.y });
     sheet.finish()
 }
 
@@ -93,17 +95,17 @@ fn draw_margin(sheet: &mut Sheet<'_>, anomaly: &Anomaly) {
     sheet.y += 44;
 }
 
-fn draw_row(sheet: &mut Sheet<'_>, hold: &Hold) {
+/// Draws a hold with its times below it. Those that the anomaly is about stand out.
+fn draw_row(sheet: &mut Sheet<'_>, hold: &Hold, is_named: bool) {
+    let (name_type, ink) = if is_named { (STRONG, TEXT) } else { (BODY, QUIET) };
     let y = sheet.y + 12;
     let node = hold.node.as_ref().map(|node| format!(" via {}", words::one_line(node, 12))).unwrap_or_default();
-    sheet.gutter(&format!("process {}{node}", hold.process), y, BODY, TEXT);
-    gantt::draw_hold(sheet, hold, y, 12, Some(BROKEN));
+    sheet.gutter(&format!("process {}{node}", hold.process), y, name_type, ink);
+    bar::draw(sheet, hold, y, 12, Some(BROKEN));
     let text = remark(hold);
-    let (kind, ink) = REMARK;
-    let left = sheet.time.x(hold.from.0);
-    let left = left.min(sheet.right() - font::width(&text, kind)).max(sheet.left());
+    let left = sheet.time.x(hold.from.0).min(sheet.right() - font::width(&text, SMALL)).max(sheet.left());
     let room = sheet.right() - left;
-    sheet.picture.fitted(&text, (left, y + 25), room, kind, ink);
+    sheet.picture.fitted(&text, (left, y + 25), room, SMALL, ink);
     sheet.y += ROW;
 }
 
@@ -124,15 +126,11 @@ fn ended(hold: &Hold) -> String {
     match hold.end {
         End::Released(at) => format!("released at {}", words::instant(at)),
         End::Gone(at, seen_by) if at < hold.promised => {
-            format!("{} at {}, {promised}", gone(seen_by), time(at))
+            format!("{} at {}, {promised}", gone(seen_by), words::instant(at))
         }
-        End::Gone(at, seen_by) => format!("{promised}, {} at {}", gone(seen_by), time(at)),
+        End::Gone(at, seen_by) => format!("{promised}, {} at {}", gone(seen_by), words::instant(at)),
         End::Unseen => promised,
     }
-}
-
-fn time(at: RunTime) -> String {
-    words::instant(at)
 }
 
 fn gone(seen_by: SeenBy) -> String {

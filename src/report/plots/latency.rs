@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use leasehold_checkers::history::{Op, Outcome};
 
+use super::mark::{Mark, cross, diamond};
 use super::palette;
 use super::panel::{Panel, Scale, Unit};
 use super::picture::Picture;
 use super::rate::by_name;
-use super::sheet::{Mark, Sheet, cross, diamond};
+use super::sheet::Sheet;
 use crate::report::story::Story;
 
 const HEIGHT: i32 = 150;

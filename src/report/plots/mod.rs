@@ -1,10 +1,13 @@
 //! The plots, each as SVG and as PNG.
 
+mod bar;
+mod broken;
 mod clocks;
 mod closeup;
 mod font;
 mod gantt;
 mod latency;
+mod mark;
 mod palette;
 mod panel;
 mod picture;
@@ -12,6 +15,7 @@ mod rate;
 mod render;
 mod scale;
 mod sheet;
+mod surroundings;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,13 +67,24 @@ fn pictures(story: &Story<'_>) -> Vec<(&'static str, Picture)> {
     pictures
 }
 
-fn write_svg(name: &str, picture: &Picture, folder: &Path) -> Result<PathBuf, ReportError> {
+/// All plots as SVG, by name.
+pub(super) fn svgs(story: &Story<'_>) -> Result<Vec<(&'static str, String)>, ReportError> {
+    font::register()?;
+    pictures(story).iter().map(|(name, picture)| Ok((*name, svg(name, picture)?))).collect()
+}
+
+fn svg(name: &str, picture: &Picture) -> Result<String, ReportError> {
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, size(picture)).into_drawing_area();
         render::draw(picture, render::SVG_LOWERED, &area).map_err(|error| cannot_draw(name, &error))?;
     }
+    Ok(svg)
+}
+
+fn write_svg(name: &str, picture: &Picture, folder: &Path) -> Result<PathBuf, ReportError> {
     let path = folder.join(format!("{name}.svg"));
+    let svg = svg(name, picture)?;
     fs::write(&path, svg).map_err(|source| ReportError::Write { path: path.clone(), source })?;
     Ok(path)
 }

@@ -30,7 +30,7 @@ impl Ink {
     }
 }
 
-/// A rectangle in pixels; right and bottom are its last column and row.
+/// A rectangle in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Area {
     pub left: i32,
@@ -42,15 +42,6 @@ pub(super) struct Area {
 impl Area {
     pub(super) fn width(self) -> i32 {
         self.right - self.left
-    }
-
-    pub(super) fn middle(self) -> i32 {
-        i32::midpoint(self.top, self.bottom)
-    }
-
-    #[cfg(test)]
-    pub(super) fn overlaps(self, other: Self) -> bool {
-        self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
     }
 }
 
@@ -81,21 +72,6 @@ pub(super) struct Label {
     pub anchor: Anchor,
     pub kind: Type,
     pub ink: Ink,
-}
-
-impl Label {
-    /// The pixels that it covers.
-    #[cfg(test)]
-    pub(super) fn area(&self) -> Area {
-        let width = font::width(&self.text, self.kind);
-        let left = match self.anchor {
-            Anchor::Start => self.x,
-            Anchor::Middle => self.x - width / 2,
-            Anchor::End => self.x - width,
-        };
-        let half = (self.kind.size * 0.4) as i32;
-        Area { left, top: self.y - half, right: left + width, bottom: self.y + half }
-    }
 }
 
 /// Something drawn.

@@ -3,11 +3,12 @@
 use leasehold_checkers::history::vocabulary::f;
 use leasehold_checkers::history::{Op, Outcome};
 
+use super::mark::Mark;
 use super::palette;
 use super::panel::{Panel, Scale, Unit};
 use super::picture::Picture;
 use super::scale::round_step;
-use super::sheet::{Mark, Sheet};
+use super::sheet::Sheet;
 use crate::report::story::Story;
 
 const HEIGHT: i32 = 130;

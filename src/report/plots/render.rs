@@ -34,13 +34,14 @@ pub(super) fn draw<DB: DrawingBackend>(picture: &Picture, lowered: f64, area: &D
 
 /// Draws a path piece by piece: upright and level pieces as rectangles, for as lines the bitmap would blur them.
 fn path<DB: DrawingBackend>(points: &[(i32, i32)], ink: Ink, width: u32, area: &DrawingArea<DB, Shift>) -> Drawn<DB> {
-    let more = width.saturating_sub(1) as i32;
+    let width_px = width as i32;
     for piece in points.windows(2) {
         let (from, to) = (piece[0], piece[1]);
         if from.0 == to.0 || from.1 == to.1 {
-            let top_left = (from.0.min(to.0) - more / 2, from.1.min(to.1) - more / 2);
-            let bottom_right = (from.0.max(to.0) + more - more / 2, from.1.max(to.1) + more - more / 2);
-            area.draw(&Rectangle::new([top_left, bottom_right], colour(ink).filled()))?;
+            let (left, top) = (from.0.min(to.0) - width_px / 2, from.1.min(to.1) - width_px / 2);
+            // A rectangle ends before its right and bottom edge.
+            let (right, bottom) = (left + (from.0 - to.0).abs() + width_px, top + (from.1 - to.1).abs() + width_px);
+            area.draw(&Rectangle::new([(left, top), (right, bottom)], colour(ink).filled()))?;
         } else {
             area.draw(&PathElement::new(piece.to_vec(), stroke(ink, width)))?;
         }

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::broken_span;
+use leasehold_checkers::history::RunTime;
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Grade};
+
+use super::broken_span;
 
 /// The anomalies of one kind.
 #[derive(Clone, Debug)]
@@ -27,14 +29,14 @@ pub(in crate::report) struct Impact<'a> {
     pub keys: BTreeSet<&'a str>,
     /// How often two held one lock at once.
     pub double_runs: usize,
-    /// For how long in total there were two holders or more, over all locks.
+    /// For how long of the run there were two holders or more, summed over all locks.
     pub double_total_ns: u64,
     /// The longest time that two held one lock at once.
     pub double_worst_ns: u64,
 }
 
 impl<'a> Impact<'a> {
-    pub(super) fn of(anomalies: &'a [Anomaly]) -> Self {
+    pub(super) fn of(anomalies: &'a [Anomaly], end: RunTime) -> Self {
         let proven = || anomalies.iter().filter(|anomaly| anomaly.grade == Grade::Proven);
         let doubles: Vec<&Anomaly> =
             proven().filter(|anomaly| anomaly.kind == AnomalyKind::DoubleAcquisition).collect();
@@ -42,7 +44,7 @@ impl<'a> Impact<'a> {
             kinds: kinds(anomalies),
             keys: proven().map(|anomaly| anomaly.key.as_str()).collect(),
             double_runs: doubles.len(),
-            double_total_ns: covered_ns(&doubles),
+            double_total_ns: covered_ns(&doubles, end),
             double_worst_ns: doubles.iter().map(|anomaly| anomaly.margin_ns).max().unwrap_or(0),
         }
     }
@@ -74,13 +76,14 @@ fn kinds(anomalies: &[Anomaly]) -> Vec<KindCount<'_>> {
     kinds.into_values().collect()
 }
 
-/// The time that the anomalies cover, counted once for each lock where they overlap.
-fn covered_ns(anomalies: &[&Anomaly]) -> u64 {
+/// The time of the run that the anomalies cover, counted once for each lock where they overlap. A promise may reach
+/// beyond the end of the run, where nobody looked any more.
+fn covered_ns(anomalies: &[&Anomaly], end: RunTime) -> u64 {
     let mut spans: Vec<(&str, u64, u64)> = anomalies
         .iter()
         .map(|anomaly| {
             let (from, to) = broken_span(anomaly);
-            (anomaly.key.as_str(), from, to)
+            (anomaly.key.as_str(), from, to.min(end.0))
         })
         .collect();
     spans.sort_unstable();

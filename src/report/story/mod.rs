@@ -62,7 +62,7 @@ impl<'a> Story<'a> {
 
     /// What was broken, and how badly.
     pub(super) fn impact(&self) -> Impact<'a> {
-        Impact::of(&self.judgement.anomalies)
+        Impact::of(&self.judgement.anomalies, self.end)
     }
 
     /// The proven anomaly that began first.

@@ -31,7 +31,7 @@ pub(super) fn impact(story: &Story<'_>, impact: &Impact<'_>) -> Vec<String> {
         .collect();
     if impact.double_runs > 0 {
         lines.push(format!(
-            "double runs: {}, up to {} each; in total locks had two holders for {}",
+            "double runs: {}, up to {} each; summed over the locks there were two holders for {} of the run",
             thousands(impact.double_runs),
             span(impact.double_worst_ns),
             span(impact.double_total_ns),
@@ -138,7 +138,8 @@ pub(super) fn limits(story: &Story<'_>) -> Vec<String> {
     let mut lines =
         vec![format!("the promises are those of {} ({})", prose(&contract.service, 40), link(&contract.source))];
     lines.push(format!(
-        "all times are the harness's {}, which no fault touches; a lease may end {} its TTL after the request that granted it",
+        "all times are the harness's {}, which no fault touches; a lease may end {} its TTL after the request that \
+         granted it",
         code(&header.clock),
         match contract.early_slack_ms {
             0 => "no earlier than".to_owned(),

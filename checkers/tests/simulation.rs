@@ -1,0 +1,90 @@
+//! Histories of a simulated service: one that keeps its word is never accused, and one with a bug is found out, and of
+//! nothing but what it did.
+
+mod support;
+
+use leasehold_checkers::verdict::{Anomaly, Grade, Verdict};
+use support::simulated::{Bug, Simulated, simulate};
+
+const CORRECT_HISTORIES: u64 = 20_000;
+const HISTORIES_OF_EACH_BUG: u64 = 1_500;
+
+fn proven(anomalies: &[Anomaly]) -> impl Iterator<Item = &Anomaly> {
+    anomalies.iter().filter(|anomaly| anomaly.grade == Grade::Proven)
+}
+
+fn print(simulated: &Simulated) {
+    for event in &simulated.history.events {
+        eprintln!("{}", leasehold_checkers::history::to_line(event));
+    }
+}
+
+#[test]
+fn a_service_that_keeps_its_word_is_never_accused() {
+    let mut judged = 0;
+    for seed in 0..CORRECT_HISTORIES {
+        let simulated = simulate(seed, None);
+        let judgement = leasehold_checkers::check(&simulated.history);
+        if proven(&judgement.anomalies).next().is_some() {
+            print(&simulated);
+        }
+        assert_eq!(proven(&judgement.anomalies).next(), None, "seed {seed}");
+        assert_ne!(judgement.verdict, Verdict::Invalid, "seed {seed}");
+        assert_eq!(judgement.checkers["well-formed"].verdict, Verdict::Valid, "seed {seed}: {judgement:?}");
+        judged += u64::from(judgement.verdict == Verdict::Valid);
+    }
+    assert!(judged > CORRECT_HISTORIES * 9 / 10, "only {judged} histories had a grant");
+}
+
+/// How many of the histories that a bug touched are found out.
+fn found_out(bug: Bug) -> (u64, u64) {
+    let (mut touched, mut found) = (0, 0);
+    for seed in 0..HISTORIES_OF_EACH_BUG {
+        let simulated = simulate(seed, Some(bug));
+        let judgement = leasehold_checkers::check(&simulated.history);
+        for anomaly in proven(&judgement.anomalies) {
+            let involved = anomaly.ops.iter().filter_map(|op| simulated.owners[*op].as_ref());
+            let is_true = involved.clone().any(|owner| simulated.wronged.contains(owner));
+            if !is_true {
+                print(&simulated);
+            }
+            assert!(is_true, "seed {seed}, {bug:?}: {anomaly:?}, wronged {:?}", simulated.wronged);
+        }
+        touched += u64::from(!simulated.wronged.is_empty());
+        found += u64::from(judgement.verdict == Verdict::Invalid);
+    }
+    (touched, found)
+}
+
+#[track_caller]
+fn is_found_out(bug: Bug, at_least_percent: u64) {
+    let (touched, found) = found_out(bug);
+    eprintln!("{bug:?}: found in {found} of {touched} histories");
+    assert!(touched > 100, "{bug:?} touched only {touched} histories");
+    assert!(found * 100 >= touched * at_least_percent, "{bug:?}: found in {found} of {touched} histories");
+}
+
+#[test]
+fn leases_that_end_early_are_found() {
+    is_found_out(Bug::ExpireEarly, 30);
+}
+
+#[test]
+fn locks_given_twice_are_found() {
+    is_found_out(Bug::GrantTwice, 30);
+}
+
+#[test]
+fn locks_given_on_dead_leases_are_found() {
+    is_found_out(Bug::LockOnDeadLease, 5);
+}
+
+#[test]
+fn renewals_of_dead_leases_are_found() {
+    is_found_out(Bug::ConfirmDeadRenewal, 10);
+}
+
+#[test]
+fn leases_that_never_end_are_found() {
+    is_found_out(Bug::NeverExpire, 5);
+}

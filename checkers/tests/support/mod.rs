@@ -1,0 +1,7 @@
+//! What several tests share.
+
+#![allow(dead_code, unreachable_pub, missing_docs)]
+
+pub mod random;
+pub mod script;
+pub mod simulated;

@@ -1,0 +1,290 @@
+//! Writes small histories that read like a story. All times are in milliseconds.
+
+#![allow(dead_code, unreachable_pub, missing_docs)]
+
+use std::ops::Range;
+
+use leasehold_checkers::contract::{Contract, LatestExpiry};
+use leasehold_checkers::history::vocabulary::{
+    AcquireValue, FaultPhase, FaultValue, HeldValue, LeaderValue, OwnerValue, ReadValue, code, f,
+};
+use leasehold_checkers::history::{ErrorInfo, Event, EventType, FORMAT_VERSION, Header, History, Process, RunTime};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// A history in the making.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub header: Header,
+    key: String,
+    events: Vec<Event>,
+}
+
+pub fn header() -> Header {
+    Header {
+        leasehold: FORMAT_VERSION,
+        scenario: "test".to_owned(),
+        workload: "cas-lock".to_owned(),
+        model: "lease-lock".to_owned(),
+        service: "etcd-v3".to_owned(),
+        servers: "etcd 3.5.30".to_owned(),
+        nodes: 3,
+        seed: 1,
+        clock: "CLOCK_MONOTONIC".to_owned(),
+        start: "2026-11-21T22:00:00Z".to_owned(),
+        contract: Contract {
+            service: "etcd-v3".to_owned(),
+            early_slack_ms: 0,
+            latest_expiry: Some(LatestExpiry { grace_ms: 1_000, restarts_at_leader_change: true }),
+            fencing_tokens: true,
+            source: "test".to_owned(),
+        },
+        clock_rate_error_ppm: 0,
+        beliefs_must_exclude: false,
+    }
+}
+
+/// A history of etcd v3 leases on the lock `jobs/7`, in which nothing has happened yet.
+pub fn script() -> Script {
+    Script { header: header(), key: "jobs/7".to_owned(), events: Vec::new() }
+}
+
+pub fn ms(at: u64) -> RunTime {
+    RunTime(at * 1_000_000)
+}
+
+fn json_of(value: impl Serialize) -> Value {
+    serde_json::to_value(value).expect("values of the vocabulary can be written")
+}
+
+fn owned(owner: &str) -> Value {
+    json_of(OwnerValue { owner: owner.to_owned(), ttl_ms: None })
+}
+
+fn error(code: &str) -> Option<ErrorInfo> {
+    Some(ErrorInfo { code: code.to_owned(), text: String::new() })
+}
+
+impl Script {
+    pub fn contract(mut self, change: impl FnOnce(&mut Contract)) -> Self {
+        change(&mut self.header.contract);
+        self
+    }
+
+    pub fn header(mut self, change: impl FnOnce(&mut Header)) -> Self {
+        change(&mut self.header);
+        self
+    }
+
+    /// What follows is about this lock.
+    pub fn on(mut self, key: &str) -> Self {
+        self.key = key.to_owned();
+        self
+    }
+
+    pub fn event(mut self, event: Event) -> Self {
+        self.events.push(event);
+        self
+    }
+
+    pub fn client(self, at: u64, process: u64, kind: EventType, f: &str, value: Value, code: Option<&str>) -> Self {
+        let key = Some(self.key.clone());
+        self.event(Event {
+            time: ms(at),
+            process: Process::Client(process),
+            kind,
+            f: f.to_owned(),
+            key,
+            value,
+            node: Some("n1".to_owned()),
+            error: code.and_then(error),
+        })
+    }
+
+    fn op(
+        self,
+        process: u64,
+        f: &str,
+        at: Range<u64>,
+        asked: Value,
+        kind: EventType,
+        told: Value,
+        code: Option<&str>,
+    ) -> Self {
+        self.client(at.start, process, EventType::Invoke, f, asked, None).client(at.end, process, kind, f, told, code)
+    }
+
+    fn asks_for(owner: &str, ttl_ms: u64, blocking: bool, token: Option<u64>) -> Value {
+        json_of(AcquireValue { owner: owner.to_owned(), ttl_ms, token, lease: None, blocking })
+    }
+
+    /// Acquires at once.
+    pub fn acquire(self, process: u64, owner: &str, at: Range<u64>, ttl_ms: u64) -> Self {
+        let asked = Self::asks_for(owner, ttl_ms, false, None);
+        self.op(process, f::ACQUIRE, at, asked.clone(), EventType::Ok, asked, None)
+    }
+
+    /// Acquires, and is given a fencing token.
+    pub fn acquire_token(self, process: u64, owner: &str, at: Range<u64>, ttl_ms: u64, token: u64) -> Self {
+        let asked = Self::asks_for(owner, ttl_ms, true, None);
+        let told = Self::asks_for(owner, ttl_ms, true, Some(token));
+        self.op(process, f::ACQUIRE, at, asked, EventType::Ok, told, None)
+    }
+
+    pub fn acquire_held(self, process: u64, owner: &str, at: Range<u64>, holder: &str) -> Self {
+        let told = json_of(HeldValue { owner: owner.to_owned(), holder: Some(holder.to_owned()) });
+        let asked = Self::asks_for(owner, 3_000, false, None);
+        self.op(process, f::ACQUIRE, at, asked, EventType::Fail, told, Some(code::HELD))
+    }
+
+    pub fn acquire_info(self, process: u64, owner: &str, at: Range<u64>, ttl_ms: u64) -> Self {
+        let asked = Self::asks_for(owner, ttl_ms, false, None);
+        self.op(process, f::ACQUIRE, at, asked, EventType::Info, Value::Null, Some("timeout"))
+    }
+
+    pub fn renew(self, process: u64, owner: &str, at: Range<u64>, ttl_ms: u64) -> Self {
+        let told = json_of(OwnerValue { owner: owner.to_owned(), ttl_ms: Some(ttl_ms) });
+        self.op(process, f::RENEW, at, owned(owner), EventType::Ok, told, None)
+    }
+
+    pub fn renew_fails(self, process: u64, owner: &str, at: Range<u64>, code: &str) -> Self {
+        self.op(process, f::RENEW, at, owned(owner), EventType::Fail, Value::Null, Some(code))
+    }
+
+    pub fn renew_info(self, process: u64, owner: &str, at: Range<u64>) -> Self {
+        self.op(process, f::RENEW, at, owned(owner), EventType::Info, Value::Null, Some("timeout"))
+    }
+
+    /// A renewal that is still under way when the history ends.
+    pub fn renew_open(self, process: u64, owner: &str, at: u64) -> Self {
+        self.client(at, process, EventType::Invoke, f::RENEW, owned(owner), None)
+    }
+
+    pub fn release(self, process: u64, owner: &str, at: Range<u64>) -> Self {
+        self.op(process, f::RELEASE, at, owned(owner), EventType::Ok, owned(owner), None)
+    }
+
+    pub fn release_fails(self, process: u64, owner: &str, at: Range<u64>, code: &str) -> Self {
+        self.op(process, f::RELEASE, at, owned(owner), EventType::Fail, Value::Null, Some(code))
+    }
+
+    pub fn release_info(self, process: u64, owner: &str, at: Range<u64>) -> Self {
+        self.op(process, f::RELEASE, at, owned(owner), EventType::Info, Value::Null, Some("timeout"))
+    }
+
+    fn read_as(self, process: u64, at: Range<u64>, seen: Option<&str>, linearizable: bool) -> Self {
+        let asked = json_of(ReadValue { linearizable, owner: None });
+        let told = json_of(ReadValue { linearizable, owner: seen.map(str::to_owned) });
+        self.op(process, f::READ, at, asked, EventType::Ok, told, None)
+    }
+
+    pub fn read(self, process: u64, at: Range<u64>, seen: Option<&str>) -> Self {
+        self.read_as(process, at, seen, true)
+    }
+
+    /// A read that may be stale.
+    pub fn stale_read(self, process: u64, at: Range<u64>, seen: Option<&str>) -> Self {
+        self.read_as(process, at, seen, false)
+    }
+
+    pub fn watch(self, at: u64, f: &str, owner: &str) -> Self {
+        let key = Some(self.key.clone());
+        let (value, f) = (owned(owner), f.to_owned());
+        self.event(Event {
+            time: ms(at),
+            process: Process::Watch,
+            kind: EventType::Ok,
+            f,
+            key,
+            value,
+            node: None,
+            error: None,
+        })
+    }
+
+    pub fn nemesis(
+        self,
+        at: u64,
+        kind: EventType,
+        package: &str,
+        number: u64,
+        phase: FaultPhase,
+        what: &str,
+        node: &str,
+    ) -> Self {
+        let value = json_of(FaultValue {
+            fault: number,
+            phase,
+            target: "leader".to_owned(),
+            nodes: vec![node.to_owned()],
+            what: what.to_owned(),
+            proof: json!({ "measured": true }),
+        });
+        let f = package.to_owned();
+        self.event(Event {
+            time: ms(at),
+            process: Process::Nemesis,
+            kind,
+            f,
+            key: None,
+            value,
+            node: None,
+            error: None,
+        })
+    }
+
+    /// A fault that is begun over the first range and healed over the second.
+    pub fn fault(
+        self,
+        number: u64,
+        package: &str,
+        what: &str,
+        node: &str,
+        inject: Range<u64>,
+        heal: Option<Range<u64>>,
+    ) -> Self {
+        let begun = self
+            .nemesis(inject.start, EventType::Invoke, package, number, FaultPhase::Inject, what, node)
+            .nemesis(inject.end, EventType::Ok, package, number, FaultPhase::Inject, what, node);
+        match heal {
+            None => begun,
+            Some(heal) => begun
+                .nemesis(heal.start, EventType::Invoke, package, number, FaultPhase::Heal, what, node)
+                .nemesis(heal.end, EventType::Ok, package, number, FaultPhase::Heal, what, node),
+        }
+    }
+
+    pub fn leader(self, at: u64, node: &str, leader: Option<&str>, term: u64) -> Self {
+        let value = json_of(LeaderValue { leader: leader.map(str::to_owned), term });
+        let node = Some(node.to_owned());
+        let f = f::LEADER.to_owned();
+        self.event(Event {
+            time: ms(at),
+            process: Process::Probe,
+            kind: EventType::Ok,
+            f,
+            key: None,
+            value,
+            node,
+            error: None,
+        })
+    }
+
+    /// All three nodes say every 200 ms that this node leads.
+    pub fn steady(self, during: Range<u64>, leader: &str, term: u64) -> Self {
+        during.step_by(200).fold(self, |script, at| {
+            ["n1", "n2", "n3"].into_iter().fold(script, |script, node| script.leader(at, node, Some(leader), term))
+        })
+    }
+
+    /// The history, its events in the order of their times. Where times are equal the order of the story is kept.
+    pub fn history(mut self) -> History {
+        self.events.sort_by_key(|event| event.time);
+        History::new(self.header, self.events)
+    }
+
+    /// The history, its events in the order of the story, whatever their times.
+    pub fn history_as_told(self) -> History {
+        History::new(self.header, self.events)
+    }
+}

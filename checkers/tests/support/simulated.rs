@@ -1,0 +1,597 @@
+//! A lock service in virtual time that keeps its word, unless a named bug is switched on.
+//!
+//! Requests and answers travel for random times, are lost, and arrive after their client has given up. Leases end late
+//! by random times, and anew after elections; the machine stalls, nodes pause. Everything that the service does
+//! is known, so each accusation can be held against the truth.
+
+#![allow(dead_code, unreachable_pub, missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use leasehold_checkers::contract::LatestExpiry;
+use leasehold_checkers::history::vocabulary::{code, f};
+use leasehold_checkers::history::{EventType, History};
+use serde_json::{Value, json};
+
+use super::random::Random;
+use super::script::{Script, script};
+
+/// What the service does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// Leases end before their time.
+    ExpireEarly,
+    /// A lock that is held is given to another as well.
+    GrantTwice,
+    /// A waiter whose lease has run out is told that it has the lock.
+    LockOnDeadLease,
+    /// A renewal of a lease that is gone is confirmed.
+    ConfirmDeadRenewal,
+    /// Leases do not end.
+    NeverExpire,
+}
+
+/// A run of the service.
+#[derive(Debug)]
+pub struct Simulated {
+    pub history: History,
+    /// The owners that the bug touched.
+    pub wronged: BTreeSet<String>,
+    /// The owners by their acquisitions' indices.
+    pub owners: Vec<Option<String>>,
+}
+
+const GRACE_MS: u64 = 1_000;
+/// A correct service ends a lease within its grace, less a stall that is too short to be noticed.
+const LATEST_MS: u64 = 450;
+const RUN_MS: u64 = 9_000;
+
+#[derive(Clone, Debug)]
+enum Ask {
+    Acquire {
+        owner: String,
+        ttl: u64,
+        blocking: bool,
+    },
+    /// A plain keep-alive, or an update of the value that only the holder may make.
+    Renew {
+        owner: String,
+        update: bool,
+        ttl: Option<u64>,
+    },
+    Release {
+        owner: String,
+    },
+    Read {
+        linearizable: bool,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Request {
+    op: usize,
+    process: u64,
+    worker: usize,
+    key: usize,
+    ask: Ask,
+}
+
+#[derive(Clone, Debug)]
+struct Answer {
+    kind: EventType,
+    value: Value,
+    code: Option<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Think(usize),
+    Arrive(Request),
+    Deliver(Request, Answer),
+    GiveUp(Request),
+    Expire { owner: String, generation: u64 },
+    Probe(usize),
+    Election,
+}
+
+#[derive(Clone, Debug)]
+struct Lease {
+    key: usize,
+    life: u64,
+    ttl: u64,
+    generation: u64,
+    alive: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Lock {
+    holder: Option<String>,
+    queue: VecDeque<Request>,
+    past: Vec<Option<String>>,
+}
+
+/// A client, or the companion that keeps a client's lease alive.
+#[derive(Clone, Debug)]
+struct Worker {
+    process: u64,
+    companion_of: Option<usize>,
+    /// The lock and the owner that it last asked for, and whether it believes to hold it.
+    wants: Option<(usize, String)>,
+    holds: bool,
+    waiting_for: Option<usize>,
+}
+
+pub fn simulate(seed: u64, bug: Option<Bug>) -> Simulated {
+    Service::new(seed, bug).run()
+}
+
+struct Service {
+    random: Random,
+    bug: Option<Bug>,
+    now: u64,
+    steps: BTreeMap<(u64, u64), Step>,
+    step_number: u64,
+    script: Option<Script>,
+    locks: Vec<Lock>,
+    leases: BTreeMap<String, Lease>,
+    workers: Vec<Worker>,
+    next_process: u64,
+    next_op: usize,
+    tokens: u64,
+    term: u64,
+    leader: usize,
+    /// When nothing at all runs, and when only the servers stand still.
+    stalls: Vec<(u64, u64)>,
+    pauses: Vec<(u64, u64)>,
+    rate_ppm: i64,
+    delay: u64,
+    loss: u64,
+    slack: u64,
+    wronged: BTreeSet<String>,
+    owners: Vec<Option<String>>,
+}
+
+impl Service {
+    fn new(seed: u64, bug: Option<Bug>) -> Self {
+        let mut random = Random(seed);
+        let rate_error_ppm = if random.percent(30) { random.of(1..400_000) } else { 0 };
+        let slack = if random.percent(20) { random.of(1..600) } else { 0 };
+        let bounded = random.percent(80);
+        let restarts = random.percent(90);
+        let script = script()
+            .header(|header| header.clock_rate_error_ppm = rate_error_ppm)
+            .contract(|contract| contract.early_slack_ms = slack)
+            .contract(|contract| {
+                let latest = LatestExpiry { grace_ms: GRACE_MS, restarts_at_leader_change: restarts };
+                contract.latest_expiry = bounded.then_some(latest);
+            });
+        let error = i64::try_from(rate_error_ppm).unwrap_or(0);
+        let rate_ppm = i64::try_from(random.of(0..2 * rate_error_ppm + 1)).unwrap_or(0) - error;
+        let elections = if restarts && random.percent(50) { random.of(1..4) } else { 0 };
+        let stalls = (0..if random.percent(30) { random.of(1..3) } else { 0 })
+            .map(|_| {
+                let from = random.of(100..RUN_MS);
+                (from, from + random.of(600..3_000))
+            })
+            .collect();
+        let pauses: Vec<(u64, u64)> = (0..if random.percent(30) { random.of(1..3) } else { 0 })
+            .map(|number| {
+                let from = 500 + number * 5_000 + random.of(0..1_500);
+                (from, from + random.of(200..2_500))
+            })
+            .collect();
+        let delay = [5, 50, 200, 800, 2_500][random.of(0..5) as usize];
+        let loss = [0, 5, 20][random.of(0..3) as usize];
+        let mut service = Self {
+            random,
+            bug,
+            now: 0,
+            steps: BTreeMap::new(),
+            step_number: 0,
+            script: Some(script),
+            locks: vec![Lock::default(); 2],
+            leases: BTreeMap::new(),
+            workers: Vec::new(),
+            next_process: 0,
+            next_op: 0,
+            tokens: 0,
+            term: 5,
+            leader: 0,
+            stalls,
+            pauses,
+            rate_ppm,
+            delay,
+            loss,
+            slack,
+            wronged: BTreeSet::new(),
+            owners: Vec::new(),
+        };
+        service.populate(elections);
+        service
+    }
+
+    fn populate(&mut self, elections: u64) {
+        for worker in 0..self.random.of(2..6) as usize {
+            let companion_of = (worker % 2 == 1).then(|| worker - 1);
+            self.workers.push(Worker {
+                process: self.next_process,
+                companion_of,
+                wants: None,
+                holds: false,
+                waiting_for: None,
+            });
+            self.next_process += 1;
+            let at = self.random.of(0..500);
+            self.at(at, Step::Think(worker));
+        }
+        let probed = if self.random.percent(60) { 3 } else { 0 };
+        for node in 0..probed {
+            self.at(node * 60, Step::Probe(node as usize));
+        }
+        for _ in 0..elections {
+            let at = self.random.of(500..RUN_MS);
+            self.at(at, Step::Election);
+        }
+    }
+
+    fn run(mut self) -> Simulated {
+        for (number, (from, until)) in (1..).zip(self.pauses.clone()) {
+            self.tell(|script| script.fault(number, "pause", "pause", "n1", from..from + 5, Some(until..until + 5)));
+        }
+        while let Some(((at, _), step)) = self.steps.pop_first() {
+            self.now = at;
+            if at > RUN_MS + 3_000 {
+                break;
+            }
+            self.take(step);
+        }
+        Simulated { history: self.script.unwrap_or_else(script).history(), wronged: self.wronged, owners: self.owners }
+    }
+
+    /// Adds to the history.
+    fn tell(&mut self, what: impl FnOnce(Script) -> Script) {
+        self.script = self.script.take().map(what);
+    }
+
+    /// Puts a step on the list: later, where the machine or the servers stand still.
+    fn at(&mut self, mut at: u64, step: Step) {
+        let on_server = matches!(step, Step::Arrive(_) | Step::Expire { .. } | Step::Probe(_) | Step::Election);
+        for _ in 0..2 {
+            for (from, until) in &self.stalls {
+                at = if (*from..*until).contains(&at) { *until } else { at };
+            }
+            for (from, until) in self.pauses.iter().filter(|_| on_server) {
+                at = if (*from..*until).contains(&at) { *until } else { at };
+            }
+        }
+        self.step_number += 1;
+        self.steps.insert((at, self.step_number), step);
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Think(worker) => self.think(worker),
+            Step::Arrive(request) => self.serve(request),
+            Step::Deliver(request, answer) => self.deliver(&request, answer),
+            Step::GiveUp(request) => self.give_up(&request),
+            Step::Expire { owner, generation } => self.expire(&owner, generation),
+            Step::Probe(node) => self.probe(node),
+            Step::Election => self.elect(),
+        }
+    }
+
+    fn think(&mut self, worker: usize) {
+        if self.now > RUN_MS {
+            return;
+        }
+        let me = self.workers[worker].clone();
+        let ask = match me.companion_of {
+            Some(main) => self.workers[main].wants.clone().filter(|_| self.random.percent(60)).map(|(key, owner)| {
+                let ask = match self.random.of(0..100) {
+                    0..3 => Ask::Release { owner },
+                    3..25 => Ask::Renew { owner, update: true, ttl: self.other_ttl() },
+                    _ => Ask::Renew { owner, update: false, ttl: self.other_ttl() },
+                };
+                (key, ask)
+            }),
+            None => Some(self.choose(&me)),
+        };
+        let pause = self.random.of(1..400);
+        match ask {
+            Some((key, ask)) => self.ask(worker, key, ask),
+            None => self.at(self.now + pause, Step::Think(worker)),
+        }
+    }
+
+    fn choose(&mut self, me: &Worker) -> (usize, Ask) {
+        let chance = self.random.of(0..100);
+        match &me.wants {
+            Some((key, owner)) if me.holds && chance < 45 => {
+                (*key, Ask::Renew { owner: owner.clone(), update: chance < 10, ttl: self.other_ttl() })
+            }
+            Some((key, owner)) if me.holds && chance < 65 => (*key, Ask::Release { owner: owner.clone() }),
+            Some((key, owner)) if chance < 5 => (*key, Ask::Release { owner: owner.clone() }),
+            _ if chance < 80 => {
+                let key = self.random.of(0..2) as usize;
+                let owner = format!("p{}.{}", me.process, self.next_op);
+                let ttl = self.random.of(1..25) * 100;
+                (key, Ask::Acquire { owner, ttl, blocking: self.random.percent(40) })
+            }
+            _ => (self.random.of(0..2) as usize, Ask::Read { linearizable: self.random.percent(70) }),
+        }
+    }
+
+    fn ask(&mut self, worker: usize, key: usize, ask: Ask) {
+        let me = &mut self.workers[worker];
+        let request = Request { op: self.next_op, process: me.process, worker, key, ask };
+        me.waiting_for = Some(self.next_op);
+        if let Ask::Acquire { owner, .. } = &request.ask {
+            me.wants = Some((key, owner.clone()));
+            me.holds = false;
+            self.owners.push(Some(owner.clone()));
+        } else {
+            self.owners.push(None);
+        }
+        self.next_op += 1;
+        let (name, value) = match &request.ask {
+            Ask::Acquire { owner, ttl, blocking } => {
+                (f::ACQUIRE, json!({ "owner": owner, "ttl_ms": ttl, "blocking": blocking }))
+            }
+            Ask::Renew { owner, ttl, .. } => (f::RENEW, json!({ "owner": owner, "ttl_ms": ttl })),
+            Ask::Release { owner } => (f::RELEASE, json!({ "owner": owner })),
+            Ask::Read { linearizable } => (f::READ, json!({ "linearizable": linearizable })),
+        };
+        self.record(&request, EventType::Invoke, name, value, None);
+        let patience = self.random.of(50..4_000);
+        self.at(self.now + patience, Step::GiveUp(request.clone()));
+        if !self.random.percent(self.loss) {
+            let travels = self.random.of(0..self.delay);
+            self.at(self.now + travels, Step::Arrive(request));
+        }
+    }
+
+    fn record(&mut self, request: &Request, kind: EventType, name: &str, value: Value, code: Option<&str>) {
+        let key = format!("lock/{}", request.key);
+        let now = self.now;
+        self.tell(|script| script.on(&key).client(now, request.process, kind, name, value, code));
+    }
+
+    fn answer(&mut self, request: Request, kind: EventType, value: Value, code: Option<&'static str>) {
+        if !self.random.percent(self.loss) {
+            let travels = self.random.of(0..self.delay);
+            self.at(self.now + travels, Step::Deliver(request, Answer { kind, value, code }));
+        }
+    }
+
+    fn deliver(&mut self, request: &Request, answer: Answer) {
+        if self.workers[request.worker].waiting_for != Some(request.op) {
+            return;
+        }
+        self.workers[request.worker].waiting_for = None;
+        let name = self.name(&request.ask);
+        let worker = &mut self.workers[request.worker];
+        match (&request.ask, answer.kind) {
+            (Ask::Acquire { .. }, kind) => worker.holds = kind == EventType::Ok,
+            (Ask::Release { .. }, _) | (Ask::Renew { .. }, EventType::Fail) => worker.holds = false,
+            _ => {}
+        }
+        self.record(request, answer.kind, name, answer.value, answer.code);
+        let rest = self.random.of(0..500);
+        self.at(self.now + rest, Step::Think(request.worker));
+    }
+
+    fn give_up(&mut self, request: &Request) {
+        if self.workers[request.worker].waiting_for == Some(request.op) {
+            let name = self.name(&request.ask);
+            self.record(request, EventType::Info, name, Value::Null, Some("timeout"));
+            let worker = &mut self.workers[request.worker];
+            worker.waiting_for = None;
+            worker.process = self.next_process;
+            self.next_process += 1;
+            let rest = self.random.of(0..500);
+            self.at(self.now + rest, Step::Think(request.worker));
+        }
+    }
+
+    fn name(&self, ask: &Ask) -> &'static str {
+        match ask {
+            Ask::Acquire { .. } => f::ACQUIRE,
+            Ask::Renew { .. } => f::RENEW,
+            Ask::Release { .. } => f::RELEASE,
+            Ask::Read { .. } => f::READ,
+        }
+    }
+
+    fn serve(&mut self, request: Request) {
+        match request.ask.clone() {
+            Ask::Acquire { owner, ttl, blocking } => self.acquire(request, &owner, ttl, blocking),
+            Ask::Renew { owner, update, ttl } => self.renew(request, &owner, update, ttl),
+            Ask::Release { owner } => self.release(request, &owner),
+            Ask::Read { linearizable } => {
+                let lock = &self.locks[request.key];
+                let seen = if linearizable || lock.past.is_empty() {
+                    lock.holder.clone()
+                } else {
+                    lock.past[self.random.of(0..lock.past.len() as u64) as usize].clone()
+                };
+                self.answer(request, EventType::Ok, json!({ "linearizable": linearizable, "owner": seen }), None);
+            }
+        }
+    }
+
+    fn acquire(&mut self, request: Request, owner: &str, ttl: u64, blocking: bool) {
+        let holder = self.locks[request.key].holder.clone();
+        let twice = self.bug == Some(Bug::GrantTwice) && !blocking && holder.is_some() && self.random.percent(30);
+        if let (Some(holder), true) = (&holder, twice) {
+            self.wronged.extend([holder.clone(), owner.to_owned()]);
+        }
+        let waits = holder.is_some() || !self.locks[request.key].queue.is_empty();
+        if waits && !blocking && !twice {
+            let value = json!({ "owner": owner, "holder": holder });
+            self.answer(request, EventType::Fail, value, Some(code::HELD));
+            return;
+        }
+        let life = self.life(ttl);
+        self.leases.insert(owner.to_owned(), Lease { key: request.key, life, ttl, generation: 0, alive: true });
+        self.prolong(owner);
+        if waits && !twice {
+            self.locks[request.key].queue.push_back(request);
+        } else {
+            self.grant(request, owner, ttl);
+        }
+    }
+
+    /// How long a TTL lasts: the service's clock runs at its own rate, and it may end a lease early by its slack.
+    fn life(&mut self, ttl: u64) -> u64 {
+        let by_its_clock = i128::from(ttl) * 1_000_000;
+        let life = if self.rate_ppm >= 0 {
+            div_up(by_its_clock, 1_000_000 + self.rate_ppm)
+        } else {
+            u64::try_from(by_its_clock / i128::from(1_000_000 + self.rate_ppm)).unwrap_or(u64::MAX)
+        };
+        life.saturating_sub(if self.slack > 0 { self.random.of(0..self.slack + 1) } else { 0 })
+    }
+
+    /// Most renewals ask for the TTL of before.
+    fn other_ttl(&mut self) -> Option<u64> {
+        self.random.percent(15).then(|| self.random.of(1..25) * 100)
+    }
+
+    fn grant(&mut self, request: Request, owner: &str, ttl: u64) {
+        self.tokens += 1;
+        let token = self.tokens;
+        self.set_holder(request.key, Some(owner.to_owned()));
+        self.answer(request, EventType::Ok, json!({ "owner": owner, "ttl_ms": ttl, "token": token }), None);
+    }
+
+    fn set_holder(&mut self, key: usize, holder: Option<String>) {
+        let lock = &mut self.locks[key];
+        lock.past.push(lock.holder.take());
+        lock.holder = holder;
+    }
+
+    /// Lets a lease live on from now, and ends it when its time has come, or somewhat later.
+    fn prolong(&mut self, owner: &str) {
+        let now = self.now;
+        let Some(lease) = self.leases.get_mut(owner) else { return };
+        lease.generation += 1;
+        let (generation, mut due) = (lease.generation, now + lease.life);
+        let late = self.random.of(0..LATEST_MS);
+        if self.bug == Some(Bug::ExpireEarly) && self.random.percent(30) {
+            due = now + self.random.of(0..due - now + 1) / 2;
+            self.wronged.insert(owner.to_owned());
+            self.at(due, Step::Expire { owner: owner.to_owned(), generation });
+        } else if self.bug == Some(Bug::NeverExpire) && self.random.percent(50) {
+            self.wronged.insert(owner.to_owned());
+        } else {
+            // What falls due while everything stands still is ended within its time afterwards.
+            let standing =
+                self.stalls.iter().chain(&self.pauses).filter(|(from, until)| (*from..*until).contains(&due));
+            let awake = standing.map(|(_, until)| *until).max().unwrap_or(due);
+            self.at(awake + late, Step::Expire { owner: owner.to_owned(), generation });
+        }
+    }
+
+    fn expire(&mut self, owner: &str, generation: u64) {
+        if self.leases.get(owner).is_some_and(|lease| lease.alive && lease.generation == generation) {
+            let word = if self.random.percent(50) { f::EXPIRED } else { f::DELETED };
+            self.end(owner, word);
+        }
+    }
+
+    /// Ends a lease and frees its lock.
+    fn end(&mut self, owner: &str, word: &str) {
+        let Some(lease) = self.leases.get_mut(owner) else { return };
+        lease.alive = false;
+        let key = lease.key;
+        if !self.random.percent(20) {
+            let late = self.random.of(0..self.delay);
+            let at = self.now + late;
+            self.tell(|script| script.on(&format!("lock/{key}")).watch(at, word, owner));
+        }
+        if self.locks[key].holder.as_deref() == Some(owner) {
+            self.set_holder(key, None);
+        }
+        self.next_in_queue(key);
+    }
+
+    fn next_in_queue(&mut self, key: usize) {
+        while self.locks[key].holder.is_none() {
+            let Some(request) = self.locks[key].queue.pop_front() else { return };
+            let Ask::Acquire { owner, ttl, .. } = request.ask.clone() else { return };
+            if self.leases.get(&owner).is_some_and(|lease| lease.alive) {
+                self.grant(request, &owner, ttl);
+            } else if self.bug == Some(Bug::LockOnDeadLease) {
+                self.wronged.insert(owner.clone());
+                self.tokens += 1;
+                let value = json!({ "owner": owner, "ttl_ms": ttl, "token": self.tokens });
+                self.answer(request, EventType::Ok, value, None);
+            } else {
+                self.answer(request, EventType::Fail, Value::Null, Some("session-expired"));
+            }
+        }
+    }
+
+    fn renew(&mut self, request: Request, owner: &str, update: bool, ttl: Option<u64>) {
+        let Some(lease) = self.leases.get(owner).cloned() else {
+            return self.answer(request, EventType::Fail, Value::Null, Some(code::EXPIRED));
+        };
+        let holds = self.locks[lease.key].holder.as_deref() == Some(owner);
+        if lease.alive && update && !holds {
+            self.answer(request, EventType::Fail, Value::Null, Some(code::NOT_HELD));
+        } else if lease.alive {
+            let ttl = ttl.unwrap_or(lease.ttl);
+            let life = self.life(ttl);
+            self.leases.entry(owner.to_owned()).and_modify(|lease| (lease.ttl, lease.life) = (ttl, life));
+            self.prolong(owner);
+            self.answer(request, EventType::Ok, json!({ "owner": owner, "ttl_ms": ttl }), None);
+        } else if self.bug == Some(Bug::ConfirmDeadRenewal) {
+            self.wronged.insert(owner.to_owned());
+            self.answer(request, EventType::Ok, json!({ "owner": owner, "ttl_ms": lease.ttl }), None);
+        } else {
+            let code = if update { code::NOT_HELD } else { code::EXPIRED };
+            self.answer(request, EventType::Fail, Value::Null, Some(code));
+        }
+    }
+
+    fn release(&mut self, request: Request, owner: &str) {
+        let alive = self.leases.get(owner).is_some_and(|lease| lease.alive);
+        if alive {
+            let word = if self.random.percent(50) { f::RELEASED } else { f::DELETED };
+            self.end(owner, word);
+        }
+        if alive || self.random.percent(30) {
+            self.answer(request, EventType::Ok, json!({ "owner": owner }), None);
+        } else {
+            self.answer(request, EventType::Fail, Value::Null, Some(code::EXPIRED));
+        }
+    }
+
+    fn elect(&mut self) {
+        self.term += 1;
+        self.leader = self.random.of(0..3) as usize;
+        let alive: Vec<String> =
+            self.leases.iter().filter(|(_, lease)| lease.alive).map(|(owner, _)| owner.clone()).collect();
+        for owner in alive {
+            self.prolong(&owner);
+        }
+    }
+
+    /// A node is asked who leads, and again 200 ms later, or when it has answered.
+    fn probe(&mut self, node: usize) {
+        if self.now > RUN_MS {
+            return;
+        }
+        let late = self.random.of(0..100);
+        let leader = format!("n{}", self.leader + 1);
+        let (at, term) = (self.now + late, self.term);
+        self.tell(|script| script.leader(at, &format!("n{}", node + 1), Some(&leader), term));
+        let next = self.now + 200;
+        self.at(next, Step::Probe(node));
+    }
+}
+
+fn div_up(number: i128, by: i64) -> u64 {
+    let by = i128::from(by);
+    u64::try_from((number + by - 1) / by).unwrap_or(u64::MAX)
+}
