@@ -44,9 +44,32 @@ struct Cluster {
 struct Member(Child);
 
 impl Member {
+    /// Stops the process and returns once every thread of it stands still: the signal alone does not mean that.
+    fn stop(&self) {
+        self.signal(Signal::SIGSTOP);
+        let deadline = Instant::now() + PATIENCE;
+        while !self.stands_still() {
+            assert!(Instant::now() < deadline, "it does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn resume(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.0.id()).expect("a process number"));
         kill(pid, signal).expect("a child of ours can be signalled");
+    }
+
+    fn stands_still(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.0.id())).expect("a process has threads");
+        threads.map(|thread| thread.expect("an entry").path().join("stat")).all(|stat| {
+            // The state is the first letter after the name, which stands in parentheses.
+            fs::read_to_string(stat)
+                .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
+        })
     }
 }
 
@@ -169,6 +192,7 @@ on_both_versions! {
     a_v2_lock_goes_from_hand_to_hand,
     a_v2_lock_expires,
     a_v2_watch_tells_how_a_hold_ended,
+    a_v2_key_that_expires_late_is_understood,
     a_v3_lock_goes_from_hand_to_hand,
     a_v3_lock_expires,
     a_v3_watch_tells_that_a_hold_ended,
@@ -294,6 +318,50 @@ async fn a_v2_watch_tells_how_a_hold_ended(version: &str) -> Option<()> {
     etcd.prepare(&[LOCK, "beacon"].map(str::to_owned)).await.expect("prepared");
     let changes = changes_of_two_holds(&etcd, Wait::Never).await;
     assert_eq!(changes, [("p1.1".to_owned(), ChangeKind::Released), ("p2.1".to_owned(), ChangeKind::Expired)]);
+    ends_when_nobody_listens(&etcd, 5, Wait::Never).await;
+    Some(())
+}
+
+/// A server that was held up shows keys that outlived their TTL, and by how much.
+async fn a_v2_key_that_expires_late_is_understood(version: &str) -> Option<()> {
+    let cluster = Cluster::start(version, 1).await?;
+    let etcd = cluster.v2();
+    etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
+    let (told, mut changes) = tokio::sync::mpsc::unbounded_channel();
+    let keys = [LOCK.to_owned()];
+    let watch = etcd.watch(0, &keys, Box::new(move |change: Change| told.send(change).is_ok()));
+    let late_expiry = async {
+        let mut service = etcd.connect(0);
+        // The end of one hold shows that the watch is open.
+        for process in 10.. {
+            let hold = try_acquire(&mut *service, process, 60_000).await.expect("a free lock");
+            release(&mut *service, &hold).await.expect("a release");
+            if tokio::time::timeout(Duration::from_millis(50), changes.recv()).await.is_ok() {
+                break;
+            }
+        }
+        try_acquire(&mut *service, 1, 1_000).await.expect("a free lock");
+        let member = cluster.member(NodeId::new(1));
+        member.stop();
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        member.resume();
+        // Whether it is still there or not: the question is understood.
+        holder(&mut *service, false).await;
+        loop {
+            let change = changes.recv().await.expect("the watch goes on");
+            if change.owner == "p1.1" {
+                return change.kind;
+            }
+        }
+    };
+    let both = async {
+        tokio::select! {
+            ended = watch => panic!("the watch ended: {ended:?}"),
+            kind = late_expiry => kind,
+        }
+    };
+    let kind = tokio::time::timeout(PATIENCE, both).await.expect("the expiry is told");
+    assert_eq!(kind, ChangeKind::Expired);
     Some(())
 }
 
@@ -336,6 +404,9 @@ async fn a_v3_watch_tells_that_a_hold_ended(version: &str) -> Option<()> {
         let etcd = cluster.v3(recipe);
         etcd.prepare(&[LOCK, "beacon"].map(str::to_owned)).await.expect("prepared");
         assert_eq!(changes_of_two_holds(&etcd, wait).await, deleted);
+    }
+    for (recipe, process, wait) in [(Recipe::Txn, 5, Wait::Never), (Recipe::LockService, 6, Wait::InQueue)] {
+        ends_when_nobody_listens(&cluster.v3(recipe), process, wait).await;
     }
     Some(())
 }
@@ -495,16 +566,36 @@ async fn changes_of_two_holds(etcd: &dyn Connect, wait: Wait) -> Vec<(String, Ch
                 seen.push((change.owner, change.kind));
             }
         }
-        drop(changes);
-        // One more change, for a watch finds out only then that nobody listens.
-        let third = acquire(&mut *service, 3, 60_000, wait).await.expect("a free lock");
-        release(&mut *service, &third).await.expect("a release");
         seen
     };
-    let (ended, seen) =
-        tokio::time::timeout(PATIENCE, async { tokio::join!(watch, two_holds) }).await.expect("two changes");
-    ended.expect("the watch ends when nobody listens");
-    seen
+    let both = async {
+        tokio::select! {
+            ended = watch => panic!("the watch ended: {ended:?}"),
+            seen = two_holds => seen,
+        }
+    };
+    tokio::time::timeout(PATIENCE, both).await.expect("two changes")
+}
+
+/// A watch ends when nobody listens any more.
+async fn ends_when_nobody_listens(etcd: &dyn Connect, process: u64, wait: Wait) {
+    let keys = [LOCK.to_owned()];
+    let watch = etcd.watch(0, &keys, Box::new(|_| false));
+    let holds = async {
+        let mut service = etcd.connect(0);
+        for attempt in 1.. {
+            let owner = Owner { process, attempt };
+            let hold = acquire_as(&mut *service, LOCK, owner, 60_000, wait).await.expect("a free lock");
+            release(&mut *service, &hold).await.expect("a release");
+        }
+    };
+    let both = async {
+        tokio::select! {
+            ended = watch => assert_eq!(ended, Ok(())),
+            () = holds => unreachable!("there is always another attempt"),
+        }
+    };
+    tokio::time::timeout(PATIENCE, both).await.expect("it ends");
 }
 
 async fn a_server_that_dies_with_a_request_leaves_it_unknown(version: &str) -> Option<()> {
@@ -520,7 +611,7 @@ async fn a_server_that_dies_with_a_request_leaves_it_unknown(version: &str) -> O
         let mut service = etcd.connect(0);
         let hold = acquire(&mut *service, process, 60_000, wait).await.expect("a free lock");
 
-        cluster.member(n1).signal(Signal::SIGSTOP);
+        cluster.member(n1).stop();
         let mut renewal = Box::pin(renew(&mut *service, &hold, Renewal::KeepAlive));
         let early = tokio::time::timeout(Duration::from_millis(300), &mut renewal).await;
         assert!(early.is_err(), "a stopped server cannot have answered {early:?}");
@@ -535,7 +626,8 @@ async fn a_server_that_dies_with_a_request_leaves_it_unknown(version: &str) -> O
         }
         cluster.start_member(n1);
         cluster.wait_ready().await;
-        assert!(renew(&mut *service, &hold, Renewal::KeepAlive).await.is_ok(), "the same connection finds it again");
+        let renewed = renew(&mut *service, &hold, Renewal::KeepAlive).await;
+        renewed.expect("the same connection finds the server again");
     }
     Some(())
 }
@@ -624,7 +716,7 @@ fn a_watch_that_can_tell_nothing_any_more_ends() {
         let faults = async {
             // The watches are open once the cluster has answered after them.
             cluster.wait_ready().await;
-            cluster.member(n1).signal(Signal::SIGSTOP);
+            cluster.member(n1).stop();
             cluster.kill(n2);
         };
         let outcomes = async { tokio::join!(of_a_stopped_server, of_a_killed_server, without_a_leader, faults) };
@@ -632,7 +724,11 @@ fn a_watch_that_can_tell_nothing_any_more_ends() {
         for outcome in [stopped.0, stopped.1, killed.0, killed.1, leaderless] {
             assert!(outcome.is_err());
         }
-        assert!(cluster.probes.leader(n3).await.expect("it is up").leader.is_none());
+        eventually("the last member knows no leader", || async {
+            let view = cluster.probes.leader(n3).await.ok()?;
+            view.leader.is_none().then_some(())
+        })
+        .await;
         Some(())
     });
 }
@@ -654,11 +750,11 @@ async fn probes_follow_the_leader(version: &str) -> Option<()> {
     let heir = NodeId::first(3).find(|node| *node != leader).expect("another node");
     cluster.probes.move_leader(heir).await.expect("the leader hands over");
     for node in NodeId::first(3) {
-        let view = eventually("it follows the heir", || async {
+        eventually("it follows the heir in a new term", || async {
             let view = cluster.probes.leader(node).await.expect("a view");
-            (view.leader == Some(heir)).then_some(view)
-        });
-        assert!(view.await.term > before.term);
+            (view.leader == Some(heir) && view.term > before.term).then_some(())
+        })
+        .await;
     }
     cluster.probes.move_leader(heir).await.expect("who leads already need not be moved");
 
@@ -689,9 +785,9 @@ async fn probes_follow_the_leader(version: &str) -> Option<()> {
         cluster.start_member(node);
     }
     cluster.wait_ready().await;
-    cluster.member(other).signal(Signal::SIGSTOP);
+    cluster.member(other).stop();
     assert!(cluster.probes.clock(other).await.is_err(), "a stopped server has no clock to show");
-    cluster.member(other).signal(Signal::SIGCONT);
+    cluster.member(other).resume();
     cluster.wait_ready().await;
     Some(())
 }
@@ -710,7 +806,8 @@ fn every_known_version_answers_every_question() {
             let n1 = NodeId::new(1);
             assert_clock_is_right(&cluster.probes, n1).await;
             assert_eq!(cluster.probes.leader(n1).await.expect("a view").leader, Some(n1), "{}", server.spec);
-            assert!(cluster.probes.health(n1).await.expect("a claim"), "{}", server.spec);
+            let healthy = || async { cluster.probes.health(n1).await.ok()?.then_some(()) };
+            eventually("it is healthy", healthy).await;
             let services: [(Box<dyn Connect>, Wait); 3] = [
                 (Box::new(cluster.v2()), Wait::Never),
                 (Box::new(cluster.v3(Recipe::Txn)), Wait::Never),

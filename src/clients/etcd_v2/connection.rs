@@ -167,5 +167,7 @@ fn held_by(owner: Owner) -> String {
 
 /// The TTL that the server set. A write that asked for one and got none was carried out, but not as asked.
 fn granted(reply: &Reply) -> Result<Duration, OpError> {
-    reply.node.ttl.map(Duration::from_secs).ok_or_else(|| OpError::unknown(MALFORMED, "the server set no TTL"))
+    let ttl = reply.node.ttl.ok_or_else(|| OpError::unknown(MALFORMED, "the server set no TTL"))?;
+    // The answer of a server that was held up after the write may come when nothing is left.
+    Ok(Duration::from_secs(u64::try_from(ttl).unwrap_or(0)))
 }

@@ -88,7 +88,7 @@ pub(super) async fn grant_lease(client: &Client, owner: Owner, ttl: Duration) ->
     let seconds = i64::try_from(whole_seconds(ttl)).unwrap_or(i64::MAX);
     let options = LeaseGrantOptions::new().with_id(owner.lease_id());
     let granted = client.lease_client().grant(seconds, Some(options)).await.map_err(|error| {
-        let error = judge(error);
+        let error = judge(&error);
         let code = if error.code == REFUSED { REFUSED } else { "lease-grant" };
         OpError { certainty: Certainty::DidNotHappen, code, ..error }
     })?;
@@ -101,11 +101,6 @@ pub(super) async fn revoke_if_possible(client: &Client, lease: Option<i64>) {
     if let Some(lease) = lease {
         let _ = tokio::time::timeout(CLEARING_UP, client.lease_client().revoke(lease)).await;
     }
-}
-
-/// Asks a question whose answer is welcome but not needed.
-pub(super) async fn if_possible<T>(question: impl Future<Output = Result<T, etcd_client::Error>>) -> Option<T> {
-    tokio::time::timeout(CLEARING_UP, question).await.ok()?.ok()
 }
 
 async fn renew(client: &Client, recipe: Recipe, hold: &Hold, how: Renewal) -> Result<Answer, OpError> {
@@ -121,7 +116,7 @@ async fn renew(client: &Client, recipe: Recipe, hold: &Hold, how: Renewal) -> Re
 
 /// One request and one answer, and the stream is closed.
 async fn keep_alive(client: &Client, lease: i64) -> Result<(), OpError> {
-    client.lease_client().keep_alive(lease).await.map(drop).map_err(judge)
+    client.lease_client().keep_alive(lease).await.map(drop).map_err(|error| judge(&error))
 }
 
 async fn update_status(client: &Client, recipe: Recipe, hold: &Hold, lease: i64) -> Result<(), OpError> {
@@ -140,7 +135,8 @@ pub(super) async fn if_still_held(client: &Client, key: String, hold: &Hold, the
         // Nobody told the token. The lease is of this acquisition alone and tells as well.
         None => Compare::lease(key, CompareOp::Equal, hold.grant.lease.unwrap_or_else(|| hold.owner.lease_id())),
     };
-    let answer = client.kv_client().txn(Txn::new().when([is_the_same]).and_then([then])).await.map_err(judge)?;
+    let answer =
+        client.kv_client().txn(Txn::new().when([is_the_same]).and_then([then])).await.map_err(|error| judge(&error))?;
     if answer.succeeded() {
         return Ok(());
     }

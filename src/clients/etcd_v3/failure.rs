@@ -17,11 +17,11 @@ const LEASE_IS_GONE: [&str; 3] = ["requested lease not found", "lease not found"
 ///
 /// The status code alone does not tell: `Unavailable` stands both for a server that nobody could connect to and for one that
 /// went away with the request.
-pub(super) fn judge(error: Error) -> OpError {
-    let text = in_words(&error);
-    match &error {
+pub(super) fn judge(error: &Error) -> OpError {
+    let text = in_words(error);
+    match error {
         _ if LEASE_IS_GONE.iter().any(|words| text.contains(words)) => OpError::failed(code::EXPIRED, text),
-        _ if was_never_sent(&error) => OpError::failed(REFUSED, text),
+        _ if was_never_sent(error) => OpError::failed(REFUSED, text),
         Error::GRpcStatus(status) => judge_status(status.code().into(), text),
         Error::InvalidArgs(_) | Error::InvalidUri(_) => OpError::failed(REJECTED, text),
         Error::TransportError(_) | Error::IoError(_) => OpError::unknown("broken", text),
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_lease_that_is_gone_is_an_observation() {
         // In the words of the client for a keep-alive that was answered with a TTL of 0.
-        let error = judge(Error::LeaseKeepAliveError("lease not found".to_owned()));
+        let error = judge(&Error::LeaseKeepAliveError("lease not found".to_owned()));
         assert_eq!((error.certainty, error.code), (DidNotHappen, code::EXPIRED));
     }
 

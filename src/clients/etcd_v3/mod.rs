@@ -52,8 +52,10 @@ impl EtcdV3 {
         let client = client(self.address(node), ConnectOptions::new()).await?;
         let mut kv = client.kv_client();
         for key in keys {
-            kv.delete(path(key), None).await.map_err(failure::judge)?;
-            kv.delete(queue::folder(key), Some(DeleteOptions::new().with_prefix())).await.map_err(failure::judge)?;
+            kv.delete(path(key), None).await.map_err(|error| failure::judge(&error))?;
+            kv.delete(queue::folder(key), Some(DeleteOptions::new().with_prefix()))
+                .await
+                .map_err(|error| failure::judge(&error))?;
         }
         Ok(())
     }
@@ -98,7 +100,7 @@ impl Connect for EtcdV3 {
 /// A client for one server. It opens its connection with the first request.
 async fn client(address: SocketAddr, options: ConnectOptions) -> Result<Client, OpError> {
     let options = options.with_connect_timeout(CONNECT);
-    Client::connect([format!("http://{address}")], Some(options)).await.map_err(failure::judge)
+    Client::connect([format!("http://{address}")], Some(options)).await.map_err(|error| failure::judge(&error))
 }
 
 /// The key of a lock.

@@ -24,7 +24,7 @@ pub(super) async fn acquire(client: &Client, key: &str, owner: Owner, ttl: Durat
         .and_then([put, get.clone()])
         .or_else([get]);
 
-    let answer = client.kv_client().txn(put_if_absent).await.map_err(judge)?;
+    let answer = client.kv_client().txn(put_if_absent).await.map_err(|error| judge(&error))?;
     let found = found(&answer);
     if !answer.succeeded() {
         revoke_if_possible(client, Some(lease.id)).await;
@@ -45,7 +45,7 @@ pub(super) async fn release(client: &Client, hold: &Hold) -> Result<Answer, OpEr
 }
 
 pub(super) async fn holder(client: &Client, key: &str, options: GetOptions) -> Result<Option<String>, OpError> {
-    let answer = client.kv_client().get(path(key), Some(options)).await.map_err(judge)?;
+    let answer = client.kv_client().get(path(key), Some(options)).await.map_err(|error| judge(&error))?;
     Ok(answer.kvs().first().map(|entry| String::from_utf8_lossy(entry.value()).into_owned()))
 }
 

@@ -30,8 +30,9 @@ pub(super) async fn watch(
     let client = client(address, options).await?;
     let mut watch_client = client.watch_client();
     let opened = watch_client.watch(PREFIX, Some(WatchOptions::new().with_prefix().with_prev_key()));
-    let mut stream = tokio::time::timeout(OPEN, opened).await.map_err(|_| OpError::timeout(OPEN))?.map_err(judge)?;
-    while let Some(message) = stream.message().await.map_err(judge)? {
+    let mut stream =
+        tokio::time::timeout(OPEN, opened).await.map_err(|_| OpError::timeout(OPEN))?.map_err(|error| judge(&error))?;
+    while let Some(message) = stream.message().await.map_err(|error| judge(&error))? {
         if message.canceled() {
             return Err(OpError::failed("cancelled", message.cancel_reason()));
         }
@@ -49,21 +50,16 @@ pub(super) async fn watch(
 /// What an event tells about the end of somebody's hold.
 fn change(recipe: Recipe, event: &Event) -> Option<Change> {
     let key = event.kv()?.key();
-    match (recipe, event.event_type()) {
-        (Recipe::LockService, EventType::Delete) => ended(queue_of(key)?, queue::owner_of(key)?, ChangeKind::Deleted),
-        (Recipe::LockService, EventType::Put) => None,
-        (Recipe::Txn, EventType::Delete) => ended(lock_of(key)?, owner(event.prev_kv()?.value()), ChangeKind::Deleted),
-        (Recipe::Txn, EventType::Put) => {
-            let before = event.prev_kv()?.value();
-            // A renewal writes the same owner again, and ends nothing.
-            let is_replaced = before != event.kv()?.value();
-            is_replaced.then(|| ended(lock_of(key)?, owner(before), ChangeKind::Released)).flatten()
-        }
-    }
-}
-
-fn ended(key: &str, owner: String, kind: ChangeKind) -> Option<Change> {
-    Some(Change { key: key.to_owned(), owner, kind })
+    let (lock, owner, kind) = match (recipe, event.event_type()) {
+        (Recipe::LockService, EventType::Delete) => (queue_of(key)?, queue::owner_of(key)?, ChangeKind::Deleted),
+        // Taking a place in the queue ends nothing.
+        (Recipe::LockService, EventType::Put) => return None,
+        (Recipe::Txn, EventType::Delete) => (lock_of(key)?, owner(event.prev_kv()?.value()), ChangeKind::Deleted),
+        // Nor does a renewal, which writes the same owner again.
+        (Recipe::Txn, EventType::Put) if event.prev_kv()?.value() == event.kv()?.value() => return None,
+        (Recipe::Txn, EventType::Put) => (lock_of(key)?, owner(event.prev_kv()?.value()), ChangeKind::Released),
+    };
+    Some(Change { key: lock.to_owned(), owner, kind })
 }
 
 /// The lock with this key.

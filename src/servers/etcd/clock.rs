@@ -57,7 +57,7 @@ impl Asked {
         };
         let offset_ns = member.as_nanosecond() - harness_ns;
         ClockValue {
-            offset_ns: offset_ns.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
+            offset_ns: i64::try_from(offset_ns).unwrap_or(if offset_ns < 0 { i64::MIN } else { i64::MAX }),
             uncertainty_ns: u64::try_from(half.as_nanos()).unwrap_or(u64::MAX).saturating_add(1),
         }
     }

@@ -25,7 +25,8 @@ const ANSWER_BYTES: usize = 64 * 1024;
 pub struct LeaderView {
     /// The leader; `None` where the member knows none.
     pub leader: Option<NodeId>,
-    /// Its term; a greater one means that there was an election.
+    /// Its term; a greater one means that there was an election. etcd tells the term of the last entry that the member has
+    /// applied, so for a moment a new leader is seen under the old term.
     pub term: u64,
 }
 
