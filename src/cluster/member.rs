@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use super::{Clocks, ClusterError};
 use crate::NodeId;
 use crate::clock::{ClockHook, Skew};
-use crate::sandbox::{AtExec, ServerCommand, ServerProcess, Spawner};
+use crate::sandbox::{AtExec, ServerCommand, ServerProcess, Spawner, Threads};
 use crate::servers::etcd::CommandLine;
 
 const NS_PER_MS: i64 = 1_000_000;
@@ -117,9 +117,9 @@ impl Member {
         process.signal(signal).map_err(|source| ClusterError::Process { node: self.node, source })
     }
 
-    pub(super) fn state_letter(&self) -> Result<char, ClusterError> {
+    pub(super) fn threads(&self) -> Result<Threads, ClusterError> {
         let process = self.process()?;
-        process.state().map_err(|source| ClusterError::Process { node: self.node, source })
+        process.threads().map_err(|source| ClusterError::Process { node: self.node, source })
     }
 
     /// Kills its process and tells how it ended.

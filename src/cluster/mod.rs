@@ -16,7 +16,7 @@ use member::Member;
 
 use crate::NodeId;
 use crate::results::RunFolder;
-use crate::sandbox::{LinkRule, Network, Port, Spawner, Switch};
+use crate::sandbox::{LinkRule, Network, Port, Spawner, Switch, Threads};
 use crate::servers::etcd::{CLIENT_PORT, EtcdOptions, EtcdProbes, LeaderView};
 
 /// How long a cluster may take until all its nodes serve for the first time.
@@ -185,12 +185,12 @@ impl Cluster {
         self.member(node)?.signal(Signal::SIGCONT)
     }
 
-    /// The state of a node's process, as the kernel's letter.
+    /// How many threads a node's process has, and how many of them stand still.
     ///
     /// # Errors
     /// If it does not run.
-    pub fn process_state(&self, node: NodeId) -> Result<char, ClusterError> {
-        self.member(node)?.state_letter()
+    pub fn threads(&self, node: NodeId) -> Result<Threads, ClusterError> {
+        self.member(node)?.threads()
     }
 
     /// Kills a node's process and returns how it ended, in words.

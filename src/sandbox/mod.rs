@@ -35,6 +35,7 @@ pub use mode::Mode;
 pub use network::{Medium, Network};
 pub use outcome::Outcome;
 pub use spawn::{AtExec, ServerCommand, ServerProcess, Spawner};
+pub use status::Threads;
 pub use switch::{LinkCounters, LinkRule, Port, Switch};
 
 /// Proof that this process is the harness inside a sandbox. Only [`enter`] makes one.

@@ -46,6 +46,38 @@ pub(super) fn state_of(pid: Pid) -> io::Result<char> {
     })
 }
 
+/// How many threads a process has, and how many of them a signal has stopped.
+///
+/// A signal that stops a process stops each of its threads when that thread next runs: the state of the process alone
+/// is that of its first thread, and others may go on for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Threads {
+    /// All of them.
+    pub total: usize,
+    /// Those that stand still.
+    pub stopped: usize,
+}
+
+impl Threads {
+    /// Whether the process does nothing any more.
+    #[must_use]
+    pub fn all_stopped(self) -> bool {
+        self.stopped == self.total
+    }
+}
+
+/// The threads of a process.
+pub(super) fn threads_of(pid: Pid) -> io::Result<Threads> {
+    let mut threads = Threads { total: 0, stopped: 0 };
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread that has ended in the meantime is none.
+        let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else { continue };
+        threads.total += 1;
+        threads.stopped += usize::from(state_in(&stat) == Some('T'));
+    }
+    Ok(threads)
+}
+
 /// The program's name stands in parentheses and may hold any character, so the state is what follows the
 /// last one.
 fn state_in(stat: &str) -> Option<char> {

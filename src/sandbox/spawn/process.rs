@@ -14,7 +14,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::NodeId;
-use crate::sandbox::status;
+use crate::sandbox::status::{self, Threads};
 
 /// The kernel's letter for a process that is gone altogether.
 const GONE: char = 'X';
@@ -110,7 +110,7 @@ impl ServerProcess {
     }
 
     /// Its state as the kernel's one letter: `R` running, `S` asleep, `D` asleep in the kernel, `T` stopped
-    /// by a signal, `Z` ended and not yet noticed here, `X` gone. It is the proof that a pause took effect.
+    /// by a signal, `Z` ended and not yet noticed here, `X` gone. It is that of its first thread: see [`ServerProcess::threads`].
     ///
     /// # Errors
     /// If `/proc` cannot be read.
@@ -122,6 +122,16 @@ impl ServerProcess {
         } else {
             status::state_of(self.pid)
         }
+    }
+
+    /// How many threads it has, and how many of them a signal has stopped.
+    ///
+    /// # Errors
+    /// If it has ended, or `/proc` cannot be read.
+    pub fn threads(&self) -> io::Result<Threads> {
+        // Under the lock nobody reaps it, so the pid is still its own.
+        let ended = self.ended();
+        if ended.is_some() { Err(Errno::ESRCH.into()) } else { status::threads_of(self.pid) }
     }
 
     fn reap(&self) -> io::Result<Option<ExitStatus>> {
