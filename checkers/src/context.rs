@@ -276,3 +276,116 @@ fn union(sorted: BTreeSet<(RunTime, RunTime)>) -> Vec<(RunTime, RunTime)> {
     }
     union
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{self, Script, ms, script};
+
+    const CLOCK: script::Fault<'_> = script::Fault(1, "clock", "clock +9 s", "n3");
+
+    fn context(script: Script) -> Context {
+        Context::of(&Surroundings::of(&script.history()))
+    }
+
+    fn pulse(script: Script, end: u64) -> Pulse {
+        Pulse::of(&Surroundings::of(&script.history()).leaders, ms(end))
+    }
+
+    #[test]
+    fn faults_are_named_while_they_last_and_for_a_while_after() {
+        let context = context(script().fault(CLOCK, 1_000..1_100, Some(4_000..4_100)));
+        assert_eq!(context.faults_around(ms(999)), Vec::<String>::new());
+        assert_eq!(context.faults_around(ms(1_000)), ["clock +9 s on n3, since 1.000 s"]);
+        assert_eq!(context.faults_around(ms(14_100)), ["clock +9 s on n3, from 1.000 s to 4.100 s"]);
+        assert_eq!(context.faults_around(ms(14_101)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_fault_that_did_not_bite_is_named_as_such() {
+        let context = context(script().nemesis(10, EventType::Invoke, FaultPhase::Inject, CLOCK).nemesis(
+            20,
+            EventType::Info,
+            FaultPhase::Inject,
+            CLOCK,
+        ));
+        assert_eq!(
+            context.faults_around(ms(30)),
+            ["clock +9 s on n3 (which took no effect that was seen), since 0.010 s"]
+        );
+    }
+
+    #[test]
+    fn what_is_not_certain_of_a_fault_is_taken_for_the_longer() {
+        let spans = |script: Script| -> Vec<_> {
+            context(script).faults.iter().map(|fault| (fault.begun, fault.ended)).collect()
+        };
+        let healed = |kind| script().fault(CLOCK, 10..20, None).nemesis(50, kind, FaultPhase::Heal, CLOCK);
+        assert_eq!(spans(healed(EventType::Invoke)), [(ms(10), None)]);
+        assert_eq!(spans(healed(EventType::Info)), [(ms(10), None)]);
+        assert_eq!(spans(healed(EventType::Ok)), [(ms(10), Some(ms(50)))]);
+        assert_eq!(spans(script().nemesis(50, EventType::Ok, FaultPhase::Heal, CLOCK)), [(ms(0), Some(ms(50)))]);
+    }
+
+    #[test]
+    fn a_fault_may_be_healed_twice_and_begun_again() {
+        let again = script()
+            .fault(CLOCK, 10..20, Some(30..40))
+            .nemesis(60, EventType::Ok, FaultPhase::Heal, CLOCK)
+            .fault(CLOCK, 70..80, None);
+        let spans: Vec<_> = context(again).faults.iter().map(|fault| (fault.begun, fault.ended)).collect();
+        assert_eq!(spans, [(ms(10), Some(ms(40))), (ms(70), None)]);
+    }
+
+    #[test]
+    fn leaders_are_told_by_those_who_see_them() {
+        let context = context(
+            script()
+                .leader(100, "n1", Some("n1"), 4)
+                .leader(2_000, "n2", Some("n3"), 5)
+                .leader(2_010, "n3", Some("n3"), 5)
+                .leader(2_020, "n1", None, 4),
+        );
+        assert_eq!(context.leaders_around(ms(100)), ["n1 led in term 4, said n1"]);
+        assert_eq!(
+            context.leaders_around(ms(2_100)),
+            ["n3 led in term 5, said n2, n3", "nobody led in term 4, said n1"]
+        );
+        assert_eq!(context.leaders_around(ms(9_000)), Vec::<String>::new());
+        assert_eq!(context.leader_changes.len(), 1);
+    }
+
+    #[test]
+    fn an_election_unsettles_until_its_leader_is_known() {
+        let context = context(
+            script()
+                .leader(100, "n1", Some("n1"), 4)
+                .leader(200, "n2", Some("n1"), 4)
+                .leader(300, "n2", None, 5)
+                .leader(400, "n1", Some("n1"), 4)
+                .leader(500, "n2", Some("n2"), 5)
+                .leader(600, "n1", Some("n2"), 5),
+        );
+        assert_eq!(context.unsettled, [ms(100), ms(300), ms(500)]);
+        assert_eq!(context.leader_changes, [LeaderChange { seen: ms(500), leader: "n2".to_owned(), term: 5 }]);
+    }
+
+    #[test]
+    fn stalls_are_what_any_node_missed() {
+        let pulse = pulse(
+            script().steady(0..1_001, "n1", 4).leader(1_200, "n1", Some("n1"), 4).steady(2_000..3_001, "n1", 4),
+            3_100,
+        );
+        assert_eq!(pulse.stalled(ms(0), ms(3_100)), Duration::from_millis(1_000));
+        assert_eq!(pulse.stalled(ms(1_500), ms(1_600)), Duration::from_millis(100));
+        assert_eq!(pulse.stalled(ms(2_000), ms(3_000)), Duration::ZERO);
+        assert_eq!(Pulse::of(&[], ms(500)).stalled(ms(100), ms(500)), Duration::from_millis(400));
+    }
+
+    #[test]
+    fn a_node_is_heard_again_when_it_answers_for_the_second_time() {
+        let pulse = pulse(script().steady(0..2_001, "n1", 4), 2_000);
+        assert_eq!(pulse.all_heard_again_after(ms(1_000)), Some(ms(1_400)));
+        assert_eq!(pulse.all_heard_again_after(ms(1_900)), None);
+    }
+}

@@ -60,3 +60,43 @@ impl fmt::Display for Count {
         write!(f, "{number} {thing}{}", if *number == 1 { "" } else { "s" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Surroundings;
+    use crate::script::{Fault, Script, ms, script};
+
+    #[test]
+    fn lengths_of_time_have_three_digits() {
+        let words = |nanos| human(Duration::from_nanos(nanos));
+        assert_eq!(words(120_000_000), "120 ms");
+        assert_eq!(words(8_830_000_000), "8.83 s");
+        assert_eq!(words(61_500_000_000), "61.5 s");
+        assert_eq!(words(3_600_000_000_000), "3600 s");
+        assert_eq!(words(9_000_000_000), "9 s");
+        assert_eq!(words(1_500_000), "1.5 ms");
+        assert_eq!(words(999_400_000), "999 ms");
+        assert_eq!(words(999_600_000), "1 s");
+        assert_eq!(words(9_996_000_000), "10 s");
+        assert_eq!(words(400), "less than 0.01 ms");
+        assert_eq!(words(0), "less than 0.01 ms");
+    }
+
+    fn told(script: Script, at: u64) -> String {
+        when(&Context::of(&Surroundings::of(&script.history())), ms(at))
+    }
+
+    #[test]
+    fn the_nearest_cause_is_named() {
+        let clock = Fault(1, "clock", "clock +9 s", "n3");
+        let script = || script().fault(clock, 1_000..1_100, Some(4_000..4_100)).leader(0, "n1", Some("n1"), 4);
+        assert_eq!(told(script(), 900), "900 ms into the run");
+        assert_eq!(told(script(), 1_050), "50 ms after clock +9 s on n3");
+        assert_eq!(told(script(), 1_220), "120 ms after clock +9 s on n3");
+        assert_eq!(told(script(), 4_130), "30 ms after the end of clock +9 s on n3");
+        assert_eq!(told(script(), 14_101), "14.1 s into the run");
+        let elected = script().leader(1_200, "n2", Some("n2"), 5);
+        assert_eq!(told(elected, 1_220), "20 ms after n2 was seen to lead in term 5");
+    }
+}

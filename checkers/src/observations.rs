@@ -11,7 +11,8 @@
 //!   over, with an answer, before it was invoked.
 //! * **Read.** A linearizable read invoked after the grant was answered that shows nobody or another owner.
 //! * **Another's grant.** An acquisition of another owner answered `ok` that certainly came later: it was invoked after the
-//!   grant was answered; or, where the contract says that tokens grow, it carries a greater token.
+//!   grant was answered; or, where the contract says that tokens grow, it carries a greater token. Where the tokens of a
+//!   lock are seen to contradict the times of its grants, they tell nothing about their order and are not used.
 //! * **Watch.** An event that says that this owner's key is no more, and that arrived after the acquisition was invoked.
 //!   It needs no answer to the acquisition: the key is created once, so it is gone for good.
 //!
@@ -69,6 +70,39 @@ struct KeyWitnesses<'a> {
     reads: Reads<'a>,
     grants_by_invocation: Earliest<RunTime>,
     grants_by_token: Earliest<u64>,
+    tokens: Vec<Token>,
+}
+
+impl KeyWitnesses<'_> {
+    fn index(&mut self) {
+        self.reads.index();
+        self.grants_by_invocation.index();
+        if !contradict_time(&self.tokens) {
+            self.grants_by_token.all = self.tokens.iter().map(|token| (token.token, token.witness)).collect();
+        }
+        self.grants_by_token.index();
+    }
+}
+
+/// A fencing token, and when it was given.
+struct Token {
+    token: u64,
+    invoked: RunTime,
+    witness: Witness,
+}
+
+/// Whether some grant was over before another was asked for, and yet has no smaller token.
+fn contradict_time(tokens: &[Token]) -> bool {
+    let mut by_end: Vec<&Token> = tokens.iter().collect();
+    by_end.sort_by_key(|token| token.witness);
+    let mut over = by_end.into_iter().peekable();
+    let mut greatest_over = None;
+    tokens.iter().any(|token| {
+        while let Some(earlier) = over.next_if(|earlier| earlier.witness.ended < token.invoked) {
+            greatest_over = greatest_over.max(Some(earlier.token));
+        }
+        greatest_over.is_some_and(|greatest| greatest >= token.token)
+    })
 }
 
 impl<'a> Witnesses<'a> {
@@ -86,17 +120,13 @@ impl<'a> Witnesses<'a> {
                     let witnesses = by_key.entry(&op.key).or_default();
                     witnesses.grants_by_invocation.all.push((op.invoked, witness));
                     if let (true, Some(token)) = (header.contract.fencing_tokens, granted.token) {
-                        witnesses.grants_by_token.all.push((token, witness));
+                        witnesses.tokens.push(Token { token, invoked: op.invoked, witness });
                     }
                 }
                 _ => {}
             }
         }
-        for witnesses in by_key.values_mut() {
-            witnesses.reads.index();
-            witnesses.grants_by_invocation.index();
-            witnesses.grants_by_token.index();
-        }
+        by_key.values_mut().for_each(KeyWitnesses::index);
         let mut watched: BTreeMap<(&str, &str), Vec<(RunTime, Loss)>> = BTreeMap::new();
         for change in &surroundings.losses {
             watched.entry((&change.key, &change.owner)).or_default().push((change.time, change.loss));
@@ -117,11 +147,8 @@ impl<'a> Witnesses<'a> {
             losses.extend(later.map(|other| other.observation(Evidence::OthersGrant)));
         }
         let watched = self.watched.get(&(grant.key.as_str(), grant.owner.as_str())).into_iter().flatten();
-        losses.extend(
-            watched
-                .filter(|(at, _)| *at > grant.invoked)
-                .map(|(at, loss)| Observation { at: *at, evidence: Evidence::Watch(*loss) }),
-        );
+        losses.extend(watched.map(|(at, loss)| Observation { at: *at, evidence: Evidence::Watch(*loss) }));
+        losses.retain(|loss| loss.at > grant.invoked);
         losses.sort_by_key(|loss| loss.at);
         losses.dedup();
         losses

@@ -143,7 +143,7 @@ fn finding(run: &Run<'_>, first: &Grant, second: &Grant, at: RunTime, margin_ns:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::{Script, script};
+    use crate::script::{Fault, Script, script};
     use crate::verdict::Verdict;
 
     fn found(script: Script) -> Vec<Anomaly> {
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn the_sentences() {
-        let fault = |script: Script| script.fault(1, "clock", "clock +9 s", "n3", 900..980, None);
+        let fault = |script: Script| script.fault(Fault(1, "clock", "clock +9 s", "n3"), 900..980, None);
         let cores = found(fault(held()).acquire(2, "b", 1_000..1_100, 3_000));
         assert_eq!(
             cores[0].explanation,

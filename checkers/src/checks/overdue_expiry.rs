@@ -24,7 +24,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Finding, Run, word};
-use crate::context::Fault;
 use crate::explain::{Count, human, lock, when};
 use crate::history::{Action, Op, RunTime};
 use crate::holds::Grant;
@@ -119,7 +118,7 @@ fn is_inexcusable(run: &Run<'_>, sighting: &Op, last: RunTime, allowed: Duration
     if disturbing.clone().any(|fault| fault.is_active(seen)) {
         return false;
     }
-    let last_fault = disturbing.by_ref().filter_map(|fault: &Fault| fault.ended).filter(|ended| *ended < seen).max();
+    let last_fault = disturbing.by_ref().filter_map(|fault| fault.ended).filter(|ended| *ended < seen).max();
     let restarts = run.header.contract.latest_expiry.is_some_and(|latest| latest.restarts_at_leader_change);
     let Some(heard) = run.pulse.all_heard_again_after(seen) else { return false };
     let known = context.unsettled.partition_point(|at| *at <= seen);
@@ -209,7 +208,7 @@ mod tests {
     use crate::contract::LatestExpiry;
     use crate::history::EventType;
     use crate::history::vocabulary::FaultPhase;
-    use crate::script::{Script, script};
+    use crate::script::{Fault, Script, script};
     use crate::verdict::Verdict;
 
     fn found(script: Script) -> Vec<Anomaly> {
@@ -250,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_proof_outweighs_a_later_sighting_that_proves_nothing() {
-        let paused = held().fault(1, "pause", "pause", "n2", 5_000..5_010, Some(9_000..9_010));
+        let paused = held().fault(Fault(1, "pause", "pause", "n2"), 5_000..5_010, Some(9_000..9_010));
         let seen = paused.read(4, 4_200..4_210, Some("a")).read(4, 6_100..6_110, Some("a"));
         finds(seen, &[(Grade::Proven, 1_100)]);
     }
@@ -349,7 +348,7 @@ mod tests {
 
     #[test]
     fn faults_excuse_while_they_last_and_start_the_time_anew() {
-        let paused = |heal| held().fault(1, "pause", "pause", "n2", 1_000..1_010, heal);
+        let paused = |heal| held().fault(Fault(1, "pause", "pause", "n2"), 1_000..1_010, heal);
         finds(paused(None).read(4, 9_000..9_010, Some("a")), &[(Grade::Possible, 5_900)]);
         finds(paused(Some(2_900..3_000)).read(4, 7_000..7_010, Some("a")), &[(Grade::Possible, 3_900)]);
         finds(paused(Some(2_900..3_000)).read(4, 7_001..7_010, Some("a")), &[(Grade::Proven, 3_901)]);
@@ -357,20 +356,18 @@ mod tests {
 
     #[test]
     fn a_fault_of_the_clocks_is_no_excuse() {
-        let moved = held().fault(1, "clock", "clock -5 s", "n1", 1_000..1_010, None);
+        let moved = held().fault(Fault(1, "clock", "clock -5 s", "n1"), 1_000..1_010, None);
         finds(moved.read(4, 8_000..8_010, Some("a")), &[(Grade::Proven, 4_900)]);
     }
 
     #[test]
     fn a_fault_that_was_refused_is_no_excuse() {
-        let refused = held().nemesis(1_000, EventType::Invoke, "pause", 1, FaultPhase::Inject, "pause", "n2").nemesis(
+        let pause = Fault(1, "pause", "pause", "n2");
+        let refused = held().nemesis(1_000, EventType::Invoke, FaultPhase::Inject, pause).nemesis(
             1_010,
             EventType::Fail,
-            "pause",
-            1,
             FaultPhase::Inject,
-            "pause",
-            "n2",
+            pause,
         );
         finds(refused.read(4, 5_000..5_010, Some("a")), &[(Grade::Proven, 1_900)]);
     }

@@ -101,7 +101,7 @@ fn holder_in_words(run: &Run<'_>, grant: &Grant, owner: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::{Script, script};
+    use crate::script::{Fault, Script, script};
     use crate::verdict::Verdict;
 
     fn found(script: Script) -> Vec<Anomaly> {
@@ -232,6 +232,14 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_contradict_the_times_tell_no_order() {
+        let inverted = script().acquire_token(1, "a", 0..10, 3_000, 51).acquire_token(2, "b", 500..600, 3_000, 48);
+        let found = found(inverted);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].at_ns, found[0].margin_ns), (600_000_000, 2_400_000_000));
+    }
+
+    #[test]
     fn a_watch_that_saw_the_key_vanish() {
         accuses(held().watch(1_000, "expired", "a"), 2_000);
         accuses(held().watch(1_000, "deleted", "a"), 2_000);
@@ -296,7 +304,7 @@ mod tests {
     #[test]
     fn the_sentence() {
         let found =
-            found(held().fault(1, "clock", "clock +9 s", "n3", 350..400, None).acquire(2, "b", 500..520, 3_000));
+            found(held().fault(Fault(1, "clock", "clock +9 s", "n3"), 350..400, None).acquire(2, "b", 500..520, 3_000));
         assert_eq!(
             found[0].explanation,
             "process 1's lease on `jobs/7` had another 2.48 s to run when process 2 was given it, 120 ms after clock +9 s on n3"

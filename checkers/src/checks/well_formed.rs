@@ -48,3 +48,48 @@ fn what_was_read(history: &History) -> String {
         format!("{events}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::history::History;
+    use crate::script::{ms, script};
+    use crate::verdict::{Judgement, Verdict};
+
+    fn reason(judgement: &Judgement) -> &str {
+        &judgement.checkers["well-formed"].reason
+    }
+
+    /// Two holders at once, so that there is something to keep silent about.
+    fn guilty() -> History {
+        script().acquire(1, "a", 0..100, 3_000).acquire(2, "b", 200..300, 3_000).history()
+    }
+
+    #[test]
+    fn nothing_is_judged_where_the_record_is_flawed() {
+        let mut history = guilty();
+        assert_eq!(crate::check(&history).verdict, Verdict::Invalid);
+        history.events[2].time = ms(50);
+        let judgement = crate::check(&history);
+        assert_eq!(judgement.verdict, Verdict::Unknown);
+        assert_eq!(judgement.anomalies, []);
+        assert_eq!(reason(&judgement), "line 4: time goes back from 0.100 s to 0.050 s");
+        assert!(judgement.checkers["double-acquisition"].reason.starts_with("not judged: line 4: time goes back"));
+    }
+
+    #[test]
+    fn the_first_flaw_is_named_and_the_others_are_counted() {
+        let mut history = guilty();
+        history.events.extend(guilty().events);
+        let judgement = crate::check(&history);
+        assert_eq!(reason(&judgement), "line 6: time goes back from 0.300 s to 0.000 s, and 3 lines more with a flaw");
+    }
+
+    #[test]
+    fn a_cut_history_says_so() {
+        let history = History { truncated: true, ..guilty() };
+        assert_eq!(
+            reason(&crate::check(&history)),
+            "4 events; the file ends in the middle of a line, which is left out"
+        );
+    }
+}

@@ -303,3 +303,148 @@ pub(super) fn value_of<T: DeserializeOwned>(event: &Event) -> Result<T, FlawKind
 pub(super) fn malformed(event: &Event, reason: impl Into<String>) -> FlawKind {
     FlawKind::MalformedValue { f: event.f.clone(), reason: reason.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Script, script};
+    use serde_json::json;
+
+    fn flaws(script: Script) -> Vec<String> {
+        Ops::of(&script.history_as_told()).flaws.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn ops_are_numbered_by_their_invocations() {
+        let ops = Ops::of(&script().acquire(1, "a", 0..100, 3_000).read(2, 50..60, None).history());
+        assert_eq!(ops.flaws, []);
+        let numbered: Vec<_> = ops.all.iter().map(|op| (op.index, op.process, op.f.as_str(), op.outcome)).collect();
+        assert_eq!(numbered, [(0, 1, "acquire", Outcome::Ok), (1, 2, "read", Outcome::Ok)]);
+    }
+
+    #[test]
+    fn an_op_without_an_answer_is_open() {
+        let ops = Ops::of(&script().renew_open(1, "a", 10).renew_info(2, "a", 20..30).history());
+        assert_eq!((ops.all[0].outcome, ops.all[0].ended), (Outcome::Open, None));
+        assert_eq!((ops.all[1].outcome, ops.all[1].ended), (Outcome::Info, Some(RunTime(30_000_000))));
+        assert!(ops.all.iter().all(Op::is_unanswered));
+    }
+
+    #[test]
+    fn what_a_failed_acquisition_saw() {
+        let ops = Ops::of(&script().acquire_held(1, "a", 0..10, "b").history());
+        let Action::Acquire { holder, granted, .. } = &ops.all[0].action else { panic!("it is an acquisition") };
+        assert_eq!((holder.as_deref(), *granted), (Some("b"), None));
+        assert!(ops.all[0].failed_with(code::HELD));
+    }
+
+    #[test]
+    fn a_read_is_as_good_as_its_answer() {
+        let asked = script().client(0, 1, EventType::Invoke, "read", json!({ "linearizable": true }), None);
+        let told = asked.client(5, 1, EventType::Ok, "read", json!({ "linearizable": false, "owner": null }), None);
+        let ops = Ops::of(&told.history());
+        assert_eq!(ops.all[0].action, Action::Read { linearizable: false, seen: Some(None) });
+    }
+
+    #[test]
+    fn ops_of_other_kinds_pass() {
+        let work = script().client(0, 1, EventType::Invoke, "work", json!(7), None).client(
+            5,
+            1,
+            EventType::Ok,
+            "work",
+            json!(8),
+            None,
+        );
+        assert_eq!(flaws(work), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_completion_of_nothing() {
+        let told = script().client(0, 1, EventType::Ok, "read", json!({ "linearizable": true }), None);
+        assert_eq!(flaws(told), ["line 2: process 1 completes `read`, but has nothing under way"]);
+    }
+
+    #[test]
+    fn a_second_invocation() {
+        let told = script().renew_open(1, "a", 0).renew_open(1, "a", 5);
+        assert_eq!(flaws(told), ["line 3: process 1 invokes `renew` while op 0 is still under way"]);
+    }
+
+    #[test]
+    fn a_retired_process() {
+        let told = script().renew_info(1, "a", 0..5).read(1, 6..7, None);
+        assert_eq!(
+            flaws(told),
+            [
+                "line 4: process 1 invokes `read` although its op 0 ended in info",
+                "line 5: process 1 completes `read`, but has nothing under way"
+            ]
+        );
+    }
+
+    #[test]
+    fn another_f_or_another_key() {
+        let other_f =
+            script().renew_open(1, "a", 0).client(5, 1, EventType::Ok, "release", json!({ "owner": "a" }), None);
+        assert_eq!(
+            flaws(other_f),
+            ["line 3: process 1 completes op 0 as `release jobs/7`, but invoked `renew jobs/7`"]
+        );
+        let other_key = script().renew_open(1, "a", 0).on("k").client(
+            5,
+            1,
+            EventType::Ok,
+            "renew",
+            json!({ "owner": "a", "ttl_ms": 5 }),
+            None,
+        );
+        assert_eq!(flaws(other_key), ["line 3: process 1 completes op 0 as `renew k`, but invoked `renew jobs/7`"]);
+    }
+
+    #[test]
+    fn another_owner() {
+        let told = script().renew_open(1, "a", 0).client(
+            5,
+            1,
+            EventType::Ok,
+            "renew",
+            json!({ "owner": "b", "ttl_ms": 5 }),
+            None,
+        );
+        assert_eq!(flaws(told), ["line 3: op 0 was invoked for owner `a` and completed for owner `b`"]);
+    }
+
+    #[test]
+    fn values_of_the_wrong_shape() {
+        let told = |f: &str, asked: Value, answer: Value| {
+            flaws(script().client(0, 1, EventType::Invoke, f, asked, None).client(5, 1, EventType::Ok, f, answer, None))
+        };
+        let owner = || json!({ "owner": "a" });
+        assert_eq!(
+            told("acquire", owner(), owner())[0],
+            "line 2: the value of `acquire` is malformed: missing field `ttl_ms`"
+        );
+        assert_eq!(
+            told("renew", owner(), owner()),
+            ["line 3: the value of `renew` is malformed: a renewal must say the TTL granted"]
+        );
+        assert_eq!(
+            told("release", json!(null), owner())[0],
+            "line 2: the value of `release` is malformed: an object is needed"
+        );
+        assert_eq!(
+            told("read", json!([true]), owner())[0],
+            "line 2: the value of `read` is malformed: an object is needed"
+        );
+        let negative = json!({ "owner": "a", "ttl_ms": -5 });
+        assert!(told("acquire", negative, owner())[0].contains("invalid value: integer `-5`"));
+    }
+
+    #[test]
+    fn an_owner_acquires_once() {
+        let twice = script().acquire(1, "a", 0..5, 9).acquire(2, "a", 6..7, 9);
+        assert_eq!(flaws(twice)[0], "line 4: owner `a` acquires `jobs/7` for the second time: first in op 0");
+        assert_eq!(flaws(script().acquire(1, "a", 0..5, 9).on("k").acquire(2, "a", 6..7, 9)), Vec::<String>::new());
+    }
+}

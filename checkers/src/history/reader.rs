@@ -213,3 +213,93 @@ fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T, Problem> {
         Err(syntax) => Problem::NotJson(syntax),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::script;
+
+    fn file() -> String {
+        let history = script().acquire(1, "a", 0..100, 3_000).release(1, "a", 500..600).history();
+        let events: String = history.events.iter().map(|event| to_line(event) + "\n").collect();
+        header_to_line(&history.header) + "\n" + &events
+    }
+
+    #[track_caller]
+    fn error(text: &str) -> String {
+        History::from_reader(text.as_bytes()).expect_err("it is no history").to_string()
+    }
+
+    /// The same file with one line in the place of another.
+    fn with_line(number: usize, line: &str) -> String {
+        let file = file();
+        let lines = (1..).zip(file.lines()).map(|(here, old)| if here == number { line } else { old });
+        lines.map(|line| line.to_owned() + "\n").collect()
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let history = script().acquire(1, "a", 0..100, 3_000).release(1, "a", 500..600).history();
+        assert_eq!(History::from_reader(file().as_bytes()).expect("it is a history"), history);
+    }
+
+    #[test]
+    fn a_last_line_without_its_line_break_is_whole() {
+        let history = History::from_reader(file().trim_end().as_bytes()).expect("it is a history");
+        assert_eq!((history.events.len(), history.truncated), (4, false));
+    }
+
+    #[test]
+    fn a_last_line_that_was_cut_is_left_out() {
+        let file = file();
+        let history = History::from_reader(&file.as_bytes()[..file.len() - 3]).expect("it is a history");
+        assert_eq!((history.events.len(), history.truncated), (3, true));
+        let broken = History::from_reader(with_line(5, "{\"time\":1,\"pro").as_bytes()).expect("it is a history");
+        assert_eq!((broken.events.len(), broken.truncated), (3, true));
+    }
+
+    #[test]
+    fn a_cut_elsewhere_is_an_error() {
+        assert!(error(&with_line(4, "{\"time\":1,\"pro")).starts_with("line 4: not JSON: EOF while parsing"));
+    }
+
+    #[test]
+    fn a_whole_last_line_with_a_wrong_field_is_an_error() {
+        let line = r#"{"time":600000000,"process":1,"type":"perhaps","f":"release"}"#;
+        assert!(error(&with_line(5, line)).starts_with("line 5: wrong field: unknown variant `perhaps`"));
+        assert!(error(&with_line(5, "{}")).starts_with("line 5: wrong field: missing field `time`"));
+        assert!(error(&with_line(5, "")).starts_with("line 5: the line is empty"));
+    }
+
+    #[test]
+    fn an_empty_file_and_one_without_a_header() {
+        assert_eq!(error(""), "the history is empty");
+        assert!(error("\n").starts_with("line 1: the line is empty"));
+        assert!(error(&file().lines().skip(1).collect::<Vec<_>>().join("\n")).starts_with("line 1: no header"));
+        assert!(error("{:process 0}").starts_with("line 1: not JSON"));
+    }
+
+    #[test]
+    fn other_versions() {
+        let version = |version: &str| file().replacen("\"leasehold\":1", &format!("\"leasehold\":{version}"), 1);
+        assert_eq!(
+            error(&version("2")),
+            "line 1: format version 2 is newer than this program: this program reads version 1"
+        );
+        assert_eq!(error(&version("0")), "line 1: format version 0 is unknown: this program reads version 1");
+        assert!(error(&version("\"one\"")).starts_with("line 1: wrong field: invalid type"));
+        assert!(error("{\"leasehold\":1}\n").starts_with("line 1: wrong field: missing field `scenario`"));
+    }
+
+    #[test]
+    fn an_unknown_promise_is_not_passed_over() {
+        let file = file().replacen("\"early_slack_ms\":0", "\"early_slack_ms\":0,\"early_slack_percent\":50", 1);
+        assert!(error(&file).starts_with("line 1: wrong field: unknown field `early_slack_percent`"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there() {
+        let error = History::read("/nowhere/history.jsonl").expect_err("there is no such file");
+        assert!(error.to_string().starts_with("/nowhere/history.jsonl: cannot be read: "), "{error}");
+    }
+}

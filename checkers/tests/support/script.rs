@@ -20,6 +20,10 @@ pub struct Script {
     events: Vec<Event>,
 }
 
+/// A fault: its number, its package, what it does, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault<'a>(pub u64, pub &'a str, pub &'a str, pub &'a str);
+
 pub fn header() -> Header {
     Header {
         leasehold: FORMAT_VERSION,
@@ -101,17 +105,9 @@ impl Script {
         })
     }
 
-    fn op(
-        self,
-        process: u64,
-        f: &str,
-        at: Range<u64>,
-        asked: Value,
-        kind: EventType,
-        told: Value,
-        code: Option<&str>,
-    ) -> Self {
-        self.client(at.start, process, EventType::Invoke, f, asked, None).client(at.end, process, kind, f, told, code)
+    fn op(self, process: u64, f: &str, at: Range<u64>, asked: Value, told: (EventType, Value, Option<&str>)) -> Self {
+        let (kind, value, code) = told;
+        self.client(at.start, process, EventType::Invoke, f, asked, None).client(at.end, process, kind, f, value, code)
     }
 
     fn asks_for(owner: &str, ttl_ms: u64, blocking: bool, token: Option<u64>) -> Value {
@@ -121,38 +117,38 @@ impl Script {
     /// Acquires at once.
     pub fn acquire(self, process: u64, owner: &str, at: Range<u64>, ttl_ms: u64) -> Self {
         let asked = Self::asks_for(owner, ttl_ms, false, None);
-        self.op(process, f::ACQUIRE, at, asked.clone(), EventType::Ok, asked, None)
+        self.op(process, f::ACQUIRE, at, asked.clone(), (EventType::Ok, asked, None))
     }
 
     /// Acquires, and is given a fencing token.
     pub fn acquire_token(self, process: u64, owner: &str, at: Range<u64>, ttl_ms: u64, token: u64) -> Self {
         let asked = Self::asks_for(owner, ttl_ms, true, None);
         let told = Self::asks_for(owner, ttl_ms, true, Some(token));
-        self.op(process, f::ACQUIRE, at, asked, EventType::Ok, told, None)
+        self.op(process, f::ACQUIRE, at, asked, (EventType::Ok, told, None))
     }
 
     pub fn acquire_held(self, process: u64, owner: &str, at: Range<u64>, holder: &str) -> Self {
         let told = json_of(HeldValue { owner: owner.to_owned(), holder: Some(holder.to_owned()) });
         let asked = Self::asks_for(owner, 3_000, false, None);
-        self.op(process, f::ACQUIRE, at, asked, EventType::Fail, told, Some(code::HELD))
+        self.op(process, f::ACQUIRE, at, asked, (EventType::Fail, told, Some(code::HELD)))
     }
 
     pub fn acquire_info(self, process: u64, owner: &str, at: Range<u64>, ttl_ms: u64) -> Self {
         let asked = Self::asks_for(owner, ttl_ms, false, None);
-        self.op(process, f::ACQUIRE, at, asked, EventType::Info, Value::Null, Some("timeout"))
+        self.op(process, f::ACQUIRE, at, asked, (EventType::Info, Value::Null, Some("timeout")))
     }
 
     pub fn renew(self, process: u64, owner: &str, at: Range<u64>, ttl_ms: u64) -> Self {
         let told = json_of(OwnerValue { owner: owner.to_owned(), ttl_ms: Some(ttl_ms) });
-        self.op(process, f::RENEW, at, owned(owner), EventType::Ok, told, None)
+        self.op(process, f::RENEW, at, owned(owner), (EventType::Ok, told, None))
     }
 
     pub fn renew_fails(self, process: u64, owner: &str, at: Range<u64>, code: &str) -> Self {
-        self.op(process, f::RENEW, at, owned(owner), EventType::Fail, Value::Null, Some(code))
+        self.op(process, f::RENEW, at, owned(owner), (EventType::Fail, Value::Null, Some(code)))
     }
 
     pub fn renew_info(self, process: u64, owner: &str, at: Range<u64>) -> Self {
-        self.op(process, f::RENEW, at, owned(owner), EventType::Info, Value::Null, Some("timeout"))
+        self.op(process, f::RENEW, at, owned(owner), (EventType::Info, Value::Null, Some("timeout")))
     }
 
     /// A renewal that is still under way when the history ends.
@@ -161,21 +157,21 @@ impl Script {
     }
 
     pub fn release(self, process: u64, owner: &str, at: Range<u64>) -> Self {
-        self.op(process, f::RELEASE, at, owned(owner), EventType::Ok, owned(owner), None)
+        self.op(process, f::RELEASE, at, owned(owner), (EventType::Ok, owned(owner), None))
     }
 
     pub fn release_fails(self, process: u64, owner: &str, at: Range<u64>, code: &str) -> Self {
-        self.op(process, f::RELEASE, at, owned(owner), EventType::Fail, Value::Null, Some(code))
+        self.op(process, f::RELEASE, at, owned(owner), (EventType::Fail, Value::Null, Some(code)))
     }
 
     pub fn release_info(self, process: u64, owner: &str, at: Range<u64>) -> Self {
-        self.op(process, f::RELEASE, at, owned(owner), EventType::Info, Value::Null, Some("timeout"))
+        self.op(process, f::RELEASE, at, owned(owner), (EventType::Info, Value::Null, Some("timeout")))
     }
 
     fn read_as(self, process: u64, at: Range<u64>, seen: Option<&str>, linearizable: bool) -> Self {
         let asked = json_of(ReadValue { linearizable, owner: None });
         let told = json_of(ReadValue { linearizable, owner: seen.map(str::to_owned) });
-        self.op(process, f::READ, at, asked, EventType::Ok, told, None)
+        self.op(process, f::READ, at, asked, (EventType::Ok, told, None))
     }
 
     pub fn read(self, process: u64, at: Range<u64>, seen: Option<&str>) -> Self {
@@ -202,16 +198,8 @@ impl Script {
         })
     }
 
-    pub fn nemesis(
-        self,
-        at: u64,
-        kind: EventType,
-        package: &str,
-        number: u64,
-        phase: FaultPhase,
-        what: &str,
-        node: &str,
-    ) -> Self {
+    pub fn nemesis(self, at: u64, kind: EventType, phase: FaultPhase, fault: Fault<'_>) -> Self {
+        let Fault(number, package, what, node) = fault;
         let value = json_of(FaultValue {
             fault: number,
             phase,
@@ -234,23 +222,21 @@ impl Script {
     }
 
     /// A fault that is begun over the first range and healed over the second.
-    pub fn fault(
-        self,
-        number: u64,
-        package: &str,
-        what: &str,
-        node: &str,
-        inject: Range<u64>,
-        heal: Option<Range<u64>>,
-    ) -> Self {
-        let begun = self
-            .nemesis(inject.start, EventType::Invoke, package, number, FaultPhase::Inject, what, node)
-            .nemesis(inject.end, EventType::Ok, package, number, FaultPhase::Inject, what, node);
+    pub fn fault(self, fault: Fault<'_>, inject: Range<u64>, heal: Option<Range<u64>>) -> Self {
+        let begun = self.nemesis(inject.start, EventType::Invoke, FaultPhase::Inject, fault).nemesis(
+            inject.end,
+            EventType::Ok,
+            FaultPhase::Inject,
+            fault,
+        );
         match heal {
             None => begun,
-            Some(heal) => begun
-                .nemesis(heal.start, EventType::Invoke, package, number, FaultPhase::Heal, what, node)
-                .nemesis(heal.end, EventType::Ok, package, number, FaultPhase::Heal, what, node),
+            Some(heal) => begun.nemesis(heal.start, EventType::Invoke, FaultPhase::Heal, fault).nemesis(
+                heal.end,
+                EventType::Ok,
+                FaultPhase::Heal,
+                fault,
+            ),
         }
     }
 

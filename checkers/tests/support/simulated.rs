@@ -14,7 +14,7 @@ use leasehold_checkers::history::{EventType, History};
 use serde_json::{Value, json};
 
 use super::random::Random;
-use super::script::{Script, script};
+use super::script::{Fault, Script, script};
 
 /// What the service does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,7 +236,9 @@ impl Service {
 
     fn run(mut self) -> Simulated {
         for (number, (from, until)) in (1..).zip(self.pauses.clone()) {
-            self.tell(|script| script.fault(number, "pause", "pause", "n1", from..from + 5, Some(until..until + 5)));
+            self.tell(|script| {
+                script.fault(Fault(number, "pause", "pause", "n1"), from..from + 5, Some(until..until + 5))
+            });
         }
         while let Some(((at, _), step)) = self.steps.pop_first() {
             self.now = at;
