@@ -82,7 +82,9 @@ fn broken_histories_give_a_clear_error_or_an_unknown_verdict() {
     };
     let header = r#"{"leasehold":1,"scenario":"s","workload":"lease","model":"lease-lock","service":"etcd-v3","servers":"etcd 1","nodes":3,"seed":1,"clock":"CLOCK_MONOTONIC","start":"2026-01-01T00:00:00Z","contract":{"service":"etcd-v3","early_slack_ms":0,"latest_expiry":null,"fencing_tokens":true,"source":"-"}}"#;
     let read = |time: u64, kind: &str| {
-        format!(r#"{{"time":{time},"process":0,"type":"{kind}","f":"read","key":"k","value":{{"linearizable":true,"owner":null}},"node":"n1"}}"#)
+        format!(
+            r#"{{"time":{time},"process":0,"type":"{kind}","f":"read","key":"k","value":{{"linearizable":true,"owner":null}},"node":"n1"}}"#
+        )
     };
 
     let output = check("nonsense", "not a history\n");

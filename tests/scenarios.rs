@@ -22,7 +22,8 @@ fn a_leader_whose_clock_is_ahead_ends_v2_ttls_early() {
     assert_eq!(run.code(), Some(1), "{}", run.told());
     assert!(run.proven("premature-expiry").iter().any(|&margin| margin > 8.0), "{}", run.told());
     assert!(!run.proven("double-acquisition").is_empty(), "{}", run.told());
-    for file in ["run.json", "scenario.toml", "summary.md", "plots/gantt.svg", "plots/gantt.png", "logs/n1/server.log"] {
+    for file in ["run.json", "scenario.toml", "summary.md", "plots/gantt.svg", "plots/gantt.png", "logs/n1/server.log"]
+    {
         assert!(fs::metadata(run.folder.join(file)).is_ok_and(|file| file.len() > 0), "{file} is missing");
     }
     the_stored_run_is_judged_to_the_same_bytes(&run);
@@ -75,7 +76,8 @@ fn v3_leases_outlive_their_leaders() {
         let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
         let bit = |package: &str| {
             history.lines().any(|line| {
-                line.contains("\"process\":\"nemesis\",\"type\":\"ok\"") && line.contains(&format!("\"f\":\"{package}\""))
+                line.contains("\"process\":\"nemesis\",\"type\":\"ok\"")
+                    && line.contains(&format!("\"f\":\"{package}\""))
             })
         };
         for package in ["kill", "election", "partition"] {
@@ -110,9 +112,9 @@ fn a_paused_leader_is_judged_with_proof_either_way() {
     let run = Run::of(&["etcd-v3-leader-pause", "--seed", "10"]);
     assert!(matches!(run.code(), Some(0 | 1)), "{}", run.told());
     let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
-    let pauses = history.lines().filter(|line| {
-        line.contains("\"type\":\"ok\",\"f\":\"pause\"") && line.contains("\"phase\":\"inject\"")
-    });
+    let pauses = history
+        .lines()
+        .filter(|line| line.contains("\"type\":\"ok\",\"f\":\"pause\"") && line.contains("\"phase\":\"inject\""));
     assert!(pauses.count() >= 6);
     for margin in run.proven("premature-expiry") {
         assert!(margin > 0.0 && margin <= 3.0, "a lease of 3 s cannot end {margin} s early");

@@ -39,10 +39,7 @@ pub fn when(context: &Context, at: RunTime) -> String {
         .flatten()
         .filter(|(time, _)| *time <= at && at.since(*time) <= JUST_ENDED)
         .max_by_key(|(time, _)| *time)
-        .map_or_else(
-            || since_start(context, at),
-            |(time, what)| format!("{} after {what}", human(at.since(time))),
-        )
+        .map_or_else(|| since_start(context, at), |(time, what)| format!("{} after {what}", human(at.since(time))))
 }
 
 fn since_start(context: &Context, at: RunTime) -> String {

@@ -12,12 +12,8 @@ const REALTIME: usize = libc::CLOCK_REALTIME as usize;
 const MONOTONIC: usize = libc::CLOCK_MONOTONIC as usize;
 
 /// Coarse and alarm clocks are other views of the same time: they share the line of the fine clock, and so agree with it.
-const WALL: [usize; 4] = [
-    REALTIME,
-    libc::CLOCK_REALTIME_COARSE as usize,
-    libc::CLOCK_REALTIME_ALARM as usize,
-    libc::CLOCK_TAI as usize,
-];
+const WALL: [usize; 4] =
+    [REALTIME, libc::CLOCK_REALTIME_COARSE as usize, libc::CLOCK_REALTIME_ALARM as usize, libc::CLOCK_TAI as usize];
 const STEADY: [usize; 5] = [
     MONOTONIC,
     libc::CLOCK_MONOTONIC_RAW as usize,
@@ -93,13 +89,7 @@ impl Clocks {
         for clock in STEADY {
             let from_ns = now.0[clock] + if slower { AHEAD_NS } else { 0 };
             let offset_ns = self.0[clock].skew_at(from_ns).offset_ns;
-            self.0[clock] = Line::through(
-                from_ns,
-                Skew {
-                    offset_ns,
-                    rate_ppm,
-                },
-            );
+            self.0[clock] = Line::through(from_ns, Skew { offset_ns, rate_ppm });
         }
         self
     }
@@ -117,10 +107,7 @@ mod tests {
 
     #[test]
     fn the_wall_clock_moves_alone_and_as_a_whole() {
-        let skew = Skew {
-            offset_ns: -5 * SECOND,
-            rate_ppm: 100_000,
-        };
+        let skew = Skew { offset_ns: -5 * SECOND, rate_ppm: 100_000 };
         let clocks = Clocks::default().with_wall(skew, &now(100));
         for clock in WALL {
             let shown = clocks.0[clock].skew_at(110 * SECOND);
@@ -134,20 +121,11 @@ mod tests {
     #[test]
     fn monotonic_clocks_never_step_backwards() {
         let mut clocks = Clocks::default();
-        for (second, rate_ppm) in [
-            (10, 500_000),
-            (20, -500_000),
-            (30, 1_000_000),
-            (40, -1_000_000),
-            (50, 0),
-        ] {
+        for (second, rate_ppm) in [(10, 500_000), (20, -500_000), (30, 1_000_000), (40, -1_000_000), (50, 0)] {
             let before = clocks.monotonic_at(&now(second)).offset_ns;
             clocks = clocks.with_monotonic_rate(rate_ppm, &now(second));
             let step = clocks.monotonic_at(&now(second)).offset_ns - before;
-            assert!(
-                (0..=2 * AHEAD_NS).contains(&step),
-                "a step of {step} ns at {second} s"
-            );
+            assert!((0..=2 * AHEAD_NS).contains(&step), "a step of {step} ns at {second} s");
         }
     }
 }

@@ -10,9 +10,7 @@ use nix::unistd::Pid;
 #[non_exhaustive]
 pub enum ClockError {
     /// There is no hook for this kind of processor.
-    #[error(
-        "clock faults are made for x86_64 only, and this machine is {0}: choose scenarios without them"
-    )]
+    #[error("clock faults are made for x86_64 only, and this machine is {0}: choose scenarios without them")]
     Unsupported(&'static str),
 
     /// The process's own picture of itself, in `/proc`, is closed to us.

@@ -32,9 +32,7 @@ impl ClockHook {
     pub fn inject(pid: Pid, skew: Skew) -> Result<ClockHook, ClockError> {
         let clocks = Clocks::default().with_wall(check(skew)?, &Now::read());
         let page = machine::inject(pid, &clocks)?;
-        Ok(ClockHook {
-            state: Mutex::new(State { page, clocks }),
-        })
+        Ok(ClockHook { state: Mutex::new(State { page, clocks }) })
     }
 
     /// Steps the wall clock of the process to this distance from the machine's, and has it run at this rate from now
@@ -47,10 +45,7 @@ impl ClockHook {
     /// Changes the rate of the wall clock without a step: what it has drifted so far stays.
     pub fn set_wall_rate(&self, rate_ppm: i64) -> Result<(), ClockError> {
         self.change(|clocks, now| {
-            let skew = check(Skew {
-                rate_ppm,
-                ..clocks.wall_at(now)
-            })?;
+            let skew = check(Skew { rate_ppm, ..clocks.wall_at(now) })?;
             Ok(clocks.with_wall(skew, now))
         })
     }
@@ -70,10 +65,7 @@ impl ClockHook {
     /// last twenty, or none at all and the process spins. That is no fault a real machine has.
     pub fn set_monotonic_rate(&self, rate_ppm: i64) -> Result<(), ClockError> {
         self.change(|clocks, now| {
-            check(Skew {
-                rate_ppm,
-                ..clocks.monotonic_at(now)
-            })?;
+            check(Skew { rate_ppm, ..clocks.monotonic_at(now) })?;
             Ok(clocks.with_monotonic_rate(rate_ppm, now))
         })
     }
@@ -83,10 +75,7 @@ impl ClockHook {
     pub fn advance_monotonic(&self, by_ns: u64) -> Result<(), ClockError> {
         self.change(|clocks, now| {
             let skew = clocks.monotonic_at(now);
-            check(Skew {
-                offset_ns: skew.offset_ns.saturating_add_unsigned(by_ns),
-                ..skew
-            })?;
+            check(Skew { offset_ns: skew.offset_ns.saturating_add_unsigned(by_ns), ..skew })?;
             Ok(clocks.with_monotonic_ahead(by_ns))
         })
     }
@@ -106,9 +95,7 @@ impl ClockHook {
     pub(super) fn inject_by_syscall(pid: Pid, skew: Skew) -> Result<ClockHook, ClockError> {
         let clocks = Clocks::default().with_wall(skew, &Now::read());
         let page = machine::inject_by_syscall(pid, &clocks)?;
-        Ok(ClockHook {
-            state: Mutex::new(State { page, clocks }),
-        })
+        Ok(ClockHook { state: Mutex::new(State { page, clocks }) })
     }
 
     /// Puts any lines in force, for tests that need odd ones.
@@ -117,10 +104,7 @@ impl ClockHook {
         self.change(|_, _| Ok(clocks))
     }
 
-    fn change(
-        &self,
-        next: impl FnOnce(Clocks, &Now) -> Result<Clocks, ClockError>,
-    ) -> Result<(), ClockError> {
+    fn change(&self, next: impl FnOnce(Clocks, &Now) -> Result<Clocks, ClockError>) -> Result<(), ClockError> {
         let mut state = self.state();
         let clocks = next(state.clocks, &Now::read())?;
         state.page.publish(&clocks)?;

@@ -27,11 +27,7 @@ impl Line {
     /// The line that has this skew where the kernel's clock shows `reference_ns`.
     pub(super) fn through(reference_ns: i64, skew: Skew) -> Line {
         let rate_q32 = divide_rounded(i128::from(skew.rate_ppm) * ONE, MILLION);
-        Line {
-            offset_ns: skew.offset_ns,
-            reference_ns,
-            rate_q32,
-        }
+        Line { offset_ns: skew.offset_ns, reference_ns, rate_q32 }
     }
 
     /// The skew where the kernel's clock shows `real_ns`.
@@ -53,16 +49,10 @@ fn divide_rounded(dividend: i128, divisor: i128) -> i64 {
 /// Refuses what would make the hook's arithmetic overflow or a clock run backwards.
 pub(super) fn check(skew: Skew) -> Result<Skew, ClockError> {
     if skew.offset_ns.unsigned_abs() > LARGEST_OFFSET_NS {
-        return Err(ClockError::OutOfRange {
-            what: "the offset in ns",
-            value: skew.offset_ns.into(),
-        });
+        return Err(ClockError::OutOfRange { what: "the offset in ns", value: skew.offset_ns.into() });
     }
     if !RATES_PPM.contains(&skew.rate_ppm) {
-        return Err(ClockError::OutOfRange {
-            what: "the rate in ppm",
-            value: skew.rate_ppm.into(),
-        });
+        return Err(ClockError::OutOfRange { what: "the rate in ppm", value: skew.rate_ppm.into() });
     }
     Ok(skew)
 }
@@ -80,10 +70,7 @@ mod tests {
 
     fn skew() -> impl Strategy<Value = Skew> {
         let largest = LARGEST_OFFSET_NS as i64;
-        (-largest..=largest, RATES_PPM).prop_map(|(offset_ns, rate_ppm)| Skew {
-            offset_ns,
-            rate_ppm,
-        })
+        (-largest..=largest, RATES_PPM).prop_map(|(offset_ns, rate_ppm)| Skew { offset_ns, rate_ppm })
     }
 
     proptest! {
@@ -119,25 +106,9 @@ mod tests {
 
     #[test]
     fn impossible_skews_are_refused() {
-        let refused = |offset_ns, rate_ppm| {
-            check(Skew {
-                offset_ns,
-                rate_ppm,
-            })
-            .is_err()
-        };
-        assert!(
-            !refused(0, -1_000_000)
-                && !refused(0, 9_000_000)
-                && !refused(-(LARGEST_OFFSET_NS as i64), 0)
-        );
-        assert!(
-            refused(0, -1_000_001) && refused(0, 9_000_001),
-            "a rate beyond its limits"
-        );
-        assert!(
-            refused(i64::MIN, 0) && refused(LARGEST_OFFSET_NS as i64 + 1, 0),
-            "an offset beyond its limits"
-        );
+        let refused = |offset_ns, rate_ppm| check(Skew { offset_ns, rate_ppm }).is_err();
+        assert!(!refused(0, -1_000_000) && !refused(0, 9_000_000) && !refused(-(LARGEST_OFFSET_NS as i64), 0));
+        assert!(refused(0, -1_000_001) && refused(0, 9_000_001), "a rate beyond its limits");
+        assert!(refused(i64::MIN, 0) && refused(LARGEST_OFFSET_NS as i64 + 1, 0), "an offset beyond its limits");
     }
 }

@@ -22,17 +22,9 @@ pub(super) struct Memory {
 impl Memory {
     #[cfg(target_arch = "x86_64")]
     pub(super) fn open(pid: Pid) -> Result<Memory, ClockError> {
-        match File::options()
-            .read(true)
-            .write(true)
-            .open(format!("/proc/{pid}/mem"))
-        {
+        match File::options().read(true).write(true).open(format!("/proc/{pid}/mem")) {
             Ok(file) => Ok(Memory { pid, file }),
-            Err(source) => Err(ClockError::Proc {
-                pid,
-                file: "mem",
-                source,
-            }),
+            Err(source) => Err(ClockError::Proc { pid, file: "mem", source }),
         }
     }
 
@@ -42,15 +34,11 @@ impl Memory {
 
     #[cfg(target_arch = "x86_64")]
     pub(super) fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), ClockError> {
-        self.file
-            .read_exact_at(bytes, address)
-            .map_err(|error| self.explain(error))
+        self.file.read_exact_at(bytes, address).map_err(|error| self.explain(error))
     }
 
     pub(super) fn write(&self, address: u64, bytes: &[u8]) -> Result<(), ClockError> {
-        self.file
-            .write_all_at(bytes, address)
-            .map_err(|error| self.explain(error))
+        self.file.write_all_at(bytes, address).map_err(|error| self.explain(error))
     }
 
     /// The kernel answers "0 bytes" where the address space is gone.

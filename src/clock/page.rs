@@ -30,10 +30,7 @@ const LINE_BYTES: usize = 24;
 
 const BEING_FILLED: u64 = 0;
 
-const _: () = assert!(
-    LINES as usize + CLOCKS * LINE_BYTES <= BLOCK_BYTES as usize,
-    "a block holds all clocks"
-);
+const _: () = assert!(LINES as usize + CLOCKS * LINE_BYTES <= BLOCK_BYTES as usize, "a block holds all clocks");
 
 /// The data page of one process.
 #[derive(Debug)]
@@ -48,12 +45,7 @@ impl DataPage {
     /// The page of zeros that was mapped at `address`.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn new(memory: Memory, address: u64) -> DataPage {
-        DataPage {
-            memory,
-            address,
-            block: 0,
-            generation: BEING_FILLED,
-        }
+        DataPage { memory, address, block: 0, generation: BEING_FILLED }
     }
 
     pub(super) fn memory(&self) -> &Memory {

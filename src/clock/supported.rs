@@ -23,14 +23,9 @@ pub fn supported() -> Result<(), ClockError> {
     let pid = pid_of(&date);
     if let Err(source) = ptrace::detach(pid, None) {
         reap(&mut date);
-        return Err(ClockError::Ptrace {
-            pid,
-            step: "let go of",
-            source,
-        });
+        return Err(ClockError::Ptrace { pid, step: "let go of", source });
     }
-    let shown_s =
-        seconds_printed_by(date).map_err(ClockError::Trial)? - Now::read().wall_ns() / SECOND_NS;
+    let shown_s = seconds_printed_by(date).map_err(ClockError::Trial)? - Now::read().wall_ns() / SECOND_NS;
     // Up to a minute may pass between its reading and ours on a machine that is that busy.
     match (HOUR_S - 60..=HOUR_S + 1).contains(&shown_s) {
         true => Ok(()),
@@ -40,15 +35,9 @@ pub fn supported() -> Result<(), ClockError> {
 
 fn spawn_an_hour_ahead() -> Result<(Child, ClockHook), ClockError> {
     let mut date = Command::new("date");
-    date.arg("+%s")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+    date.arg("+%s").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = spawn_traced(&mut date).map_err(ClockError::Trial)?;
-    let skew = Skew {
-        offset_ns: HOUR_S * SECOND_NS,
-        rate_ppm: 0,
-    };
+    let skew = Skew { offset_ns: HOUR_S * SECOND_NS, rate_ppm: 0 };
     match ClockHook::inject(pid_of(&child), skew) {
         Ok(hook) => Ok((child, hook)),
         Err(error) => {
@@ -85,11 +74,7 @@ fn reap(child: &mut Child) {
 fn seconds_printed_by(date: Child) -> io::Result<i64> {
     let output = date.wait_with_output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().map_err(|_| {
-        io::Error::other(format!(
-            "it printed `{}` and ended with {}",
-            text.trim(),
-            output.status
-        ))
-    })
+    text.trim()
+        .parse()
+        .map_err(|_| io::Error::other(format!("it printed `{}` and ended with {}", text.trim(), output.status)))
 }

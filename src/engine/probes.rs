@@ -28,10 +28,10 @@ pub(super) async fn probe(cluster: Arc<Cluster>, recorder: Recorder, node: NodeI
             _ = beats.tick() => {}
             () = stop.requested() => return,
         }
-        let leader = cluster.view_of(node).await.map(|view| LeaderValue {
-            leader: view.leader.map(|leader| leader.to_string()),
-            term: view.term,
-        });
+        let leader = cluster
+            .view_of(node)
+            .await
+            .map(|view| LeaderValue { leader: view.leader.map(|leader| leader.to_string()), term: view.term });
         record(&recorder, node, f::LEADER, leader);
         if beat % SELDOM == 0 {
             let health = cluster.health_of(node).await.map(|healthy| HealthValue { healthy });

@@ -30,13 +30,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(
-        connect: Arc<dyn Connect>,
-        recorder: Recorder,
-        node: NodeId,
-        process: u64,
-        stride: u64,
-    ) -> Self {
+    pub(super) fn new(connect: Arc<dyn Connect>, recorder: Recorder, node: NodeId, process: u64, stride: u64) -> Self {
         let connection = connect.connect(usize::from(node.number()) - 1);
         Self { connect, recorder, node, process, stride, connection }
     }

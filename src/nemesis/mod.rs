@@ -54,7 +54,8 @@ pub struct Package {
 }
 
 /// All packages.
-pub const PACKAGES: [Package; 5] = [clock::PACKAGE, election::PACKAGE, pause::PACKAGE, kill::PACKAGE, partition::PACKAGE];
+pub const PACKAGES: [Package; 5] =
+    [clock::PACKAGE, election::PACKAGE, pause::PACKAGE, kill::PACKAGE, partition::PACKAGE];
 
 /// Runs a schedule against a cluster.
 #[derive(Debug)]

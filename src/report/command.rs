@@ -28,7 +28,8 @@ fn servers(recorded: &str) -> String {
 
 /// Like [`quoted`], but an option such as `--seed` stays as it is.
 fn quoted_option(word: &str) -> String {
-    let is_option = word.strip_prefix("--").is_some_and(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    let is_option =
+        word.strip_prefix("--").is_some_and(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
     if is_option { word.to_owned() } else { quoted(word) }
 }
 

@@ -104,10 +104,7 @@ pub enum SandboxError {
 impl SandboxError {
     /// A refusal that needs no explanation.
     pub(super) fn enter(step: Step, answer: io::Error) -> Self {
-        Self::Enter {
-            step,
-            source: Refusal::new(answer, None),
-        }
+        Self::Enter { step, source: Refusal::new(answer, None) }
     }
 
     /// What the user can change so that it works, where that is known.

@@ -6,11 +6,7 @@ use std::io;
 use super::status::ProcessStatus;
 
 /// The capabilities without which namespaces, interfaces and packet sockets cannot be made.
-const NEEDED: [(u32, &str); 3] = [
-    (21, "CAP_SYS_ADMIN"),
-    (12, "CAP_NET_ADMIN"),
-    (13, "CAP_NET_RAW"),
-];
+const NEEDED: [(u32, &str); 3] = [(21, "CAP_SYS_ADMIN"), (12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW")];
 
 /// How the sandbox gets the right to build hosts and networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +27,7 @@ impl Mode {
     /// If `/proc/self/status` cannot be read.
     pub fn of_this_process() -> io::Result<Self> {
         let status = ProcessStatus::of_self()?;
-        let privileged = NEEDED
-            .iter()
-            .all(|&(capability, _)| status.has_capability(capability));
+        let privileged = NEEDED.iter().all(|&(capability, _)| status.has_capability(capability));
         Ok(if privileged { Self::Root } else { Self::User })
     }
 }

@@ -64,14 +64,8 @@ mod tests {
     #[test]
     fn wait_statuses_are_read() {
         assert_eq!(Outcome::from_wait_status(7 << 8), Outcome::Exited(7));
-        assert_eq!(
-            Outcome::from_wait_status(libc::SIGKILL),
-            Outcome::Signaled(9)
-        );
-        assert_eq!(
-            Outcome::from_wait_status(libc::SIGABRT | 0x80),
-            Outcome::Signaled(6)
-        );
+        assert_eq!(Outcome::from_wait_status(libc::SIGKILL), Outcome::Signaled(9));
+        assert_eq!(Outcome::from_wait_status(libc::SIGABRT | 0x80), Outcome::Signaled(6));
     }
 
     #[test]

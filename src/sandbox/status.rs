@@ -27,10 +27,7 @@ impl ProcessStatus {
     }
 
     fn field(&self, name: &str) -> Option<&str> {
-        self.0
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            .map(str::trim)
+        self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     }
 }
 
@@ -38,12 +35,7 @@ impl ProcessStatus {
 /// `T` stopped by a signal, `t` stopped by its tracer, `Z` dead and not yet reaped, …
 pub(super) fn state_of(pid: Pid) -> io::Result<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    state_in(&stat).ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("/proc/{pid}/stat has no state"),
-        )
-    })
+    state_in(&stat).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat has no state")))
 }
 
 /// How many threads a process has, and how many of them a signal has stopped.
@@ -97,9 +89,8 @@ mod tests {
 
     #[test]
     fn capabilities_and_the_filter_are_read() {
-        let status = ProcessStatus(
-            "Name:\tx\nCapEff:\t0000000000201000\nSeccomp:\t2\nSeccomp_filters:\t1\n".to_owned(),
-        );
+        let status =
+            ProcessStatus("Name:\tx\nCapEff:\t0000000000201000\nSeccomp:\t2\nSeccomp_filters:\t1\n".to_owned());
         assert!(status.has_capability(21) && status.has_capability(12));
         assert!(!status.has_capability(13));
         assert!(status.is_filtered());

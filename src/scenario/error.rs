@@ -10,7 +10,9 @@ use leasehold_workloads::scenarios;
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// No scenario has this name.
-    #[error("there is no scenario `{name}`{hint}\nthose that come along: {known}; or name a file, with a `/` or `.toml` in it")]
+    #[error(
+        "there is no scenario `{name}`{hint}\nthose that come along: {known}; or name a file, with a `/` or `.toml` in it"
+    )]
     Unknown {
         /// The name.
         name: String,

@@ -106,7 +106,12 @@ impl Source<'_> {
     }
 
     /// A span of time in milliseconds that must be there and not be zero.
-    fn millis(&self, table: &Range<usize>, name: &str, value: &Option<Spanned<u64>>) -> Result<Duration, ScenarioError> {
+    fn millis(
+        &self,
+        table: &Range<usize>,
+        name: &str,
+        value: &Option<Spanned<u64>>,
+    ) -> Result<Duration, ScenarioError> {
         let millis = self.need(table, name, value)?;
         match (millis, value) {
             (0, Some(spanned)) => Err(self.wrong(spanned.span(), format!("`{name}` must be more than 0"))),
@@ -365,7 +370,9 @@ lasts_ms = 2
     #[test]
     fn settings_of_another_workload_or_package_are_refused() {
         assert!(error_of("poll_ms", "keys = 2\npoll_ms").contains("`keys` is no setting of lease"));
-        assert!(error_of("at_ms", "shape = \"isolate\"\nat_ms").contains("`shape` is no setting of the package `clock`"));
+        assert!(
+            error_of("at_ms", "shape = \"isolate\"\nat_ms").contains("`shape` is no setting of the package `clock`")
+        );
     }
 
     #[test]

@@ -180,14 +180,12 @@ fn the_console_is_plain_without_colour_and_keeps_to_its_width() {
     assert!(coloured.starts_with("\x1b[1;31mINVALID\x1b[0m"));
 }
 
-/// Writes every story's report to the folder named by `LEASEHOLD_LOOK`, to be looked at.
+/// Writes every story's report to `target/tmp/stories`, where it can be looked at.
 #[test]
-#[ignore = "writes pictures for people to look at"]
-fn look() {
-    let folder = std::env::var("LEASEHOLD_LOOK").expect("LEASEHOLD_LOOK names a folder");
+fn every_story_is_written_whole() {
     for (name, history, judgement) in stories() {
-        let folder = Path::new(&folder).join(name);
-        report::write_all(&history, &judgement, &folder).expect("everything can be written");
-        println!("{}", report::console(&history, &judgement, &folder, true, 100));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stories").join(name);
+        let written = report::write_all(&history, &judgement, &folder).expect("everything can be written");
+        assert!(written.iter().all(|file| file.metadata().is_ok_and(|file| file.len() > 0)), "{written:?}");
     }
 }

@@ -39,6 +39,7 @@ impl Writer {
             nodes: 3,
             seed: 42,
             clock: "CLOCK_MONOTONIC".into(),
+            command: Vec::new(),
             start: "2026-11-21T22:23:00Z".into(),
             contract,
             clock_rate_error_ppm: 0,

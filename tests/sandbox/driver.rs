@@ -41,16 +41,9 @@ impl Setting {
     fn all() -> Vec<Self> {
         if geteuid().is_root() {
             let setting = |user, medium| Self { user, medium };
-            vec![
-                setting(None, "tun"),
-                setting(None, "veth"),
-                setting(Some(NOBODY), "best"),
-            ]
+            vec![setting(None, "tun"), setting(None, "veth"), setting(Some(NOBODY), "best")]
         } else {
-            vec![Self {
-                user: None,
-                medium: "best",
-            }]
+            vec![Self { user: None, medium: "best" }]
         }
     }
 
@@ -78,53 +71,28 @@ const CHECKS: [(&str, Option<Check>); 21] = [
     ("what-cannot-start-says-so", None),
     ("exit-with-orphans", None),
     ("two-threads", None),
-    (
-        "exit codes pass",
-        Some(|theatre| theatre.ends("exit-7", ExitStatus::from_raw(7 << 8))),
-    ),
-    (
-        "a panic passes",
-        Some(|theatre| theatre.ends("panic", ExitStatus::from_raw(101 << 8))),
-    ),
-    (
-        "an abort passes",
-        Some(|theatre| theatre.ends("abort", ExitStatus::from_raw(libc::SIGABRT))),
-    ),
-    (
-        "a kill passes",
-        Some(|theatre| theatre.ends("kill-self", ExitStatus::from_raw(libc::SIGKILL))),
-    ),
+    ("exit codes pass", Some(|theatre| theatre.ends("exit-7", ExitStatus::from_raw(7 << 8)))),
+    ("a panic passes", Some(|theatre| theatre.ends("panic", ExitStatus::from_raw(101 << 8)))),
+    ("an abort passes", Some(|theatre| theatre.ends("abort", ExitStatus::from_raw(libc::SIGABRT)))),
+    ("a kill passes", Some(|theatre| theatre.ends("kill-self", ExitStatus::from_raw(libc::SIGKILL)))),
     ("Ctrl-C arrives once", Some(interrupt_arrives_once)),
     ("three times Ctrl-C end it", Some(insistence_ends_it)),
-    (
-        "a killed outer process leaves nothing",
-        Some(|theatre| kill_when_ready(theatre, Victim::Outer)),
-    ),
+    ("a killed outer process leaves nothing", Some(|theatre| kill_when_ready(theatre, Victim::Outer))),
     (
         "a killed first process or harness leaves nothing",
         Some(|theatre| {
-            kill_when_ready(theatre, Victim::First)
-                .and_then(|()| kill_when_ready(theatre, Victim::Harness))
+            kill_when_ready(theatre, Victim::First).and_then(|()| kill_when_ready(theatre, Victim::Harness))
         }),
     ),
-    (
-        "kills at random moments leave nothing",
-        Some(kill_at_random_moments),
-    ),
+    ("kills at random moments leave nothing", Some(kill_at_random_moments)),
 ];
 
 pub(crate) fn run(filters: &[&str]) -> ExitCode {
-    let filters: Vec<_> = filters
-        .iter()
-        .filter(|word| !word.starts_with("--"))
-        .collect();
+    let filters: Vec<_> = filters.iter().filter(|word| !word.starts_with("--")).collect();
     let home = Home::new();
     let (mut passed, mut failed) = (0, 0);
     for setting in Setting::all() {
-        let theatre = Theatre {
-            setting,
-            home: &home,
-        };
+        let theatre = Theatre { setting, home: &home };
         if let Err(findings) = theatre.is_possible() {
             println!(
                 "{}: not possible on this machine, and so not tested\n    {}",
@@ -142,17 +110,9 @@ pub(crate) fn run(filters: &[&str]) -> ExitCode {
                 Some(check) => check(&theatre),
                 None => theatre.ends(name, ExitStatus::from_raw(0)),
             };
-            let (count, word) = if verdict.is_ok() {
-                (&mut passed, "ok")
-            } else {
-                (&mut failed, "FAILED")
-            };
+            let (count, word) = if verdict.is_ok() { (&mut passed, "ok") } else { (&mut failed, "FAILED") };
             *count += 1;
-            println!(
-                "{name} ({}) ... {word} in {:.2?}",
-                setting.name(),
-                start.elapsed()
-            );
+            println!("{name} ({}) ... {word} in {:.2?}", setting.name(), start.elapsed());
             if let Err(reason) = verdict {
                 println!("    {}", indented(&reason));
             }
@@ -175,18 +135,11 @@ struct Home {
 
 impl Home {
     fn new() -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("leasehold-sandbox-")
-            .tempdir()
-            .expect("a folder for temporary files");
-        fs::set_permissions(folder.path(), Permissions::from_mode(0o755))
-            .expect("the folder is ours");
+        let folder =
+            tempfile::Builder::new().prefix("leasehold-sandbox-").tempdir().expect("a folder for temporary files");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("the folder is ours");
         let program = folder.path().join("sandbox-test");
-        fs::copy(
-            std::env::current_exe().expect("the path of this program"),
-            &program,
-        )
-        .expect("room for a copy");
+        fs::copy(std::env::current_exe().expect("the path of this program"), &program).expect("room for a copy");
         Self { folder, program }
     }
 }
@@ -206,44 +159,29 @@ struct Running {
 impl Theatre<'_> {
     /// Starts a scenario. Its folder is the token by which all its processes are known.
     fn start(&self, name: &str, output: impl Into<Stdio>) -> Running {
-        let folder = tempfile::Builder::new()
-            .prefix("run-")
-            .tempdir_in(self.home.folder.path())
-            .expect("a folder");
+        let folder = tempfile::Builder::new().prefix("run-").tempdir_in(self.home.folder.path()).expect("a folder");
         let mut command = Command::new(&self.home.program);
-        command
-            .args(["scenario", name, self.setting.medium])
-            .arg(folder.path());
+        command.args(["scenario", name, self.setting.medium]).arg(folder.path());
         command
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(fs::File::create(folder.path().join("errors")).expect("a file"));
         if let Some(user) = self.setting.user {
             command.uid(user).gid(user);
-            std::os::unix::fs::chown(folder.path(), Some(user), Some(user))
-                .expect("the folder is ours");
+            std::os::unix::fs::chown(folder.path(), Some(user), Some(user)).expect("the folder is ours");
         }
         // SAFETY: the closure makes one system call. With it, no scenario outlives an interrupted test.
         unsafe { command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)) };
         // A group of its own, as a shell gives to a job: Ctrl-C goes to the whole group.
-        let outer = command
-            .process_group(0)
-            .spawn()
-            .expect("the copy can be run");
+        let outer = command.process_group(0).spawn().expect("the copy can be run");
         Running { outer, folder }
     }
 
     /// Whether this machine offers what the setting needs; an error is what the probes found.
     fn is_possible(&self) -> Verdict {
         let findings = tempfile::NamedTempFile::new().expect("a file");
-        let status = self
-            .start("probe", findings.reopen().expect("a second handle"))
-            .wait()?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(fs::read_to_string(findings.path()).unwrap_or_default())
-        }
+        let status = self.start("probe", findings.reopen().expect("a second handle")).wait()?;
+        if status.success() { Ok(()) } else { Err(fs::read_to_string(findings.path()).unwrap_or_default()) }
     }
 
     /// Runs a scenario to its end, which must be this one and leave nothing behind.
@@ -255,10 +193,7 @@ impl Theatre<'_> {
         if status == expected {
             Ok(())
         } else {
-            Err(format!(
-                "it ended by {status} and not by {expected}\n{}",
-                running.errors()
-            ))
+            Err(format!("it ended by {status} and not by {expected}\n{}", running.errors()))
         }
     }
 }
@@ -282,10 +217,7 @@ impl Running {
             match self.outer.try_wait().map_err(|error| error.to_string())? {
                 Some(status) => return Ok(status),
                 None if start.elapsed() > DEADLINE => {
-                    self.outer
-                        .kill()
-                        .and_then(|()| self.outer.wait())
-                        .map_err(|error| error.to_string())?;
+                    self.outer.kill().and_then(|()| self.outer.wait()).map_err(|error| error.to_string())?;
                     return Err(format!("it hung for {DEADLINE:?}\n{}", self.errors()));
                 }
                 None => std::thread::sleep(Duration::from_millis(2)),
@@ -299,9 +231,7 @@ impl Running {
 
     /// The process of a part of the sandbox, once there is one.
     fn find(&self, victim: Victim) -> Option<Member> {
-        leftovers::members(&self.token())
-            .into_iter()
-            .find(|member| victim.is(*member, self.outer()))
+        leftovers::members(&self.token()).into_iter().find(|member| victim.is(*member, self.outer()))
     }
 }
 
@@ -339,36 +269,22 @@ fn interrupt_arrives_once(theatre: &Theatre) -> Verdict {
     let mut next = || lines.next().and_then(Result::ok).unwrap_or_default();
     expect("the first line", &next(), READY)?;
     // What a terminal does.
-    kill(Pid::from_raw(-running.outer().as_raw()), Signal::SIGINT)
-        .map_err(|error| error.to_string())?;
+    kill(Pid::from_raw(-running.outer().as_raw()), Signal::SIGINT).map_err(|error| error.to_string())?;
     expect("the answer to Ctrl-C", &next(), "interrupt 1")?;
     kill(running.outer(), Signal::SIGTERM).map_err(|error| error.to_string())?;
     expect("the count", &next(), "interrupts 1 servers alive")?;
     let status = running.wait()?;
-    expect(
-        "the end",
-        &status.to_string(),
-        &ExitStatus::from_raw(143 << 8).to_string(),
-    )?;
+    expect("the end", &status.to_string(), &ExitStatus::from_raw(143 << 8).to_string())?;
     running.leaves_nothing()
 }
 
 fn insistence_ends_it(theatre: &Theatre) -> Verdict {
     let mut running = theatre.start("ignore-interrupts", Stdio::piped());
     let mut lines = BufReader::new(running.outer.stdout.take().expect("it is piped")).lines();
-    expect(
-        "the first line",
-        &lines.next().and_then(Result::ok).unwrap_or_default(),
-        READY,
-    )?;
+    expect("the first line", &lines.next().and_then(Result::ok).unwrap_or_default(), READY)?;
     let start = Instant::now();
     // Signals that come faster than they are taken merge into one, so it may take more than three.
-    while running
-        .outer
-        .try_wait()
-        .map_err(|error| error.to_string())?
-        .is_none()
-    {
+    while running.outer.try_wait().map_err(|error| error.to_string())?.is_none() {
         if start.elapsed() > DEADLINE {
             running.outer.kill().map_err(|error| error.to_string())?;
             return Err("it does not give in".to_owned());
@@ -377,20 +293,12 @@ fn insistence_ends_it(theatre: &Theatre) -> Verdict {
         std::thread::sleep(Duration::from_millis(20));
     }
     let status = running.wait()?;
-    expect(
-        "the end",
-        &status.to_string(),
-        &ExitStatus::from_raw(libc::SIGKILL).to_string(),
-    )?;
+    expect("the end", &status.to_string(), &ExitStatus::from_raw(libc::SIGKILL).to_string())?;
     running.leaves_nothing()
 }
 
 fn expect(what: &str, found: &str, expected: &str) -> Verdict {
-    if found == expected {
-        Ok(())
-    } else {
-        Err(format!("{what} is `{found}` and not `{expected}`"))
-    }
+    if found == expected { Ok(()) } else { Err(format!("{what} is `{found}` and not `{expected}`")) }
 }
 
 fn kill_when_ready(theatre: &Theatre, victim: Victim) -> Verdict {
@@ -407,13 +315,9 @@ fn kill_when_ready(theatre: &Theatre, victim: Victim) -> Verdict {
     }
     let members = leftovers::members(&running.token());
     if members.len() != 6 {
-        return Err(format!(
-            "outer, first, harness and three servers are six: {members:?}"
-        ));
+        return Err(format!("outer, first, harness and three servers are six: {members:?}"));
     }
-    let found = running
-        .find(victim)
-        .ok_or_else(|| format!("no {victim:?} among {members:?}"))?;
+    let found = running.find(victim).ok_or_else(|| format!("no {victim:?} among {members:?}"))?;
     end_by_kill(&mut running, found, victim)?;
     same("interfaces", &interfaces, &leftovers::interfaces())?;
     same("mounts", &mounts, &leftovers::mounts())
@@ -433,36 +337,22 @@ fn end_by_kill(running: &mut Running, member: Member, victim: Victim) -> Verdict
 
 fn same(what: &str, before: &[String], after: &[String]) -> Verdict {
     let new: Vec<_> = after.iter().filter(|name| !before.contains(name)).collect();
-    if new.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("new {what}: {new:?}"))
-    }
+    if new.is_empty() { Ok(()) } else { Err(format!("new {what}: {new:?}")) }
 }
 
 fn kill_at_random_moments(theatre: &Theatre) -> Verdict {
-    let seed = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(1, |time| time.as_nanos() as u64);
+    let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
     let mut random = Random(seed);
     for round in 0..RANDOM_KILLS {
-        let (wait_us, wish) = (
-            random.below(LATEST_KILL_US[round as usize % 2]),
-            Victim::ALL[random.below(3) as usize],
-        );
+        let (wait_us, wish) = (random.below(LATEST_KILL_US[round as usize % 2]), Victim::ALL[random.below(3) as usize]);
         let mut running = theatre.start("wait-with-servers", Stdio::null());
         std::thread::sleep(Duration::from_micros(wait_us));
         // So early, there may be none of the others yet.
         let found = running.find(wish).map(|member| (member, wish));
-        let itself = Member {
-            pid: running.outer().as_raw(),
-            inner_pid: 0,
-            depth: 0,
-        };
+        let itself = Member { pid: running.outer().as_raw(), inner_pid: 0, depth: 0 };
         let (member, victim) = found.unwrap_or((itself, Victim::Outer));
-        end_by_kill(&mut running, member, victim).map_err(|reason| {
-            format!("seed {seed}, kill {round} of {victim:?} after {wait_us} us: {reason}")
-        })?;
+        end_by_kill(&mut running, member, victim)
+            .map_err(|reason| format!("seed {seed}, kill {round} of {victim:?} after {wait_us} us: {reason}"))?;
     }
     Ok(())
 }

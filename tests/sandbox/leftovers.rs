@@ -18,20 +18,13 @@ pub(crate) struct Member {
 
 /// All living processes with this token. Zombies have no command line, so they do not count.
 pub(crate) fn members(token: &str) -> Vec<Member> {
-    let Ok(processes) = fs::read_dir("/proc") else {
-        panic!("no /proc")
-    };
-    processes
-        .filter_map(|entry| member(entry.ok()?.file_name().to_str()?.parse().ok()?, token))
-        .collect()
+    let Ok(processes) = fs::read_dir("/proc") else { panic!("no /proc") };
+    processes.filter_map(|entry| member(entry.ok()?.file_name().to_str()?.parse().ok()?, token)).collect()
 }
 
 fn member(pid: i32, token: &str) -> Option<Member> {
     let command_line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    if !command_line
-        .split(|&byte| byte == 0)
-        .any(|word| word.ends_with(token.as_bytes()))
-    {
+    if !command_line.split(|&byte| byte == 0).any(|word| word.ends_with(token.as_bytes())) {
         return None;
     }
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -41,11 +34,7 @@ fn member(pid: i32, token: &str) -> Option<Member> {
         .split_whitespace()
         .filter_map(|pid| pid.parse().ok())
         .collect();
-    Some(Member {
-        pid,
-        inner_pid: *pids.last()?,
-        depth: pids.len(),
-    })
+    Some(Member { pid, inner_pid: *pids.last()?, depth: pids.len() })
 }
 
 /// Waits until nothing with this token lives.
@@ -66,10 +55,7 @@ pub(crate) fn await_none(token: &str) -> Result<Duration, String> {
 /// The names of this network namespace's interfaces.
 pub(crate) fn interfaces() -> Vec<String> {
     let table = fs::read_to_string("/proc/net/dev").expect("/proc/net/dev is there");
-    let mut names: Vec<_> = table
-        .lines()
-        .filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned()))
-        .collect();
+    let mut names: Vec<_> = table.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect();
     names.sort();
     names
 }
@@ -77,10 +63,7 @@ pub(crate) fn interfaces() -> Vec<String> {
 /// The mount points of this mount namespace.
 pub(crate) fn mounts() -> Vec<String> {
     let table = fs::read_to_string("/proc/self/mountinfo").expect("/proc/self/mountinfo is there");
-    let mut points: Vec<_> = table
-        .lines()
-        .filter_map(|line| Some(line.split(' ').nth(4)?.to_owned()))
-        .collect();
+    let mut points: Vec<_> = table.lines().filter_map(|line| Some(line.split(' ').nth(4)?.to_owned())).collect();
     points.sort();
     points
 }

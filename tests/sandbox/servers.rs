@@ -96,27 +96,17 @@ fn describe_self() -> io::Result<()> {
         writeln!(out, "{line}")?;
     }
     let folder = fs::read_dir("/proc/self/fd")?;
-    let files: Vec<_> = folder
-        .map(|file| Ok(fs::read_link(file?.path())))
-        .collect::<io::Result<_>>()?;
+    let files: Vec<_> = folder.map(|file| Ok(fs::read_link(file?.path()))).collect::<io::Result<_>>()?;
     // The folder that is being read is one of them, and closed by the time its link would be read.
     writeln!(
         out,
         "files {}",
-        files
-            .iter()
-            .filter(|file| file.as_ref().is_ok_and(|to| !to.starts_with("/proc")))
-            .count()
+        files.iter().filter(|file| file.as_ref().is_ok_and(|to| !to.starts_with("/proc"))).count()
     )?;
     // SAFETY: both calls take a number.
     let (session, own) = unsafe { (libc::getsid(0), libc::getpid()) };
-    writeln!(
-        out,
-        "session {}",
-        if session == own { "own" } else { "another's" }
-    )?;
-    let sysctl = fs::read_to_string("/proc/sys/net/ipv4/tcp_rto_max_ms")
-        .unwrap_or_else(|_| "absent".to_owned());
+    writeln!(out, "session {}", if session == own { "own" } else { "another's" })?;
+    let sysctl = fs::read_to_string("/proc/sys/net/ipv4/tcp_rto_max_ms").unwrap_or_else(|_| "absent".to_owned());
     writeln!(out, "rto {}", sysctl.trim())?;
     let routes = fs::read_to_string("/proc/net/route")?;
     writeln!(out, "routes {}", routes.lines().skip(1).count())

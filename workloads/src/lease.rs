@@ -57,10 +57,19 @@ pub struct LeaseScript {
 
 #[derive(Debug)]
 enum State {
-    Idle { until: RunTime },
-    Renewing { hold: Hold, next_renewal: RunTime, done_at: RunTime, abandons: bool },
+    Idle {
+        until: RunTime,
+    },
+    Renewing {
+        hold: Hold,
+        next_renewal: RunTime,
+        done_at: RunTime,
+        abandons: bool,
+    },
     /// The lease runs out; reads tell when it is gone.
-    Watching { next_read: RunTime },
+    Watching {
+        next_read: RunTime,
+    },
 }
 
 impl LeaseScript {

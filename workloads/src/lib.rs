@@ -5,9 +5,9 @@
 //! engine of the `leasehold` program runs it against a [`service::LockService`].
 
 pub mod op;
-pub mod service;
 pub mod scenarios;
 pub mod script;
+pub mod service;
 
 mod cas_lock;
 mod lease;

@@ -50,11 +50,8 @@ fn record(sandbox: &Sandbox, prepared: &Prepared) -> Result<RunEnd, Failure> {
     let clocks = clocks_for(scenario)?;
     mount_data(&prepared.folder)?;
     let network = sandbox.network(scenario.nodes).or_exit(Exit::Unavailable)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .or_exit(Exit::Internal)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().or_exit(Exit::Internal)?;
     let ending = runtime.block_on(drive(&network, prepared, clocks));
     // Tasks that still wait for a server that is gone must not keep us.
     runtime.shutdown_background();
@@ -66,11 +63,8 @@ async fn drive(network: &Network, prepared: &Prepared, clocks: Clocks) -> Result
     let interrupted = interruption()?;
     tokio::pin!(interrupted);
     note(&format!("starting {} nodes of {}", scenario.nodes, server.label));
-    let plan = ClusterPlan {
-        program: server.path.clone(),
-        clock_offsets_ms: scenario.clock_offsets_ms.clone(),
-        clocks,
-    };
+    let plan =
+        ClusterPlan { program: server.path.clone(), clock_offsets_ms: scenario.clock_offsets_ms.clone(), clocks };
     let cluster = tokio::select! {
         cluster = Cluster::start(network, &plan, folder) => Arc::new(cluster.or_exit(Exit::Unavailable)?),
         () = &mut interrupted => return Err(Failure::new(Exit::Interrupted, "interrupted before the cluster served")),
@@ -165,7 +159,7 @@ fn header(prepared: &Prepared, connect: &dyn Connect) -> Header {
 /// Reads the history back from the disk, as `check` does, judges it, and writes and tells what comes of it.
 fn judge(prepared: &Prepared) -> Result<Verdict, Failure> {
     let folder = &prepared.folder;
-    let history = History::read(&folder.history()).or_exit(Exit::Internal)?;
+    let history = History::read(folder.history()).or_exit(Exit::Internal)?;
     let judgement = leasehold_checkers::check(&history);
     fs::write(folder.verdict(), judgement.to_json()).or_exit(Exit::Internal)?;
     let reported = report::write_all(&history, &judgement, folder.path());

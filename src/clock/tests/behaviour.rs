@@ -13,24 +13,11 @@ use super::super::supported::{pid_of, spawn_traced};
 use super::super::{ClockError, ClockHook, Skew, supported};
 use super::program::{HOUR, MILLISECOND, Program, SECOND};
 
-const OFFSETS: [i64; 10] = [
-    0,
-    HOUR,
-    -HOUR,
-    -5 * SECOND,
-    9 * SECOND,
-    250 * MILLISECOND,
-    -1,
-    -999_999_999,
-    1_999_999_999,
-    40 * 365 * 24 * HOUR,
-];
+const OFFSETS: [i64; 10] =
+    [0, HOUR, -HOUR, -5 * SECOND, 9 * SECOND, 250 * MILLISECOND, -1, -999_999_999, 1_999_999_999, 40 * 365 * 24 * HOUR];
 
 fn by(offset_ns: i64) -> Skew {
-    Skew {
-        offset_ns,
-        rate_ppm: 0,
-    }
+    Skew { offset_ns, rate_ppm: 0 }
 }
 
 #[test]
@@ -65,18 +52,10 @@ fn a_stopped_program_can_be_moved() {
     program.assert_wall_is_off_by(0);
     program.stop();
     program.ask();
-    program
-        .hook
-        .set_wall(by(-HOUR))
-        .expect("a stopped program has its memory");
+    program.hook.set_wall(by(-HOUR)).expect("a stopped program has its memory");
     program.signal(Signal::SIGCONT);
-    let answer: super::program::Reading =
-        serde_json::from_str(&program.answer()).expect("it prints a reading");
-    assert_eq!(
-        (answer.realtime - answer.by_syscall) / SECOND,
-        -3600,
-        "the question was asked before the change"
-    );
+    let answer: super::program::Reading = serde_json::from_str(&program.answer()).expect("it prints a reading");
+    assert_eq!((answer.realtime - answer.by_syscall) / SECOND, -3600, "the question was asked before the change");
     program.assert_wall_is_off_by(-HOUR);
 }
 
@@ -84,13 +63,7 @@ fn a_stopped_program_can_be_moved() {
 fn a_fast_clock_gains_what_its_rate_says_and_keeps_it() {
     let mut program = Program::with(Skew::default());
     let before = Now::read();
-    program
-        .hook
-        .set_wall(Skew {
-            offset_ns: 0,
-            rate_ppm: 100_000,
-        })
-        .expect("it runs");
+    program.hook.set_wall(Skew { offset_ns: 0, rate_ppm: 100_000 }).expect("it runs");
     let after = Now::read();
     sleep(Duration::from_secs(1));
 
@@ -115,10 +88,7 @@ fn a_fast_clock_gains_what_its_rate_says_and_keeps_it() {
 
 #[test]
 fn a_change_of_rate_makes_no_step() {
-    let mut program = Program::with(Skew {
-        offset_ns: HOUR,
-        rate_ppm: 100_000,
-    });
+    let mut program = Program::with(Skew { offset_ns: HOUR, rate_ppm: 100_000 });
     for rate_ppm in [-100_000, 100_000, -900_000, 0] {
         sleep(Duration::from_millis(300));
         let earlier = program.observe();
@@ -128,10 +98,7 @@ fn a_change_of_rate_makes_no_step() {
         let shown = later.reading.realtime - earlier.reading.realtime;
         // What the clock had drifted in 300 ms is 30 ms and more; a clock that forgot it would step by that.
         let between = real / 10 - 10 * MILLISECOND..=real * 11 / 10 + 10 * MILLISECOND;
-        assert!(
-            between.contains(&shown),
-            "the clock moved by {shown} ns in {real} ns"
-        );
+        assert!(between.contains(&shown), "the clock moved by {shown} ns in {real} ns");
     }
 }
 
@@ -149,28 +116,15 @@ fn the_monotonic_clock_moves_only_when_told_and_never_back() {
         let real = end.by_syscall - start.by_syscall;
         let shown = end.monotonic - start.monotonic;
         let expected = real + real * rate_ppm / 1_000_000;
-        assert!(
-            (shown - expected).abs() < 25 * MILLISECOND,
-            "{shown} ns in {real} ns at {rate_ppm} ppm"
-        );
-        assert!(
-            start.monotonic >= last.monotonic && start.boottime >= last.boottime,
-            "no step backwards"
-        );
+        assert!((shown - expected).abs() < 25 * MILLISECOND, "{shown} ns in {real} ns at {rate_ppm} ppm");
+        assert!(start.monotonic >= last.monotonic && start.boottime >= last.boottime, "no step backwards");
         last = end;
     }
     let before = program.hook.monotonic();
-    program
-        .hook
-        .advance_monotonic(HOUR as u64)
-        .expect("it runs");
+    program.hook.advance_monotonic(HOUR as u64).expect("it runs");
     let after = program.hook.monotonic();
     assert_eq!(after.offset_ns - before.offset_ns, HOUR);
-    assert_eq!(
-        program.hook.wall(),
-        by(-HOUR),
-        "the wall clock is another matter"
-    );
+    assert_eq!(program.hook.wall(), by(-HOUR), "the wall clock is another matter");
 }
 
 #[test]
@@ -179,10 +133,7 @@ fn a_c_program_reads_the_moved_clock() {
         let before = Now::read().wall_ns();
         let shown = date(&["date", "+%s%N"], by(offset));
         let after = Now::read().wall_ns();
-        assert!(
-            (before + offset..=after + offset).contains(&shown),
-            "date showed {shown}"
-        );
+        assert!((before + offset..=after + offset).contains(&shown), "date showed {shown}");
     }
 }
 
@@ -190,10 +141,7 @@ fn a_c_program_reads_the_moved_clock() {
 fn exec_drops_the_hook() {
     let before = Now::read().wall_ns();
     let shown = date(&["sh", "-c", "exec date +%s%N"], by(HOUR));
-    assert!(
-        (before..=Now::read().wall_ns()).contains(&shown),
-        "date showed {shown}"
-    );
+    assert!((before..=Now::read().wall_ns()).contains(&shown), "date showed {shown}");
 }
 
 #[test]
@@ -204,59 +152,27 @@ fn a_program_that_is_gone_is_not_moved() {
     sleep(Duration::from_millis(100));
     let answer = program.hook.set_wall(by(HOUR));
     assert!(matches!(answer, Err(ClockError::Gone { .. })), "{answer:?}");
-    assert_eq!(
-        program.hook.wall(),
-        Skew::default(),
-        "what was refused is not remembered"
-    );
+    assert_eq!(program.hook.wall(), Skew::default(), "what was refused is not remembered");
 }
 
 #[test]
 fn a_process_that_is_not_traced_is_refused() {
-    let mut cat = Command::new("cat")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("start cat");
+    let mut cat = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start cat");
     // Its first answer proves that it is past its exec.
     let (mut input, mut output) = (cat.stdin.take(), cat.stdout.take());
     let mut echo = [0; 4];
-    input
-        .as_mut()
-        .expect("stdin is piped")
-        .write_all(b"echo")
-        .expect("it listens");
-    output
-        .as_mut()
-        .expect("stdout is piped")
-        .read_exact(&mut echo)
-        .expect("it answers");
+    input.as_mut().expect("stdin is piped").write_all(b"echo").expect("it listens");
+    output.as_mut().expect("stdout is piped").read_exact(&mut echo).expect("it answers");
 
     let answer = ClockHook::inject(pid_of(&cat), by(HOUR));
-    assert!(
-        matches!(answer, Err(ClockError::Ptrace { .. })),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(ClockError::Ptrace { .. })), "{answer:?}");
     drop(input);
-    assert!(
-        cat.wait().expect("it ends with its input").success(),
-        "and lives on"
-    );
+    assert!(cat.wait().expect("it ends with its input").success(), "and lives on");
 }
 
 #[test]
 fn this_machine_supports_it() {
     supported().expect("these tests are for machines that do");
-}
-
-#[test]
-#[ignore = "a measurement: run it alone, with --nocapture"]
-fn what_a_reading_costs() {
-    let mut relocated = Program::start("cost", |pid| ClockHook::inject(pid, by(HOUR)));
-    println!("hooked: {}", relocated.answer());
-    let mut by_syscall = Program::start("cost", |pid| ClockHook::inject_by_syscall(pid, by(HOUR)));
-    println!("hooked, by system call: {}", by_syscall.answer());
-    println!("not hooked: {}", super::probe::cost());
 }
 
 /// Starts a program that prints nanoseconds, with this skew.
@@ -267,16 +183,10 @@ fn date(command: &[&str], skew: Skew) -> i64 {
     ClockHook::inject(pid_of(&child), skew).expect("hook it");
     ptrace::detach(pid_of(&child), None).expect("let go of it");
     let output = child.wait_with_output().expect("it ends");
-    String::from_utf8_lossy(&output.stdout)
-        .trim()
-        .parse()
-        .expect("it prints a number")
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("it prints a number")
 }
 
 #[track_caller]
 fn assert_overlap(one: (i64, i64), other: (i64, i64)) {
-    assert!(
-        one.0 <= other.1 && other.0 <= one.1,
-        "{one:?} and {other:?} have nothing in common"
-    );
+    assert!(one.0 <= other.1 && other.0 <= one.1, "{one:?} and {other:?} have nothing in common");
 }

@@ -2,11 +2,14 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::ptrace;
+
+use crate::servers::{FetchOptions, fetch};
 
 use super::super::clocks::Now;
 use super::super::supported::{pid_of, spawn_traced};
@@ -15,37 +18,28 @@ use super::program::{HOUR, MILLISECOND, SECOND};
 
 const START_UP: Duration = Duration::from_secs(30);
 
+/// An etcd, from the folder of packages beside the checkout where there is one.
+fn server() -> PathBuf {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let beside = checkout.join("../shared/servers");
+    let packages = std::env::var_os("LEASEHOLD_PACKAGES").map(PathBuf::from).or(beside.is_dir().then_some(beside));
+    let options = FetchOptions { cache: checkout.join("target/tmp/cache"), packages };
+    let spec = "etcd@3.5.30".parse().expect("a spec");
+    fetch(&spec, &options, &mut |_| ()).unwrap_or_else(|error| panic!("{error}")).path
+}
+
 #[test]
-#[ignore = "needs an etcd server: LEASEHOLD_TEST_ETCD=/path/to/etcd"]
 fn etcd_shows_the_moved_clock() {
-    let program = std::env::var_os("LEASEHOLD_TEST_ETCD")
-        .expect("LEASEHOLD_TEST_ETCD is the path of an etcd server");
+    let program = server();
     let folder = tempfile::tempdir().expect("make a data folder");
-    let etcd = Etcd::start(
-        program.as_ref(),
-        folder.path(),
-        Skew {
-            offset_ns: HOUR,
-            rate_ppm: 0,
-        },
-    );
+    let etcd = Etcd::start(&program, folder.path(), Skew { offset_ns: HOUR, rate_ppm: 0 });
     etcd.assert_off_by(HOUR);
     for offset in [0, -HOUR, -5 * SECOND, 9 * SECOND, 250 * MILLISECOND, 0] {
-        etcd.hook
-            .set_wall(Skew {
-                offset_ns: offset,
-                rate_ppm: 0,
-            })
-            .expect("etcd runs");
+        etcd.hook.set_wall(Skew { offset_ns: offset, rate_ppm: 0 }).expect("etcd runs");
         etcd.assert_off_by(offset);
     }
     for change in 0..1000 {
-        etcd.hook
-            .set_wall(Skew {
-                offset_ns: change * SECOND,
-                rate_ppm: change * 100,
-            })
-            .expect("etcd runs");
+        etcd.hook.set_wall(Skew { offset_ns: change * SECOND, rate_ppm: change * 100 }).expect("etcd runs");
         sleep(Duration::from_millis(1));
     }
     etcd.hook.set_wall(Skew::default()).expect("etcd runs");
@@ -76,10 +70,7 @@ impl Etcd {
         command
             .arg(format!("--listen-peer-urls=http://{peer}"))
             .arg(format!("--initial-advertise-peer-urls=http://{peer}"));
-        command
-            .arg(format!("--initial-cluster=n1=http://{peer}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.arg(format!("--initial-cluster=n1=http://{peer}")).stdout(Stdio::null()).stderr(Stdio::null());
         let child = spawn_traced(&mut command).expect("start etcd");
         let hook = ClockHook::inject(pid_of(&child), skew).expect("hook etcd");
         ptrace::detach(pid_of(&child), None).expect("let go of etcd");

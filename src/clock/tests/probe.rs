@@ -18,16 +18,13 @@ fn probe() {
     match std::env::var(MODE).as_deref() {
         Ok("read") => read_when_asked(),
         Ok("storm") => super::storm::read_without_pause(),
-        Ok("cost") => print_cost(),
         _ => {}
     }
 }
 
 pub(super) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{MARK}{text}")
-        .and_then(|()| out.flush())
-        .expect("the test listens");
+    writeln!(out, "{MARK}{text}").and_then(|()| out.flush()).expect("the test listens");
 }
 
 /// Prints all its clocks for each line that comes in.
@@ -54,26 +51,16 @@ fn read_all() -> Reading {
 }
 
 pub(super) fn clock(id: libc::clockid_t) -> i64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a timespec of our own.
     assert_eq!(unsafe { libc::clock_gettime(id, &raw mut time) }, 0);
-    assert!(
-        (0..1_000_000_000).contains(&time.tv_nsec),
-        "{} is no nanosecond of a second",
-        time.tv_nsec
-    );
+    assert!((0..1_000_000_000).contains(&time.tv_nsec), "{} is no nanosecond of a second", time.tv_nsec);
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
 pub(super) fn clock_by_syscall() -> i64 {
     let (number, id) = (libc::SYS_clock_gettime, libc::CLOCK_REALTIME);
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a timespec of our own.
     let answer = unsafe { libc::syscall(number, id, &raw mut time) };
     assert_eq!(answer, 0);
@@ -86,10 +73,7 @@ fn system_time() -> i64 {
 }
 
 fn gettimeofday_us() -> i64 {
-    let mut time = libc::timeval {
-        tv_sec: 0,
-        tv_usec: 0,
-    };
+    let mut time = libc::timeval { tv_sec: 0, tv_usec: 0 };
     // SAFETY: the pointer is to a timeval of our own, and no time zone is asked for.
     assert_eq!(unsafe { libc::gettimeofday(&raw mut time, null_mut()) }, 0);
     time.tv_sec * 1_000_000 + time.tv_usec
@@ -101,26 +85,4 @@ fn time() -> i64 {
     let returned = unsafe { libc::time(&raw mut stored) };
     assert_eq!(returned, stored);
     returned
-}
-
-fn print_cost() {
-    say(&cost());
-}
-
-/// How long one reading of a clock takes, at best: of the moved clock, and of a true one.
-pub(super) fn cost() -> String {
-    let of = |id| {
-        let best_ns = (0..10).map(|_| nanoseconds_for_a_million(id)).min();
-        best_ns.unwrap_or_default() as f64 / 1e6
-    };
-    let (wall, monotonic) = (of(libc::CLOCK_REALTIME), of(libc::CLOCK_MONOTONIC));
-    format!("realtime {wall:.1} ns, monotonic {monotonic:.1} ns")
-}
-
-fn nanoseconds_for_a_million(id: libc::clockid_t) -> i64 {
-    let start = clock(libc::CLOCK_MONOTONIC_RAW);
-    for _ in 0..1_000_000 {
-        std::hint::black_box(clock(id));
-    }
-    clock(libc::CLOCK_MONOTONIC_RAW) - start
 }

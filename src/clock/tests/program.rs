@@ -69,10 +69,7 @@ impl Observation {
     #[track_caller]
     fn assert_off_by(&self, offset: i64, name: &str, shown: i64, of: impl Fn(&Machine) -> i64) {
         let (least, most) = (shown - of(&self.after), shown - of(&self.before));
-        assert!(
-            (least..=most).contains(&offset),
-            "{name} is off by {least} to {most} ns, not by {offset}"
-        );
+        assert!((least..=most).contains(&offset), "{name} is off by {least} to {most} ns, not by {offset}");
     }
 
     fn is_narrow(&self) -> bool {
@@ -93,26 +90,16 @@ impl Program {
         Program::start("read", |pid| ClockHook::inject(pid, skew))
     }
 
-    pub(super) fn start<E: std::fmt::Debug>(
-        mode: &str,
-        inject: impl FnOnce(Pid) -> Result<ClockHook, E>,
-    ) -> Program {
+    pub(super) fn start<E: std::fmt::Debug>(mode: &str, inject: impl FnOnce(Pid) -> Result<ClockHook, E>) -> Program {
         let mut command = Command::new(std::env::current_exe().expect("this test has a path"));
-        command
-            .args(["--exact", probe::TEST, "--nocapture"])
-            .env(probe::MODE, mode);
+        command.args(["--exact", probe::TEST, "--nocapture"]).env(probe::MODE, mode);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = spawn_traced(&mut command).expect("start the probe");
         let hook = inject(pid_of(&child)).expect("hook the probe");
         ptrace::detach(pid_of(&child), None).expect("let go of the probe");
         let questions = child.stdin.take().expect("stdin is piped");
         let answers = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        Program {
-            hook,
-            child,
-            questions,
-            answers,
-        }
+        Program { hook, child, questions, answers }
     }
 
     pub(super) fn signal(&self, signal: Signal) {
@@ -122,25 +109,15 @@ impl Program {
     /// Stops the probe, and waits until all its threads stand.
     pub(super) fn stop(&self) {
         self.signal(Signal::SIGSTOP);
-        let status =
-            waitpid(pid_of(&self.child), Some(WaitPidFlag::WUNTRACED)).expect("it is our child");
-        assert!(
-            matches!(status, WaitStatus::Stopped(_, Signal::SIGSTOP)),
-            "{status:?}"
-        );
+        let status = waitpid(pid_of(&self.child), Some(WaitPidFlag::WUNTRACED)).expect("it is our child");
+        assert!(matches!(status, WaitStatus::Stopped(_, Signal::SIGSTOP)), "{status:?}");
     }
 
     pub(super) fn answer(&mut self) -> String {
         let mut line = String::new();
         loop {
             line.clear();
-            assert_ne!(
-                self.answers
-                    .read_line(&mut line)
-                    .expect("the probe prints text"),
-                0,
-                "the probe has ended"
-            );
+            assert_ne!(self.answers.read_line(&mut line).expect("the probe prints text"), 0, "the probe has ended");
             if let Some((_, said)) = line.trim_end().split_once(probe::MARK) {
                 return said.to_owned();
             }
@@ -156,19 +133,13 @@ impl Program {
         self.ask();
         let answer = self.answer();
         let after = Machine::read();
-        Observation {
-            before,
-            reading: serde_json::from_str(&answer).expect("the probe prints a reading"),
-            after,
-        }
+        Observation { before, reading: serde_json::from_str(&answer).expect("the probe prints a reading"), after }
     }
 
     /// An observation that took less than 5 ms. Every observation is right whatever it took, but a busy machine makes
     /// some of them say little.
     pub(super) fn observe(&mut self) -> Observation {
-        let narrow = std::iter::repeat_with(|| self.observe_once())
-            .take(1000)
-            .find(Observation::is_narrow);
+        let narrow = std::iter::repeat_with(|| self.observe_once()).take(1000).find(Observation::is_narrow);
         narrow.expect("one reading in a thousand takes less than 5 ms")
     }
 
@@ -187,9 +158,7 @@ impl Program {
         seen.assert_off_by(0, "gettimeofday", reading.gettimeofday_us, microseconds);
         let seconds = |machine: &Machine| (machine.coarse + offset).div_euclid(SECOND);
         seen.assert_off_by(0, "time", reading.time_s, seconds);
-        seen.assert_off_by(0, "MONOTONIC", reading.monotonic, |machine| {
-            machine.monotonic
-        });
+        seen.assert_off_by(0, "MONOTONIC", reading.monotonic, |machine| machine.monotonic);
         seen.assert_off_by(0, "the system call", reading.by_syscall, wall);
     }
 }
@@ -203,7 +172,6 @@ impl Drop for Program {
 
 /// By how much the kernel's TAI is ahead of its wall clock: 37 s where somebody has told it, else 0.
 fn tai_offset() -> i64 {
-    let seconds =
-        (probe::clock(libc::CLOCK_TAI) - probe::clock(libc::CLOCK_REALTIME)) as f64 / SECOND as f64;
+    let seconds = (probe::clock(libc::CLOCK_TAI) - probe::clock(libc::CLOCK_REALTIME)) as f64 / SECOND as f64;
     seconds.round() as i64 * SECOND
 }

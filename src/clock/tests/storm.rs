@@ -21,13 +21,7 @@ const REFERENCE_STEP: i64 = 1007 * SECOND;
 
 fn setting(k: i64) -> Clocks {
     let reference_ns = k * REFERENCE_STEP;
-    let double = Line::through(
-        reference_ns,
-        Skew {
-            offset_ns: reference_ns + k * STEP,
-            rate_ppm: 1_000_000,
-        },
-    );
+    let double = Line::through(reference_ns, Skew { offset_ns: reference_ns + k * STEP, rate_ppm: 1_000_000 });
     let mut clocks = Clocks([Line::default(); CLOCKS]);
     clocks.0[libc::CLOCK_REALTIME as usize] = double;
     clocks
@@ -41,18 +35,12 @@ fn no_reading_mixes_two_settings() {
     });
     assert_eq!(program.answer(), "ready");
     for change in 0..CHANGES {
-        program
-            .hook
-            .publish(setting(change % SETTINGS))
-            .expect("it runs");
+        program.hook.publish(setting(change % SETTINGS)).expect("it runs");
     }
     program.ask();
     let outcome = program.answer();
     let settings_seen: i64 = outcome.parse().unwrap_or_else(|_| panic!("{outcome}"));
-    assert!(
-        settings_seen > 100,
-        "the readers saw only {settings_seen} settings: this proves nothing"
-    );
+    assert!(settings_seen > 100, "the readers saw only {settings_seen} settings: this proves nothing");
 }
 
 /// The side of the program: reads until it is asked, then says how many settings it has seen, or what else.
@@ -60,21 +48,14 @@ pub(super) fn read_without_pause() {
     let done = AtomicBool::new(false);
     let real_ahead = clock_by_syscall() - clock(libc::CLOCK_MONOTONIC);
     thread::scope(|scope| {
-        let readers: Vec<_> = (0..READERS)
-            .map(|_| scope.spawn(|| read_until(&done, real_ahead)))
-            .collect();
+        let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(|| read_until(&done, real_ahead))).collect();
         say("ready");
-        std::io::stdin()
-            .read_line(&mut String::new())
-            .expect("the test asks in text");
+        std::io::stdin().read_line(&mut String::new()).expect("the test asks in text");
         done.store(true, Ordering::Relaxed);
         let mut seen = vec![false; SETTINGS as usize];
         for reader in readers {
             match reader.join().expect("a reader does not panic") {
-                Ok(settings) => seen
-                    .iter_mut()
-                    .zip(settings)
-                    .for_each(|(all, one)| *all |= one),
+                Ok(settings) => seen.iter_mut().zip(settings).for_each(|(all, one)| *all |= one),
                 Err(mixed) => {
                     return say(&format!("a reader saw {mixed} ns, which no setting shows"));
                 }
@@ -97,9 +78,7 @@ fn read_until(done: &AtomicBool, real_ahead: i64) -> Result<Vec<bool>, i64> {
         }
         let k = (shown + SECOND).div_euclid(STEP);
         let beyond = shown - k * STEP;
-        if !(0..SETTINGS).contains(&k)
-            || !(-SECOND / 100..=2 * late + SECOND / 100).contains(&beyond)
-        {
+        if !(0..SETTINGS).contains(&k) || !(-SECOND / 100..=2 * late + SECOND / 100).contains(&beyond) {
             return Err(shown);
         }
         seen[k as usize] = true;

@@ -13,10 +13,7 @@ const SECOND_NS: i32 = 1_000_000_000;
 /// How the hook asks for the true time.
 pub(super) enum Original {
     /// By the vDSO's own code: the instructions that the jump has overwritten, and where it goes on behind them.
-    Relocated {
-        overwritten: Vec<Instruction>,
-        resume: u64,
-    },
+    Relocated { overwritten: Vec<Instruction>, resume: u64 },
     /// By the system call, which takes about ten times as long.
     Syscall,
 }
@@ -35,23 +32,16 @@ fn relocate(function: &Function<'_>) -> Option<Original> {
     let mut overwritten = Vec::new();
     while decoder.position() < JUMP_BYTES {
         let instruction = decoder.decode();
-        let goes_on = matches!(
-            instruction.flow_control(),
-            FlowControl::Next | FlowControl::ConditionalBranch
-        );
+        let goes_on = matches!(instruction.flow_control(), FlowControl::Next | FlowControl::ConditionalBranch);
         if instruction.is_invalid() || !goes_on {
             return None;
         }
         overwritten.push(instruction);
     }
     let resume = decoder.ip();
-    let jumps_back = decoder
-        .iter()
-        .any(|instruction| (function.address..resume).contains(&instruction.near_branch_target()));
-    (!jumps_back).then_some(Original::Relocated {
-        overwritten,
-        resume,
-    })
+    let jumps_back =
+        decoder.iter().any(|instruction| (function.address..resume).contains(&instruction.near_branch_target()));
+    (!jumps_back).then_some(Original::Relocated { overwritten, resume })
 }
 
 /// The hook, ready to be written to where it was assembled for.
@@ -79,8 +69,7 @@ impl Hook {
         asm.set_label(&mut time)?;
         assemble_time(&mut asm, clock_gettime)?;
 
-        let placed =
-            asm.assemble_options(code, BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS)?;
+        let placed = asm.assemble_options(code, BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS)?;
         Ok(Hook {
             clock_gettime: placed.label_ip(&clock_gettime)?,
             gettimeofday: placed.label_ip(&gettimeofday)?,
@@ -101,10 +90,7 @@ impl Hook {
 
 fn assemble_original(asm: &mut CodeAssembler, original: &Original) -> Result<(), IcedError> {
     match original {
-        Original::Relocated {
-            overwritten,
-            resume,
-        } => {
+        Original::Relocated { overwritten, resume } => {
             for instruction in overwritten {
                 asm.add_instruction(*instruction)?;
             }
@@ -122,11 +108,7 @@ fn assemble_original(asm: &mut CodeAssembler, original: &Original) -> Result<(),
 ///
 /// Only registers that a callee may overwrite are used, besides a few words of stack: Go calls this on a stack of its
 /// own, and signal handlers may call it again in the middle.
-fn assemble_clock_gettime(
-    asm: &mut CodeAssembler,
-    ask_original: CodeLabel,
-    data: u64,
-) -> Result<(), IcedError> {
+fn assemble_clock_gettime(asm: &mut CodeAssembler, ask_original: CodeLabel, data: u64) -> Result<(), IcedError> {
     let mut look_again = asm.create_label();
     let mut not_negative = asm.create_label();
     let mut untouched = asm.create_label();
@@ -190,10 +172,7 @@ fn assemble_clock_gettime(
 }
 
 /// `int gettimeofday(struct timeval *rdi, struct timezone *rsi)`
-fn assemble_gettimeofday(
-    asm: &mut CodeAssembler,
-    clock_gettime: CodeLabel,
-) -> Result<(), IcedError> {
+fn assemble_gettimeofday(asm: &mut CodeAssembler, clock_gettime: CodeLabel) -> Result<(), IcedError> {
     let mut zone = asm.create_label();
     let mut done = asm.create_label();
 

@@ -31,27 +31,14 @@ pub(super) struct Maps {
 impl Maps {
     pub(super) fn of(pid: Pid) -> Result<Maps, ClockError> {
         match fs::read_to_string(format!("/proc/{pid}/maps")) {
-            Ok(text) => Ok(Maps {
-                pid,
-                mappings: text.lines().filter_map(parse).collect(),
-            }),
-            Err(source) => Err(ClockError::Proc {
-                pid,
-                file: "maps",
-                source,
-            }),
+            Ok(text) => Ok(Maps { pid, mappings: text.lines().filter_map(parse).collect() }),
+            Err(source) => Err(ClockError::Proc { pid, file: "maps", source }),
         }
     }
 
     pub(super) fn vdso(&self) -> Result<&Mapping, ClockError> {
-        let missing = ClockError::Vdso {
-            pid: self.pid,
-            reason: "none is mapped",
-        };
-        self.mappings
-            .iter()
-            .find(|mapping| mapping.name == "[vdso]")
-            .ok_or(missing)
+        let missing = ClockError::Vdso { pid: self.pid, reason: "none is mapped" };
+        self.mappings.iter().find(|mapping| mapping.name == "[vdso]").ok_or(missing)
     }
 
     /// The free places of this size that a jump from `from` reaches, the nearest first: both ends of every gap.
@@ -68,14 +55,8 @@ impl Maps {
 
     fn gaps(&self) -> impl Iterator<Item = (u64, u64)> {
         let starts = std::iter::once(LOWEST).chain(self.mappings.iter().map(|mapping| mapping.end));
-        let ends = self
-            .mappings
-            .iter()
-            .map(top_below)
-            .chain(std::iter::once(HIGHEST));
-        starts
-            .zip(ends)
-            .map(|(start, end)| (start, end.min(HIGHEST)))
+        let ends = self.mappings.iter().map(top_below).chain(std::iter::once(HIGHEST));
+        starts.zip(ends).map(|(start, end)| (start, end.min(HIGHEST)))
     }
 }
 
@@ -110,10 +91,7 @@ mod tests {
 ";
 
     fn program() -> Maps {
-        Maps {
-            pid: Pid::from_raw(1),
-            mappings: PROGRAM.lines().filter_map(parse).collect(),
-        }
+        Maps { pid: Pid::from_raw(1), mappings: PROGRAM.lines().filter_map(parse).collect() }
     }
 
     #[test]
@@ -126,18 +104,8 @@ mod tests {
     #[test]
     fn the_nearest_free_place_comes_first_and_the_stack_can_grow() {
         let places = program().free_near(0x7fff_f7fc_4000, 0x2000);
-        assert_eq!(
-            places[..2],
-            [0x7fff_f7fc_6000, 0x7fff_f7fb_e000],
-            "above the vDSO, then below its data"
-        );
-        assert!(
-            !places.contains(&0x7fff_fffd_c000),
-            "not right below the stack"
-        );
-        assert!(
-            !places.contains(&0x00f0_c000),
-            "not where the jump does not reach"
-        );
+        assert_eq!(places[..2], [0x7fff_f7fc_6000, 0x7fff_f7fb_e000], "above the vDSO, then below its data");
+        assert!(!places.contains(&0x7fff_fffd_c000), "not right below the stack");
+        assert!(!places.contains(&0x00f0_c000), "not where the jump does not reach");
     }
 }

@@ -24,10 +24,7 @@ pub(super) struct Tracee {
 
 impl Tracee {
     pub(super) fn new(pid: Pid, syscall_instruction: u64) -> Tracee {
-        Tracee {
-            pid,
-            syscall_instruction,
-        }
+        Tracee { pid, syscall_instruction }
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -35,12 +32,7 @@ impl Tracee {
     }
 
     /// Maps zeros at exactly this address; `false` where that is taken.
-    pub(super) fn map(
-        &self,
-        address: u64,
-        bytes: u64,
-        protection: i32,
-    ) -> Result<bool, ClockError> {
+    pub(super) fn map(&self, address: u64, bytes: u64, protection: i32) -> Result<bool, ClockError> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
         let nowhere = u64::MAX;
         let arguments = [address, bytes, protection as u64, flags as u64, nowhere, 0];
@@ -48,10 +40,7 @@ impl Tracee {
             // Kernels before 4.17 do not know NOREPLACE, take the address for a hint, and may answer another.
             Ok(mapped) => Ok(mapped == address),
             Err(Errno::EEXIST) => Ok(false),
-            Err(source) => Err(ClockError::Map {
-                pid: self.pid,
-                source,
-            }),
+            Err(source) => Err(ClockError::Map { pid: self.pid, source }),
         }
     }
 
@@ -63,8 +52,7 @@ impl Tracee {
             let old = ptrace::read(self.pid, at).map_err(self.refused("read the code of"))?;
             let mut word = old.to_le_bytes();
             word[..chunk.len()].copy_from_slice(chunk);
-            ptrace::write(self.pid, at, i64::from_le_bytes(word))
-                .map_err(self.refused("write the code of"))?;
+            ptrace::write(self.pid, at, i64::from_le_bytes(word)).map_err(self.refused("write the code of"))?;
         }
         Ok(())
     }
@@ -77,19 +65,10 @@ impl Tracee {
         registers.rax = number as u64;
         // The process stands behind its execve. Without this the kernel would take that for the call to restart.
         registers.orig_rax = u64::MAX;
-        [
-            registers.rdi,
-            registers.rsi,
-            registers.rdx,
-            registers.r10,
-            registers.r8,
-            registers.r9,
-        ] = arguments;
+        [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9] = arguments;
         ptrace::setregs(self.pid, registers).map_err(self.refused("write the registers of"))?;
         self.step()?;
-        let answer = ptrace::getregs(self.pid)
-            .map_err(self.refused("read the registers of"))?
-            .rax as i64;
+        let answer = ptrace::getregs(self.pid).map_err(self.refused("read the registers of"))?.rax as i64;
         ptrace::setregs(self.pid, saved).map_err(self.refused("write the registers of"))?;
         if (-LARGEST_ERRNO..0).contains(&answer) {
             return Ok(Err(Errno::from_raw(-answer as i32)));

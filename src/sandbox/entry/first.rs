@@ -44,9 +44,7 @@ impl First {
 
     fn serve<F: FnOnce(Sandbox) -> u8>(mut self, blocked: &Blocked, program: F) -> Infallible {
         let report = match self.furnish().and_then(|()| self.start(blocked, program)) {
-            Ok(harness) => look_after(harness, &self.ends)
-                .map(Report::Ended)
-                .unwrap_or_else(Report::Failed),
+            Ok(harness) => look_after(harness, &self.ends).map(Report::Ended).unwrap_or_else(Report::Failed),
             Err(failure) => Report::Failed(failure),
         };
         // If nobody listens any more, then nobody needs to know.
@@ -64,14 +62,8 @@ impl First {
             self.ids.map_to_themselves().during(Step::MapOwnIds)?;
         }
         // A privileged sandbox shares its mounts with the host until this.
-        mount(
-            None::<&str>,
-            "/",
-            None::<&str>,
-            MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-            None::<&str>,
-        )
-        .during(Step::PrivateMounts)?;
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+            .during(Step::PrivateMounts)?;
         let inert = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         mount(Some("proc"), "/proc", Some("proc"), inert, None::<&str>).during(Step::MountProc)?;
         sethostname("leasehold").during(Step::HostName)?;
@@ -82,11 +74,7 @@ impl First {
         Ok(())
     }
 
-    fn start<F: FnOnce(Sandbox) -> u8>(
-        &self,
-        blocked: &Blocked,
-        program: F,
-    ) -> Result<Pid, StepError> {
+    fn start<F: FnOnce(Sandbox) -> u8>(&self, blocked: &Blocked, program: F) -> Result<Pid, StepError> {
         // SAFETY: there is one thread, so no lock can be left held in the child.
         match unsafe { fork() }.during(Step::ForkHarness)? {
             ForkResult::Parent { child } => Ok(child),
@@ -98,17 +86,12 @@ impl First {
 /// Reaps and passes signals on until the harness ends, and returns its status word. If the outer process
 /// dies, so does this one.
 fn look_after(harness: Pid, ends: &InnerEnds) -> Result<i32, StepError> {
-    let signals = SignalFd::with_flags(
-        &signals::watched(),
-        SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
-    )
-    .during(Step::Await)?;
+    let signals = SignalFd::with_flags(&signals::watched(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .during(Step::Await)?;
     loop {
         // What happened before the signals were watched is pending in them, so nothing is missed.
-        let mut waiting = [
-            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(ends.alive(), PollFlags::empty()),
-        ];
+        let mut waiting =
+            [PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(ends.alive(), PollFlags::empty())];
         match poll(&mut waiting, PollTimeout::NONE) {
             Err(Errno::EINTR) => continue,
             answer => answer.during(Step::Await)?,

@@ -26,14 +26,8 @@ pub(super) enum MapWriter {
 impl MapWriter {
     pub(super) fn of_this_process() -> io::Result<Self> {
         let status = ProcessStatus::of_self()?;
-        let may_map_others = [CAP_SETUID, CAP_SETGID]
-            .into_iter()
-            .all(|capability| status.has_capability(capability));
-        Ok(if geteuid().is_root() && may_map_others {
-            Self::Outside
-        } else {
-            Self::Inside
-        })
+        let may_map_others = [CAP_SETUID, CAP_SETGID].into_iter().all(|capability| status.has_capability(capability));
+        Ok(if geteuid().is_root() && may_map_others { Self::Outside } else { Self::Inside })
     }
 }
 
@@ -47,10 +41,7 @@ pub(super) struct Ids {
 
 impl Ids {
     pub(super) fn of_this_process() -> Self {
-        Self {
-            user: geteuid().as_raw(),
-            group: getegid().as_raw(),
-        }
+        Self { user: geteuid().as_raw(), group: getegid().as_raw() }
     }
 
     /// Maps these two ids, as the first process inside. The kernel insists on this order.
@@ -83,15 +74,8 @@ fn mirrored(map: &str) -> String {
 
 /// The kernel takes a map as one write, and only one.
 fn write_once(path: &str, text: &str) -> io::Result<()> {
-    let written = OpenOptions::new()
-        .write(true)
-        .open(path)?
-        .write(text.as_bytes())?;
-    if written == text.len() {
-        Ok(())
-    } else {
-        Err(io::ErrorKind::WriteZero.into())
-    }
+    let written = OpenOptions::new().write(true).open(path)?.write(text.as_bytes())?;
+    if written == text.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
 #[cfg(test)]
@@ -100,10 +84,7 @@ mod tests {
 
     #[test]
     fn maps_are_mirrored_line_by_line() {
-        assert_eq!(
-            mirrored("         0          0 4294967295\n"),
-            "0 0 4294967295\n"
-        );
+        assert_eq!(mirrored("         0          0 4294967295\n"), "0 0 4294967295\n");
         assert_eq!(mirrored("0 1000 1\n1 100000 65536\n"), "0 0 1\n1 1 65536\n");
     }
 }

@@ -27,14 +27,8 @@ pub(super) struct InnerEnds {
 pub(super) fn pipes() -> nix::Result<(OuterEnds, InnerEnds)> {
     let (outer_lives, outer_alive) = pipe2(OFlag::O_CLOEXEC)?;
     let (report_out, report_in) = pipe2(OFlag::O_CLOEXEC)?;
-    let outer = OuterEnds {
-        alive: outer_alive.into(),
-        report: report_out,
-    };
-    let inner = InnerEnds {
-        alive: outer_lives.into(),
-        report: report_in,
-    };
+    let outer = OuterEnds { alive: outer_alive.into(), report: report_out };
+    let inner = InnerEnds { alive: outer_lives.into(), report: report_in };
     Ok((outer, inner))
 }
 

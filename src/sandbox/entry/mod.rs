@@ -39,26 +39,18 @@ use step::{During, StepError};
 /// [`SandboxError::Threads`] if this process has more than one thread, and [`SandboxError::Enter`] if the
 /// kernel refuses a step; the cause says what to change.
 pub fn enter<F: FnOnce(Sandbox) -> u8>(program: F) -> Result<Outcome, SandboxError> {
-    let mode = Mode::of_this_process()
-        .during(Step::LookAtSelf)
-        .map_err(explain)?;
+    let mode = Mode::of_this_process().during(Step::LookAtSelf).map_err(explain)?;
     enter_as(mode, program)
 }
 
 /// Like [`enter`], in a mode of the caller's choice.
-pub(super) fn enter_as<F: FnOnce(Sandbox) -> u8>(
-    mode: Mode,
-    program: F,
-) -> Result<Outcome, SandboxError> {
+pub(super) fn enter_as<F: FnOnce(Sandbox) -> u8>(mode: Mode, program: F) -> Result<Outcome, SandboxError> {
     ensure_one_thread()?;
     outer::run(mode, program).map_err(explain)
 }
 
 pub(super) fn ensure_one_thread() -> Result<(), SandboxError> {
-    match threads_of_this_process()
-        .during(Step::LookAtSelf)
-        .map_err(explain)?
-    {
+    match threads_of_this_process().during(Step::LookAtSelf).map_err(explain)? {
         1 => Ok(()),
         more => Err(SandboxError::Threads(more)),
     }
@@ -71,8 +63,5 @@ fn threads_of_this_process() -> io::Result<usize> {
 fn explain(failure: StepError) -> SandboxError {
     let remedy = Machine::look().remedy(failure).map(str::to_owned);
     let answer = io::Error::from_raw_os_error(failure.errno);
-    SandboxError::Enter {
-        step: failure.step,
-        source: Refusal::new(answer, remedy),
-    }
+    SandboxError::Enter { step: failure.step, source: Refusal::new(answer, remedy) }
 }

@@ -81,9 +81,7 @@ fn clone_into(namespaces: CloneFlags) -> nix::Result<Cloned> {
 /// kernel holds back the end of a process 1.
 fn attend(child: Pid, mut ends: OuterEnds, map_from_here: bool) -> Result<Outcome, StepError> {
     if map_from_here && let Err(failure) = identity::mirror_maps_into(child).during(Step::MapIds) {
-        kill(child, Signal::SIGKILL)
-            .and_then(|()| wait_status(child, 0))
-            .during(Step::Await)?;
+        kill(child, Signal::SIGKILL).and_then(|()| wait_status(child, 0)).during(Step::Await)?;
         return Err(failure);
     }
     // A child that has died already needs no "go"; its status says why it died.

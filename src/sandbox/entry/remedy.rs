@@ -14,7 +14,8 @@ use crate::sandbox::status::ProcessStatus;
 
 const SECCOMP: &str = "a seccomp filter forbids new namespaces, as in a container: start it with \
     `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`, or with `--privileged`";
-const POLICY: &str = "a security policy forbids new namespaces to this process: run as root, or outside of any container";
+const POLICY: &str =
+    "a security policy forbids new namespaces to this process: run as root, or outside of any container";
 const APPARMOR: &str = "AppArmor takes the capabilities of user namespaces away, as on Ubuntu since 23.10: run as root with \
     `sudo -E`, or allow them with `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`";
 const WEAK_ROOT: &str = "this root lacks CAP_SETUID, CAP_SETGID or CAP_SETFCAP, without which root cannot be in a user namespace: \
@@ -64,15 +65,9 @@ impl Machine {
         match failure.step {
             Step::CloneNamespaces => self.remedy_for_clone(failure.errno),
             Step::MapIds | Step::MapOwnIds if denied => Some(self.remedy_for_map()),
-            Step::PrivateMounts if denied => Some(if self.apparmor {
-                APPARMOR
-            } else {
-                MOUNT_DENIED
-            }),
+            Step::PrivateMounts if denied => Some(if self.apparmor { APPARMOR } else { MOUNT_DENIED }),
             Step::MountProc if denied => Some(if self.apparmor { APPARMOR } else { MASKED_PROC }),
-            Step::Loopback | Step::HostName if denied => {
-                Some(if self.apparmor { APPARMOR } else { POLICY })
-            }
+            Step::Loopback | Step::HostName if denied => Some(if self.apparmor { APPARMOR } else { POLICY }),
             _ => None,
         }
     }
@@ -113,53 +108,24 @@ mod tests {
     #[test]
     fn a_refused_clone_is_read_by_what_the_machine_says() {
         let refused = failure(Step::CloneNamespaces, libc::EPERM);
-        assert_eq!(
-            Machine {
-                filtered: true,
-                ..Machine::default()
-            }
-            .remedy(refused),
-            Some(SECCOMP)
-        );
-        assert_eq!(
-            Machine {
-                debian_userns_off: true,
-                ..Machine::default()
-            }
-            .remedy(refused),
-            Some(DEBIAN_USERNS)
-        );
+        assert_eq!(Machine { filtered: true, ..Machine::default() }.remedy(refused), Some(SECCOMP));
+        assert_eq!(Machine { debian_userns_off: true, ..Machine::default() }.remedy(refused), Some(DEBIAN_USERNS));
     }
 
     #[test]
     fn a_limit_of_zero_is_no_full_disk() {
-        let machine = Machine {
-            no_user_namespaces: true,
-            ..Machine::default()
-        };
-        assert_eq!(
-            machine.remedy(failure(Step::CloneNamespaces, libc::ENOSPC)),
-            Some(NO_USER_NAMESPACES)
-        );
+        let machine = Machine { no_user_namespaces: true, ..Machine::default() };
+        assert_eq!(machine.remedy(failure(Step::CloneNamespaces, libc::ENOSPC)), Some(NO_USER_NAMESPACES));
     }
 
     #[test]
     fn a_refused_map_is_the_sign_of_apparmor() {
-        let machine = Machine {
-            apparmor: true,
-            ..Machine::default()
-        };
-        assert_eq!(
-            machine.remedy(failure(Step::MapOwnIds, libc::EPERM)),
-            Some(APPARMOR)
-        );
+        let machine = Machine { apparmor: true, ..Machine::default() };
+        assert_eq!(machine.remedy(failure(Step::MapOwnIds, libc::EPERM)), Some(APPARMOR));
     }
 
     #[test]
     fn an_answer_without_known_cause_gets_no_advice() {
-        assert_eq!(
-            Machine::default().remedy(failure(Step::Pipes, libc::EMFILE)),
-            None
-        );
+        assert_eq!(Machine::default().remedy(failure(Step::Pipes, libc::EMFILE)), None);
     }
 }

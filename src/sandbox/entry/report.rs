@@ -48,10 +48,7 @@ impl Report {
         let number = i32::from_ne_bytes([a, b, c, d]);
         match tag {
             ENDED => Some(Self::Ended(number)),
-            FAILED => Some(Self::Failed(StepError {
-                step: Step::from_number(step)?,
-                errno: number,
-            })),
+            FAILED => Some(Self::Failed(StepError { step: Step::from_number(step)?, errno: number })),
             _ => None,
         }
     }
@@ -63,17 +60,11 @@ mod tests {
 
     #[test]
     fn reports_arrive_as_sent() {
-        let failed = Report::Failed(StepError {
-            step: Step::MountProc,
-            errno: libc::EPERM,
-        });
+        let failed = Report::Failed(StepError { step: Step::MountProc, errno: libc::EPERM });
         for report in [Report::Ended(7 << 8), Report::Ended(-1), failed] {
             let (receiver, sender) = nix::unistd::pipe().expect("a pipe");
             report.send(sender).expect("room for eight bytes");
-            assert_eq!(
-                Report::receive(receiver).expect("a readable pipe"),
-                Some(report)
-            );
+            assert_eq!(Report::receive(receiver).expect("a readable pipe"), Some(report));
         }
     }
 

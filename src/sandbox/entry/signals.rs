@@ -70,8 +70,7 @@ impl Insistence {
         if signal != Signal::SIGINT {
             return false;
         }
-        self.interrupts
-            .retain(|&earlier| now.duration_since(earlier) <= PATIENCE);
+        self.interrupts.retain(|&earlier| now.duration_since(earlier) <= PATIENCE);
         self.interrupts.push(now);
         self.interrupts.len() >= INSISTENCE
     }

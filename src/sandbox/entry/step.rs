@@ -98,19 +98,13 @@ pub(super) trait During<T> {
 
 impl<T> During<T> for std::io::Result<T> {
     fn during(self, step: Step) -> Result<T, StepError> {
-        self.map_err(|error| StepError {
-            step,
-            errno: error.raw_os_error().unwrap_or(libc::EIO),
-        })
+        self.map_err(|error| StepError { step, errno: error.raw_os_error().unwrap_or(libc::EIO) })
     }
 }
 
 impl<T> During<T> for nix::Result<T> {
     fn during(self, step: Step) -> Result<T, StepError> {
-        self.map_err(|errno| StepError {
-            step,
-            errno: errno as i32,
-        })
+        self.map_err(|errno| StepError { step, errno: errno as i32 })
     }
 }
 
@@ -121,11 +115,7 @@ mod tests {
     #[test]
     fn every_step_survives_the_pipe() {
         for (index, step) in Step::ALL.into_iter().enumerate() {
-            assert_eq!(
-                usize::from(step.number()),
-                index,
-                "{step:?} is missing from ALL, or out of order"
-            );
+            assert_eq!(usize::from(step.number()), index, "{step:?} is missing from ALL, or out of order");
             assert_eq!(Step::from_number(step.number()), Some(step));
         }
         assert_eq!(Step::from_number(Step::ALL.len() as u8), None);

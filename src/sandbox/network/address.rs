@@ -25,9 +25,7 @@ pub(in crate::sandbox) fn address_of(port: Port) -> Ipv4Addr {
 pub(in crate::sandbox) fn port_at(address: Ipv4Addr, nodes: u8) -> Option<Port> {
     match address.octets() {
         [10, 77, 0, CLIENT] => Some(Port::Client),
-        [10, 77, 0, number] if (1..=nodes).contains(&number) => {
-            Some(Port::Node(NodeId::new(number)))
-        }
+        [10, 77, 0, number] if (1..=nodes).contains(&number) => Some(Port::Node(NodeId::new(number))),
         _ => None,
     }
 }
@@ -40,24 +38,16 @@ mod tests {
 
     #[test]
     fn addresses_and_ports_are_each_others_inverse() {
-        for port in NodeId::first(MOST_NODES)
-            .map(Port::Node)
-            .chain([Port::Client])
-        {
+        for port in NodeId::first(MOST_NODES).map(Port::Node).chain([Port::Client]) {
             assert_eq!(port_at(address_of(port), MOST_NODES), Some(port));
         }
     }
 
     #[test]
     fn nobody_has_the_other_addresses() {
-        for foreign in [
-            [10, 77, 0, 0],
-            [10, 77, 0, 4],
-            [10, 77, 0, 255],
-            [10, 77, 1, 1],
-            [127, 0, 0, 1],
-            [224, 0, 0, 22],
-        ] {
+        for foreign in
+            [[10, 77, 0, 0], [10, 77, 0, 4], [10, 77, 0, 255], [10, 77, 1, 1], [127, 0, 0, 1], [224, 0, 0, 22]]
+        {
             assert_eq!(port_at(Ipv4Addr::from(foreign), 3), None);
         }
     }

@@ -24,18 +24,8 @@ pub(super) fn build(medium: Medium, nodes: u8) -> Result<(Hosts, Vec<Wire>), San
     thread::scope(|scope| {
         thread::Builder::new()
             .name("hosts".to_owned())
-            .spawn_scoped(scope, || {
-                Builder {
-                    medium,
-                    hosts: Hosts::new(),
-                    wires: Vec::new(),
-                }
-                .build(nodes)
-            })
-            .map_err(|source| SandboxError::Thread {
-                what: "builder of the hosts",
-                source,
-            })?
+            .spawn_scoped(scope, || Builder { medium, hosts: Hosts::new(), wires: Vec::new() }.build(nodes))
+            .map_err(|source| SandboxError::Thread { what: "builder of the hosts", source })?
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
@@ -52,15 +42,12 @@ impl Builder {
         let client = Namespace::current().doing("open the network namespace", Port::Client)?;
         let behind = match self.medium {
             Medium::Tun => None,
-            Medium::Veth => Some(
-                Namespace::make_and_enter()
-                    .doing("make the switch's network namespace", Port::Client)?,
-            ),
+            Medium::Veth => {
+                Some(Namespace::make_and_enter().doing("make the switch's network namespace", Port::Client)?)
+            }
         };
         namespace::furnish().doing("set up the network namespace", Port::Client)?;
-        client
-            .enter()
-            .doing("enter the network namespace", Port::Client)?;
+        client.enter().doing("enter the network namespace", Port::Client)?;
         self.furnish(Port::Client, &client, behind.as_ref())?;
         for node in NodeId::first(nodes) {
             let port = Port::Node(node);
@@ -72,26 +59,17 @@ impl Builder {
     }
 
     /// Makes a host of the namespace in which this thread stands.
-    fn furnish(
-        &mut self,
-        port: Port,
-        host: &Namespace,
-        behind: Option<&Namespace>,
-    ) -> Result<(), SandboxError> {
+    fn furnish(&mut self, port: Port, host: &Namespace, behind: Option<&Namespace>) -> Result<(), SandboxError> {
         namespace::furnish().doing("set up the network namespace", port)?;
         let wire = match behind {
             None => tun::make(CARD, port).doing("make the TUN interface", port)?,
             Some(behind) => {
                 let far_end = port.to_string();
-                veth::make_pair(CARD, &far_end, behind)
-                    .doing("make the pair of interfaces", port)?;
-                behind
-                    .enter()
-                    .doing("enter the switch's network namespace", port)?;
+                veth::make_pair(CARD, &far_end, behind).doing("make the pair of interfaces", port)?;
+                behind.enter().doing("enter the switch's network namespace", port)?;
                 interface::up_without_arp(&far_end).doing("bring up the switch's end", port)?;
                 let wire = veth::open_wire(&far_end, port).doing("open the packet socket", port)?;
-                host.enter()
-                    .doing("go back to the network namespace", port)?;
+                host.enter().doing("go back to the network namespace", port)?;
                 wire
             }
         };
@@ -109,10 +87,6 @@ trait Doing<T> {
 
 impl<T> Doing<T> for io::Result<T> {
     fn doing(self, doing: &'static str, port: Port) -> Result<T, SandboxError> {
-        self.map_err(|source| SandboxError::Network {
-            doing,
-            port,
-            source,
-        })
+        self.map_err(|source| SandboxError::Network { doing, port, source })
     }
 }

@@ -50,12 +50,7 @@ pub(super) fn set_address(name: &str, address: Ipv4Addr, netmask: Ipv4Addr) -> i
 
 /// These calls go to the network namespace of whatever socket they are made on.
 fn any_socket() -> nix::Result<OwnedFd> {
-    socket(
-        AddressFamily::Inet,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )
+    socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
 }
 
 /// A request about the interface of this name.
@@ -77,8 +72,5 @@ fn socket_address(address: Ipv4Addr) -> libc::sockaddr {
     let mut data = [0; 14];
     // The first two bytes are the port.
     data[2..6].copy_from_slice(&[a, b, c, d]);
-    libc::sockaddr {
-        sa_family: libc::AF_INET as libc::sa_family_t,
-        sa_data: data,
-    }
+    libc::sockaddr { sa_family: libc::AF_INET as libc::sa_family_t, sa_data: data }
 }

@@ -41,26 +41,13 @@ pub struct Network {
 impl Network {
     pub(super) fn build(medium: Medium, nodes: u8) -> Result<Self, SandboxError> {
         if !(1..=MOST_NODES).contains(&nodes) {
-            return Err(SandboxError::NodeCount {
-                asked: nodes,
-                most: MOST_NODES,
-            });
+            return Err(SandboxError::NodeCount { asked: nodes, most: MOST_NODES });
         }
         let (hosts, wires) = builder::build(medium, nodes)?;
-        let switch = Switch::start(wires).map_err(|source| SandboxError::Thread {
-            what: "switch",
-            source,
-        })?;
-        let spawner = Spawner::start(Arc::new(hosts)).map_err(|source| SandboxError::Thread {
-            what: "spawner",
-            source,
-        })?;
-        Ok(Self {
-            nodes,
-            medium,
-            switch,
-            spawner,
-        })
+        let switch = Switch::start(wires).map_err(|source| SandboxError::Thread { what: "switch", source })?;
+        let spawner =
+            Spawner::start(Arc::new(hosts)).map_err(|source| SandboxError::Thread { what: "spawner", source })?;
+        Ok(Self { nodes, medium, switch, spawner })
     }
 
     /// The nodes, in order.

@@ -14,8 +14,7 @@ pub(super) struct Message(Vec<u8>);
 impl Message {
     /// The request for a new link, to be acknowledged.
     pub(super) fn new_link() -> Self {
-        let flags =
-            (libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
+        let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
         let mut bytes = Vec::with_capacity(256);
         bytes.extend_from_slice(&0_u32.to_ne_bytes()); // The length, which `finish` fills in.
         bytes.extend_from_slice(&libc::RTM_NEWLINK.to_ne_bytes());
@@ -66,18 +65,11 @@ impl Message {
 
 /// Reads the kernel's answer to a request: zero, or a negated errno.
 pub(super) fn acknowledged(answer: &[u8]) -> io::Result<()> {
-    let kind = answer
-        .get(4..6)
-        .map(|bytes| u16::from_ne_bytes([bytes[0], bytes[1]]));
-    let code = answer
-        .get(HEADER..HEADER + 4)
-        .and_then(|bytes| bytes.try_into().ok())
-        .map(i32::from_ne_bytes);
+    let kind = answer.get(4..6).map(|bytes| u16::from_ne_bytes([bytes[0], bytes[1]]));
+    let code = answer.get(HEADER..HEADER + 4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
     match (kind, code) {
         (Some(kind), Some(0)) if i32::from(kind) == libc::NLMSG_ERROR => Ok(()),
-        (Some(kind), Some(code)) if i32::from(kind) == libc::NLMSG_ERROR => {
-            Err(io::Error::from_raw_os_error(-code))
-        }
+        (Some(kind), Some(code)) if i32::from(kind) == libc::NLMSG_ERROR => Err(io::Error::from_raw_os_error(-code)),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
@@ -88,9 +80,7 @@ mod tests {
 
     #[test]
     fn attributes_nest_with_their_lengths_and_padding() {
-        let message = Message::new_link()
-            .nested(18, |info| info.text(1, "veth"))
-            .finish();
+        let message = Message::new_link().nested(18, |info| info.text(1, "veth")).finish();
         let attributes = &message[32..];
         assert_eq!(message.len(), usize::from(message[0]));
         let expected = [
@@ -110,12 +100,7 @@ mod tests {
             [head, code.to_ne_bytes().to_vec(), vec![0; 16]].concat()
         };
         assert!(acknowledged(&answer(0)).is_ok());
-        assert_eq!(
-            acknowledged(&answer(-libc::EPERM))
-                .expect_err("refused")
-                .raw_os_error(),
-            Some(libc::EPERM)
-        );
+        assert_eq!(acknowledged(&answer(-libc::EPERM)).expect_err("refused").raw_os_error(), Some(libc::EPERM));
         assert!(acknowledged(&[1, 2, 3]).is_err());
     }
 }

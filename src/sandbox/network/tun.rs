@@ -25,21 +25,12 @@ mod request {
 
 /// Makes an interface in the calling thread's network namespace. It lives as long as the wire's file.
 pub(super) fn make(name: &str, port: Port) -> io::Result<Wire> {
-    let device = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(DEVICE)?;
+    let device = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(DEVICE)?;
     let mut request = interface::empty_request(name)?;
-    request.ifr_ifru.ifru_flags =
-        (libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as libc::c_short;
+    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as libc::c_short;
     // SAFETY: the request is whole and outlives the call.
     unsafe { request::set_interface(device.as_raw_fd(), &raw const request) }?;
     // SAFETY: the argument of this call is a plain number.
     unsafe { request::set_offload(device.as_raw_fd(), OFFLOADS as libc::c_int) }?;
-    Ok(Wire {
-        port,
-        file: device.into(),
-        ip_offset: OFFLOAD_HEADER,
-    })
+    Ok(Wire { port, file: device.into(), ip_offset: OFFLOAD_HEADER })
 }

@@ -7,9 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::net::if_::if_nametoindex;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
-};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
 use super::namespace::Namespace;
 use super::netlink::Message;
@@ -34,23 +32,16 @@ pub(super) fn make_pair(name: &str, peer: &str, switch: &Namespace) -> io::Resul
         .text(libc::IFLA_IFNAME, name)
         .bytes(libc::IFLA_ADDRESS, &HARDWARE_ADDRESS)
         .nested(libc::IFLA_LINKINFO, |info| {
-            info.text(libc::IFLA_INFO_KIND, "veth")
-                .nested(libc::IFLA_INFO_DATA, |data| {
-                    data.nested(VETH_INFO_PEER, |end| {
-                        end.any_link().text(libc::IFLA_IFNAME, peer).bytes(
-                            libc::IFLA_NET_NS_FD,
-                            &switch.as_fd().as_raw_fd().to_ne_bytes(),
-                        )
-                    })
+            info.text(libc::IFLA_INFO_KIND, "veth").nested(libc::IFLA_INFO_DATA, |data| {
+                data.nested(VETH_INFO_PEER, |end| {
+                    end.any_link()
+                        .text(libc::IFLA_IFNAME, peer)
+                        .bytes(libc::IFLA_NET_NS_FD, &switch.as_fd().as_raw_fd().to_ne_bytes())
                 })
+            })
         })
         .finish();
-    let route = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkRoute,
-    )?;
+    let route = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
     send(route.as_raw_fd(), &request, MsgFlags::empty())?;
     let mut answer = [0; 4096];
     let length = recv(route.as_raw_fd(), &mut answer, MsgFlags::empty())?;
@@ -65,38 +56,18 @@ pub(super) fn open_wire(name: &str, port: Port) -> io::Result<Wire> {
     let socket = socket(AddressFamily::Packet, SockType::Raw, flags, None)?;
     set_option(&socket, libc::SOL_PACKET, libc::PACKET_VNET_HDR, 1)?;
     set_option(&socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 1)?;
-    for (forced, plain) in [
-        (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF),
-        (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF),
-    ] {
+    for (forced, plain) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
         set_option(&socket, libc::SOL_SOCKET, forced, BUFFER_BYTES)
             .or_else(|_| set_option(&socket, libc::SOL_SOCKET, plain, BUFFER_BYTES))?;
     }
     bind(&socket, if_nametoindex(name)?)?;
-    Ok(Wire {
-        port,
-        file: socket,
-        ip_offset: OFFLOAD_HEADER + ETHERNET_HEADER,
-    })
+    Ok(Wire { port, file: socket, ip_offset: OFFLOAD_HEADER + ETHERNET_HEADER })
 }
 
-fn set_option(
-    socket: &OwnedFd,
-    level: libc::c_int,
-    option: libc::c_int,
-    value: libc::c_int,
-) -> io::Result<()> {
+fn set_option(socket: &OwnedFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let length = size_of_val(&value) as libc::socklen_t;
     // SAFETY: `value` is of the length given and outlives the call.
-    let done = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            option,
-            (&raw const value).cast(),
-            length,
-        )
-    };
+    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) };
     nix::errno::Errno::result(done)?;
     Ok(())
 }

@@ -20,10 +20,7 @@ pub(super) type Answer = Result<String, Trouble>;
 
 impl Trouble {
     pub(super) fn new(cause: impl Into<String>) -> Self {
-        Self {
-            cause: cause.into(),
-            remedy: None,
-        }
+        Self { cause: cause.into(), remedy: None }
     }
 
     /// Adds what to change, unless that is known already.
@@ -52,10 +49,7 @@ impl From<io::Error> for Trouble {
 }
 
 fn chain(error: &dyn Error) -> String {
-    std::iter::successors(Some(error), |&error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Writes an answer to a pipe. It is short enough for any pipe to take it at once.
@@ -67,8 +61,7 @@ pub(super) fn send(answer: &Answer, pipe: OwnedFd) -> io::Result<()> {
 pub(super) fn receive(pipe: OwnedFd) -> Answer {
     let mut bytes = Vec::new();
     File::from(pipe).read_to_end(&mut bytes)?;
-    serde_json::from_slice(&bytes)
-        .unwrap_or_else(|_| Err(Trouble::new("the probe died before it could answer")))
+    serde_json::from_slice(&bytes).unwrap_or_else(|_| Err(Trouble::new("the probe died before it could answer")))
 }
 
 #[cfg(test)]
@@ -77,10 +70,7 @@ mod tests {
 
     #[test]
     fn answers_arrive_as_sent() {
-        let trouble = Trouble {
-            cause: "no".to_owned(),
-            remedy: Some("yes".to_owned()),
-        };
+        let trouble = Trouble { cause: "no".to_owned(), remedy: Some("yes".to_owned()) };
         for answer in [Ok("seen".to_owned()), Err(trouble)] as [Answer; 2] {
             let (receiver, sender) = nix::unistd::pipe().expect("a pipe");
             send(&answer, sender).expect("room");

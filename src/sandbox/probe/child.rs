@@ -23,8 +23,8 @@ pub(super) fn answer_of(probe: impl FnOnce() -> Answer) -> Answer {
     // SAFETY: there is one thread, so no lock can be left held in the child.
     match unsafe { fork() }.map_err(io::Error::from)? {
         ForkResult::Child => {
-            let answer = catch_unwind(AssertUnwindSafe(probe))
-                .unwrap_or_else(|_| Err(Trouble::new("the probe panicked")));
+            let answer =
+                catch_unwind(AssertUnwindSafe(probe)).unwrap_or_else(|_| Err(Trouble::new("the probe panicked")));
             // If it cannot be sent, the silence says so.
             let _ = answer::send(&answer, sender);
             // SAFETY: `_exit` has no preconditions. What is registered for the exit belongs to the parent.

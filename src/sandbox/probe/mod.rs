@@ -69,12 +69,8 @@ const VETH: Trial = Trial {
     check: checks::veth,
     in_sandbox: true,
 };
-const EXEC_STOP: Trial = Trial {
-    name: "ptrace stop at exec",
-    needed_for: "clock faults",
-    check: checks::exec_stop,
-    in_sandbox: true,
-};
+const EXEC_STOP: Trial =
+    Trial { name: "ptrace stop at exec", needed_for: "clock faults", check: checks::exec_stop, in_sandbox: true };
 const BACK_OFF: Trial = Trial {
     name: "limit on TCP's back-off",
     needed_for: "connections that recover within a second of a heal",
@@ -89,31 +85,20 @@ const BACK_OFF: Trial = Trial {
 /// cannot read its own status. That something does not work on this machine is no error but a finding.
 pub fn probe() -> Result<Findings, SandboxError> {
     ensure_one_thread()?;
-    let mode =
-        Mode::of_this_process().map_err(|error| SandboxError::enter(Step::LookAtSelf, error))?;
+    let mode = Mode::of_this_process().map_err(|error| SandboxError::enter(Step::LookAtSelf, error))?;
     let mut probes = Vec::new();
     for trial in [PLAIN, USER, TUN, VETH, EXEC_STOP, BACK_OFF] {
         let hopeless = trial.in_sandbox && !worked(&probes, &PLAIN);
-        probes.push(if hopeless {
-            trial.skip()
-        } else {
-            trial.run(mode)
-        });
+        probes.push(if hopeless { trial.skip() } else { trial.run(mode) });
     }
     let medium = [(TUN, Medium::Tun), (VETH, Medium::Veth)]
         .into_iter()
         .find_map(|(trial, medium)| worked(&probes, &trial).then_some(medium));
-    Ok(Findings {
-        mode,
-        medium,
-        probes,
-    })
+    Ok(Findings { mode, medium, probes })
 }
 
 fn worked(probes: &[Probe], trial: &Trial) -> bool {
-    probes
-        .iter()
-        .any(|probe| probe.name == trial.name && probe.outcome.is_ok())
+    probes.iter().any(|probe| probe.name == trial.name && probe.outcome.is_ok())
 }
 
 impl Findings {
@@ -140,11 +125,6 @@ impl Trial {
             Ok(seen) => (Ok(seen), None),
             Err(Trouble { cause, remedy }) => (Err(cause), remedy),
         };
-        Probe {
-            name: self.name,
-            needed_for: self.needed_for,
-            outcome,
-            remedy,
-        }
+        Probe { name: self.name, needed_for: self.needed_for, outcome, remedy }
     }
 }

@@ -57,11 +57,7 @@ impl fmt::Debug for ServerCommand {
 
 impl ServerCommand {
     /// The command for the standard library. A child that is to be `traced` stops at its exec.
-    pub(super) fn prepare(
-        &self,
-        hosts: &Arc<Hosts>,
-        traced: bool,
-    ) -> Result<Command, SandboxError> {
+    pub(super) fn prepare(&self, hosts: &Arc<Hosts>, traced: bool) -> Result<Command, SandboxError> {
         if !hosts.contains_key(&self.node) {
             return Err(SandboxError::NoSuchNode(self.node));
         }
@@ -69,15 +65,9 @@ impl ServerCommand {
             let (node, path) = (self.node, self.log.clone());
             SandboxError::Log { node, path, source }
         })?;
-        let inherited = INHERITED
-            .into_iter()
-            .filter_map(|name| Some((name, env::var_os(name)?)));
+        let inherited = INHERITED.into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
         let mut command = Command::new(&self.program);
-        command
-            .args(&self.args)
-            .env_clear()
-            .envs(inherited)
-            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.args(&self.args).env_clear().envs(inherited).envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
         let (node, hosts) = (self.node, Arc::clone(hosts));
         // SAFETY: the closure makes system calls and nothing else: it takes no lock and allocates nothing.

@@ -37,12 +37,7 @@ impl ServerProcess {
         let file = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
         // SAFETY: the kernel has just made this file for us. It closes on exec by itself.
         let pidfd = unsafe { OwnedFd::from_raw_fd(file as i32) };
-        Ok(Self {
-            node,
-            pid,
-            pidfd,
-            ended: Mutex::new(None),
-        })
+        Ok(Self { node, pid, pidfd, ended: Mutex::new(None) })
     }
 
     /// The node on which it runs.
@@ -65,13 +60,7 @@ impl ServerProcess {
         let (no_info, no_flags) = (std::ptr::null::<libc::siginfo_t>(), 0);
         // SAFETY: without information of the sender's own, the call takes numbers alone.
         let sent = unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                self.pidfd.as_raw_fd(),
-                signal as libc::c_int,
-                no_info,
-                no_flags,
-            )
+            libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), signal as libc::c_int, no_info, no_flags)
         };
         Errno::result(sent)?;
         Ok(())
@@ -117,11 +106,7 @@ impl ServerProcess {
     pub fn state(&self) -> io::Result<char> {
         // Under the lock nobody reaps it, so the pid is still its own.
         let ended = self.ended();
-        if ended.is_some() {
-            Ok(GONE)
-        } else {
-            status::state_of(self.pid)
-        }
+        if ended.is_some() { Ok(GONE) } else { status::state_of(self.pid) }
     }
 
     /// How many threads it has, and how many of them a signal has stopped.
@@ -135,14 +120,11 @@ impl ServerProcess {
     }
 
     fn reap(&self) -> io::Result<Option<ExitStatus>> {
-        match waitid(
-            Id::PIDFd(self.pidfd.as_fd()),
-            WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG,
-        )? {
+        match waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)? {
             WaitStatus::Exited(_, code) => Ok(Some(ExitStatus::from_raw(code << 8))),
-            WaitStatus::Signaled(_, signal, dumped) => Ok(Some(ExitStatus::from_raw(
-                signal as i32 | i32::from(dumped) << 7,
-            ))),
+            WaitStatus::Signaled(_, signal, dumped) => {
+                Ok(Some(ExitStatus::from_raw(signal as i32 | i32::from(dumped) << 7)))
+            }
             _ => Ok(None),
         }
     }

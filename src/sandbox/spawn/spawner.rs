@@ -31,9 +31,7 @@ pub struct Spawner {
 impl Spawner {
     pub(in crate::sandbox) fn start(hosts: Arc<Hosts>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
-        thread::Builder::new()
-            .name("spawner".to_owned())
-            .spawn(move || queue.into_iter().for_each(|job| job()))?;
+        thread::Builder::new().name("spawner".to_owned()).spawn(move || queue.into_iter().for_each(|job| job()))?;
         Ok(Self { hosts, jobs })
     }
 
@@ -55,30 +53,21 @@ impl Spawner {
     ///
     /// # Panics
     /// If the function panics, with the same payload.
-    pub fn on_tracer_thread<R: Send + 'static>(
-        &self,
-        function: impl FnOnce() -> R + Send + 'static,
-    ) -> R {
+    pub fn on_tracer_thread<R: Send + 'static>(&self, function: impl FnOnce() -> R + Send + 'static) -> R {
         let (done, result) = mpsc::sync_channel::<Result<R, Box<dyn Any + Send>>>(1);
         let job: Job = Box::new(move || {
             // The caller waits for it, so it is there to receive it.
             let _ = done.send(catch_unwind(AssertUnwindSafe(function)));
         });
-        self.jobs
-            .send(job)
-            .expect("the thread lives as long as a handle does");
-        let result = result
-            .recv()
-            .expect("the thread catches every panic and answers every job");
+        self.jobs.send(job).expect("the thread lives as long as a handle does");
+        let result = result.recv().expect("the thread catches every panic and answers every job");
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 
 impl fmt::Debug for Spawner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spawner")
-            .field("hosts", &self.hosts.keys())
-            .finish_non_exhaustive()
+        f.debug_struct("Spawner").field("hosts", &self.hosts.keys()).finish_non_exhaustive()
     }
 }
 
@@ -86,11 +75,7 @@ fn spawn(mut command: ServerCommand, hosts: &Arc<Hosts>) -> Result<ServerProcess
     let at_exec = command.at_exec.take();
     let (node, program) = (command.node, command.program.clone());
     let child = command.prepare(hosts, at_exec.is_some())?.spawn();
-    let failed = |source| SandboxError::Spawn {
-        node,
-        program: program.clone(),
-        source,
-    };
+    let failed = |source| SandboxError::Spawn { node, program: program.clone(), source };
     let pid = Pid::from_raw(child.map_err(failed)?.id().cast_signed());
     if let Some(prepare) = at_exec {
         prepare_at_exec(pid, prepare).map_err(|source| SandboxError::AtExec {
@@ -114,9 +99,7 @@ fn prepare_at_exec(pid: Pid, prepare: AtExec) -> io::Result<()> {
         }
         other => {
             kill_and_reap(pid);
-            return Err(io::Error::other(format!(
-                "it did not stop at its exec: {other:?}"
-            )));
+            return Err(io::Error::other(format!("it did not stop at its exec: {other:?}")));
         }
     }
     let prepared = prepare(pid).and_then(|()| Ok(ptrace::detach(pid, None)?));
@@ -129,7 +112,5 @@ fn prepare_at_exec(pid: Pid, prepare: AtExec) -> io::Result<()> {
 /// For a child that nobody will ever see. It is ours and unreaped, so its pid cannot have been given away.
 fn kill_and_reap(pid: Pid) {
     let _ = kill(pid, Signal::SIGKILL);
-    while let Ok(WaitStatus::Stopped(..) | WaitStatus::PtraceEvent(..)) =
-        waitpid(pid, Some(WaitPidFlag::__WALL))
-    {}
+    while let Ok(WaitStatus::Stopped(..) | WaitStatus::PtraceEvent(..)) = waitpid(pid, Some(WaitPidFlag::__WALL)) {}
 }

@@ -36,26 +36,20 @@ const INTERNAL_ERROR: i32 = 70;
 const DOORBELL: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
 
-pub(super) fn start(
-    wires: Vec<Wire>,
-    work: Receiver<Work>,
-    doorbell: Arc<EventFd>,
-) -> io::Result<()> {
+pub(super) fn start(wires: Vec<Wire>, work: Receiver<Work>, doorbell: Arc<EventFd>) -> io::Result<()> {
     let mut engine = Engine::new(wires, work, doorbell)?;
-    thread::Builder::new()
-        .name("switch".to_owned())
-        .spawn(move || {
-            // SAFETY: the call takes three numbers. That it is refused to ordinary users is no matter.
-            unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
-            let reason = match catch_unwind(AssertUnwindSafe(|| engine.run())) {
-                Ok(Err(error)) => error.to_string(),
-                Ok(Ok(never)) => match never {},
-                Err(_) => "it panicked".to_owned(),
-            };
-            // A network that stands still would be held against the servers.
-            tracing::error!("the switch of the sandbox failed, and the run with it: {reason}");
-            process::exit(INTERNAL_ERROR);
-        })?;
+    thread::Builder::new().name("switch".to_owned()).spawn(move || {
+        // SAFETY: the call takes three numbers. That it is refused to ordinary users is no matter.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
+        let reason = match catch_unwind(AssertUnwindSafe(|| engine.run())) {
+            Ok(Err(error)) => error.to_string(),
+            Ok(Ok(never)) => match never {},
+            Err(_) => "it panicked".to_owned(),
+        };
+        // A network that stands still would be held against the servers.
+        tracing::error!("the switch of the sandbox failed, and the run with it: {reason}");
+        process::exit(INTERNAL_ERROR);
+    })?;
     Ok(())
 }
 
@@ -72,33 +66,19 @@ struct Engine {
 impl Engine {
     fn new(wires: Vec<Wire>, work: Receiver<Work>, doorbell: Arc<EventFd>) -> io::Result<Self> {
         assert!(
-            wires
-                .iter()
-                .enumerate()
-                .all(|(index, wire)| wire.port.index() == index),
+            wires.iter().enumerate().all(|(index, wire)| wire.port.index() == index),
             "wires come in the order of their ports"
         );
         let nodes = u8::try_from(wires.len() - 1).unwrap_or(u8::MAX);
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = Timer::new()?;
         for (index, wire) in wires.iter().enumerate() {
-            epoll.add(
-                &wire.file,
-                EpollEvent::new(EpollFlags::EPOLLIN, index as u64),
-            )?;
+            epoll.add(&wire.file, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))?;
         }
         epoll.add(&doorbell, EpollEvent::new(EpollFlags::EPOLLIN, DOORBELL))?;
         epoll.add(timer.file(), EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
         let frame = vec![0; FRAME_BYTES].into_boxed_slice();
-        Ok(Self {
-            wires,
-            links: Links::between(nodes),
-            work,
-            doorbell,
-            timer,
-            epoll,
-            frame,
-        })
+        Ok(Self { wires, links: Links::between(nodes), work, doorbell, timer, epoll, frame })
     }
 
     fn run(&mut self) -> io::Result<std::convert::Infallible> {
@@ -158,11 +138,8 @@ impl Engine {
     fn pass_on(&mut self, sender: usize, length: usize) {
         let frame = &self.frame[..length];
         let nodes = (self.wires.len() - 1) as u8;
-        let packet = frame
-            .get(self.wires[sender].ip_offset..)
-            .unwrap_or_default();
-        let Some(receiver) = frame::destination(packet).and_then(|address| port_at(address, nodes))
-        else {
+        let packet = frame.get(self.wires[sender].ip_offset..).unwrap_or_default();
+        let Some(receiver) = frame::destination(packet).and_then(|address| port_at(address, nodes)) else {
             return self.links.strayed();
         };
         let link = self.links.at(self.wires[sender].port, receiver);
@@ -174,9 +151,5 @@ impl Engine {
 
 /// Somebody else may have set off or taken what made the file readable.
 pub(super) fn unless_empty(error: Errno) -> io::Result<()> {
-    if error == Errno::EAGAIN {
-        Ok(())
-    } else {
-        Err(error.into())
-    }
+    if error == Errno::EAGAIN { Ok(()) } else { Err(error.into()) }
 }

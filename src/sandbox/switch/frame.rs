@@ -27,10 +27,7 @@ mod tests {
 
     #[test]
     fn the_destination_is_read() {
-        assert_eq!(
-            destination(&packet(0x45, [10, 77, 0, 2])),
-            Some(Ipv4Addr::new(10, 77, 0, 2))
-        );
+        assert_eq!(destination(&packet(0x45, [10, 77, 0, 2])), Some(Ipv4Addr::new(10, 77, 0, 2)));
         assert_eq!(
             destination(&packet(0x4f, [10, 77, 0, 2])),
             Some(Ipv4Addr::new(10, 77, 0, 2)),

@@ -24,19 +24,13 @@ impl LinkRule {
     /// Nothing gets through.
     #[must_use]
     pub fn cut() -> Self {
-        Self {
-            drop: true,
-            ..Self::default()
-        }
+        Self { drop: true, ..Self::default() }
     }
 
     /// Everything gets through, this much later.
     #[must_use]
     pub fn delayed(delay: Duration) -> Self {
-        Self {
-            delay,
-            ..Self::default()
-        }
+        Self { delay, ..Self::default() }
     }
 }
 
@@ -123,10 +117,7 @@ impl Link {
         }
         self.counters.delayed += 1;
         self.held_bytes += cost;
-        self.held.push_back(Held {
-            arrived: now,
-            frame: frame.into(),
-        });
+        self.held.push_back(Held { arrived: now, frame: frame.into() });
     }
 
     /// When the next held packet is to go. `None` is never: there is none, or the delay reaches beyond the
@@ -169,9 +160,7 @@ mod tests {
     }
 
     fn released(link: &mut Link, now: Instant) -> Vec<u8> {
-        std::iter::from_fn(|| link.release(now))
-            .map(|frame| frame[0])
-            .collect()
+        std::iter::from_fn(|| link.release(now)).map(|frame| frame[0]).collect()
     }
 
     #[test]
@@ -184,13 +173,7 @@ mod tests {
         let mut link = link(LinkRule::cut());
         assert_eq!(link.admit(b"a", Instant::now()), Fate::Done);
         assert_eq!(link.due(), None);
-        assert_eq!(
-            link.counters(),
-            LinkCounters {
-                dropped: 1,
-                ..LinkCounters::default()
-            }
-        );
+        assert_eq!(link.counters(), LinkCounters { dropped: 1, ..LinkCounters::default() });
     }
 
     #[test]
@@ -210,11 +193,7 @@ mod tests {
         let (mut link, start) = (link(LinkRule::delayed(10_000 * MS)), Instant::now());
         link.admit(&[1], start);
         link.set(LinkRule::default());
-        assert_eq!(
-            link.admit(&[2], start + MS),
-            Fate::Done,
-            "it must not overtake the first"
-        );
+        assert_eq!(link.admit(&[2], start + MS), Fate::Done, "it must not overtake the first");
         assert_eq!(released(&mut link, start + MS), [1, 2]);
         assert_eq!(link.admit(&[3], start + MS), Fate::Forward);
     }
@@ -226,14 +205,7 @@ mod tests {
         link.set(LinkRule::cut());
         link.set(LinkRule::default());
         assert!(released(&mut link, start + 100 * MS).is_empty());
-        assert_eq!(
-            link.counters(),
-            LinkCounters {
-                dropped: 1,
-                delayed: 1,
-                ..LinkCounters::default()
-            }
-        );
+        assert_eq!(link.counters(), LinkCounters { dropped: 1, delayed: 1, ..LinkCounters::default() });
     }
 
     #[test]

@@ -17,11 +17,7 @@ impl Links {
     /// Links that forward at once, between the client and so many nodes.
     pub(super) fn between(nodes: u8) -> Self {
         let hosts = 1 + usize::from(nodes);
-        Self {
-            hosts,
-            links: (0..hosts * hosts).map(|_| Link::default()).collect(),
-            strays: 0,
-        }
+        Self { hosts, links: (0..hosts * hosts).map(|_| Link::default()).collect(), strays: 0 }
     }
 
     pub(super) fn at(&mut self, from: Port, to: Port) -> &mut Link {
@@ -29,9 +25,7 @@ impl Links {
     }
 
     pub(super) fn heal_all(&mut self) {
-        self.links
-            .iter_mut()
-            .for_each(|link| link.set(LinkRule::default()));
+        self.links.iter_mut().for_each(|link| link.set(LinkRule::default()));
     }
 
     /// When the next held packet of any link is to go.
@@ -42,10 +36,7 @@ impl Links {
     /// Every link, and the index of the host that it leads to.
     pub(super) fn with_receivers(&mut self) -> impl Iterator<Item = (usize, &mut Link)> {
         let hosts = self.hosts;
-        self.links
-            .iter_mut()
-            .enumerate()
-            .map(move |(place, link)| (place % hosts, link))
+        self.links.iter_mut().enumerate().map(move |(place, link)| (place % hosts, link))
     }
 
     /// Counts a packet that is for nobody here.
@@ -66,35 +57,21 @@ mod tests {
     #[test]
     fn every_directed_link_has_a_rule_of_its_own() {
         let mut links = Links::between(3);
-        let pairs: Vec<_> = Port::all(3)
-            .flat_map(|from| Port::all(3).map(move |to| (from, to)))
-            .collect();
+        let pairs: Vec<_> = Port::all(3).flat_map(|from| Port::all(3).map(move |to| (from, to))).collect();
         for (number, &(from, to)) in pairs.iter().enumerate() {
-            links
-                .at(from, to)
-                .set(LinkRule::delayed(Duration::from_millis(number as u64)));
+            links.at(from, to).set(LinkRule::delayed(Duration::from_millis(number as u64)));
         }
         for (number, &(from, to)) in pairs.iter().enumerate() {
-            assert_eq!(
-                links.at(from, to).rule().delay,
-                Duration::from_millis(number as u64),
-                "{from} to {to}"
-            );
+            assert_eq!(links.at(from, to).rule().delay, Duration::from_millis(number as u64), "{from} to {to}");
         }
         links.heal_all();
-        assert!(
-            pairs
-                .iter()
-                .all(|&(from, to)| links.at(from, to).rule() == LinkRule::default())
-        );
+        assert!(pairs.iter().all(|&(from, to)| links.at(from, to).rule() == LinkRule::default()));
     }
 
     #[test]
     fn the_next_packet_due_is_the_earliest_of_all_links() {
         let (mut links, start) = (Links::between(2), Instant::now());
-        let [client, one, two] = Port::all(2).collect::<Vec<_>>()[..] else {
-            unreachable!("three hosts")
-        };
+        let [client, one, two] = Port::all(2).collect::<Vec<_>>()[..] else { unreachable!("three hosts") };
         assert_eq!(links.due(), None);
         for (from, to, ms) in [(client, one, 30), (one, two, 20), (two, one, 40)] {
             let delay = Duration::from_millis(ms);
@@ -102,11 +79,8 @@ mod tests {
             links.at(from, to).admit(b"x", start);
         }
         assert_eq!(links.due(), Some(start + Duration::from_millis(20)));
-        let receivers: Vec<_> = links
-            .with_receivers()
-            .filter(|(_, link)| link.due().is_some())
-            .map(|(to, _)| to)
-            .collect();
+        let receivers: Vec<_> =
+            links.with_receivers().filter(|(_, link)| link.due().is_some()).map(|(to, _)| to).collect();
         assert_eq!(receivers, [one.index(), two.index(), one.index()]);
     }
 }

@@ -42,18 +42,12 @@ pub struct Switch {
 impl Switch {
     /// Starts the thread. It runs until the process ends.
     pub(super) fn start(wires: Vec<Wire>) -> io::Result<Self> {
-        let doorbell = Arc::new(EventFd::from_flags(
-            EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK,
-        )?);
+        let doorbell = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let (work, queue) = mpsc::channel();
         // The client has a wire as well.
         let nodes = u8::try_from(wires.len() - 1).unwrap_or(u8::MAX);
         engine::start(wires, queue, Arc::clone(&doorbell))?;
-        Ok(Self {
-            work,
-            doorbell,
-            nodes,
-        })
+        Ok(Self { work, doorbell, nodes })
     }
 
     /// Sets the rule for what `from` sends to `to`. When the call returns, it holds for every packet that
@@ -70,10 +64,8 @@ impl Switch {
     /// # Panics
     /// If the network has no such node.
     pub fn set_all(&self, rules: impl IntoIterator<Item = (Port, Port, LinkRule)>) {
-        let rules: Vec<_> = rules
-            .into_iter()
-            .map(|(from, to, rule)| (self.known(from), self.known(to), rule))
-            .collect();
+        let rules: Vec<_> =
+            rules.into_iter().map(|(from, to, rule)| (self.known(from), self.known(to), rule)).collect();
         self.ask(move |links| {
             for (from, to, rule) in rules {
                 links.at(from, to).set(rule);
@@ -135,22 +127,14 @@ impl Switch {
             let _ = done.send(work(links));
         });
         // A switch that has failed ends the process, so there is one as long as there is anybody to ask.
-        self.work
-            .send(work)
-            .expect("the switch runs as long as the process");
-        self.doorbell
-            .write(1)
-            .expect("a doorbell is rung less than 2^64 times");
-        answer
-            .recv()
-            .expect("the switch runs as long as the process")
+        self.work.send(work).expect("the switch runs as long as the process");
+        self.doorbell.write(1).expect("a doorbell is rung less than 2^64 times");
+        answer.recv().expect("the switch runs as long as the process")
     }
 }
 
 impl fmt::Debug for Switch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Switch")
-            .field("nodes", &self.nodes)
-            .finish_non_exhaustive()
+        f.debug_struct("Switch").field("nodes", &self.nodes).finish_non_exhaustive()
     }
 }

@@ -16,9 +16,7 @@ pub enum Port {
 impl Port {
     /// The client, then `nodes` nodes.
     pub(super) fn all(nodes: u8) -> impl Iterator<Item = Port> + Clone {
-        [Self::Client]
-            .into_iter()
-            .chain(NodeId::first(nodes).map(Self::Node))
+        [Self::Client].into_iter().chain(NodeId::first(nodes).map(Self::Node))
     }
 
     /// Its place in [`Port::all`].

@@ -18,14 +18,8 @@ pub(super) struct Timer {
 
 impl Timer {
     pub(super) fn new() -> nix::Result<Self> {
-        let file = TimerFd::new(
-            ClockId::CLOCK_MONOTONIC,
-            TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK,
-        )?;
-        Ok(Self {
-            file,
-            set_for: None,
-        })
+        let file = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
+        Ok(Self { file, set_for: None })
     }
 
     /// What becomes readable when it goes off.
@@ -43,13 +37,8 @@ impl Timer {
             None => self.file.unset(),
             Some(due) => {
                 // A time of zero would switch it off.
-                let wait = due
-                    .saturating_duration_since(Instant::now())
-                    .max(Duration::from_nanos(1));
-                self.file.set(
-                    Expiration::OneShot(TimeSpec::from(wait)),
-                    TimerSetTimeFlags::empty(),
-                )
+                let wait = due.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
+                self.file.set(Expiration::OneShot(TimeSpec::from(wait)), TimerSetTimeFlags::empty())
             }
         }
     }
@@ -58,8 +47,6 @@ impl Timer {
     pub(super) fn clear(&mut self) -> io::Result<()> {
         self.set_for = None;
         let mut count = [0; 8];
-        read(self.file.as_fd(), &mut count)
-            .map(drop)
-            .or_else(unless_empty)
+        read(self.file.as_fd(), &mut count).map(drop).or_else(unless_empty)
     }
 }

@@ -24,10 +24,7 @@ pub(super) fn exit_with_orphans(stage: &Stage, sandbox: &Sandbox) -> u8 {
 fn start_idle_servers(stage: &Stage, sandbox: &Sandbox) -> Vec<ServerProcess> {
     let network = stage.network(sandbox, 3);
     let token = stage.folder.display().to_string();
-    network
-        .nodes()
-        .map(|node| stage.start(&network.spawner(), node, &["idle", &token]).0)
-        .collect()
+    network.nodes().map(|node| stage.start(&network.spawner(), node, &["idle", &token]).0).collect()
 }
 
 pub(super) fn wait_with_servers(stage: &Stage, sandbox: &Sandbox) -> u8 {
@@ -50,21 +47,14 @@ pub(super) fn count_interrupts(stage: &Stage, sandbox: &Sandbox) -> u8 {
         interrupts += 1;
         println!("interrupt {interrupts}");
     }
-    let alive = servers
-        .iter()
-        .all(|server| server.try_exited().expect("an answer").is_none());
-    println!(
-        "interrupts {interrupts} servers {}",
-        if alive { "alive" } else { "dead" }
-    );
+    let alive = servers.iter().all(|server| server.try_exited().expect("an answer").is_none());
+    println!("interrupts {interrupts} servers {}", if alive { "alive" } else { "dead" });
     143
 }
 
 /// Does not react to Ctrl-C at all.
 pub(super) fn ignore_interrupts(stage: &Stage, sandbox: &Sandbox) -> u8 {
-    SigSet::from(Signal::SIGINT)
-        .thread_block()
-        .expect("it can be blocked");
+    SigSet::from(Signal::SIGINT).thread_block().expect("it can be blocked");
     start_idle_servers(stage, sandbox);
     println!("{READY}");
     loop {
@@ -86,25 +76,16 @@ pub(super) fn probe(medium: &str) -> ExitCode {
     let findings = sandbox::probe::probe().expect("one thread");
     let mut out = io::stdout();
     let mut say = |line: String| writeln!(out, "{line}").expect("somebody reads it");
-    say(format!(
-        "mode {}, medium {:?}",
-        findings.mode, findings.medium
-    ));
+    say(format!("mode {}, medium {:?}", findings.mode, findings.medium));
     for probe in &findings.probes {
         match &probe.outcome {
             Ok(seen) => say(format!("ok   {}: {seen}", probe.name)),
-            Err(cause) => say(format!(
-                "FAIL {} (needed for {}): {cause}; {:?}",
-                probe.name, probe.needed_for, probe.remedy
-            )),
+            Err(cause) => {
+                say(format!("FAIL {} (needed for {}): {cause}; {:?}", probe.name, probe.needed_for, probe.remedy));
+            }
         }
     }
-    let works = |part| {
-        findings
-            .probes
-            .iter()
-            .any(|probe| probe.name.contains(part) && probe.outcome.is_ok())
-    };
+    let works = |part| findings.probes.iter().any(|probe| probe.name.contains(part) && probe.outcome.is_ok());
     let possible = match medium {
         "tun" => works("TUN"),
         "veth" => works("veth"),

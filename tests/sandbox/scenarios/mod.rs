@@ -24,10 +24,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const SERVER_PORT: u16 = 7000;
 
 pub(crate) fn run(name: &str, medium: &str, folder: &str) -> ExitCode {
-    let stage = Stage {
-        medium: medium.to_owned(),
-        folder: PathBuf::from(folder),
-    };
+    let stage = Stage { medium: medium.to_owned(), folder: PathBuf::from(folder) };
     let scenario: fn(&Stage, &Sandbox) -> u8 = match name {
         "hosts-reach-each-other" => network::hosts_reach_each_other,
         "a-one-way-cut-leaks-nothing" => network::a_one_way_cut_leaks_nothing,
@@ -54,9 +51,7 @@ pub(crate) fn run(name: &str, medium: &str, folder: &str) -> ExitCode {
     match sandbox::enter(|sandbox| scenario(&stage, &sandbox)) {
         Ok(outcome) => outcome.end_like_it(),
         Err(error) => {
-            let cause = std::error::Error::source(&error)
-                .map(|cause| format!(": {cause}"))
-                .unwrap_or_default();
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
             eprintln!("{error}{cause}");
             ExitCode::from(69)
         }
@@ -82,10 +77,7 @@ impl Stage {
     /// This program as a server.
     fn command(&self, node: NodeId, words: &[&str]) -> ServerCommand {
         static STARTED: AtomicU32 = AtomicU32::new(0);
-        let log = self.folder.join(format!(
-            "{node}-{}.log",
-            STARTED.fetch_add(1, Ordering::Relaxed)
-        ));
+        let log = self.folder.join(format!("{node}-{}.log", STARTED.fetch_add(1, Ordering::Relaxed)));
         ServerCommand {
             node,
             program: std::env::current_exe().expect("the path of this program"),
@@ -105,9 +97,7 @@ impl Stage {
     /// Starts a server that says when it can be reached, and waits for that.
     fn start_ready(&self, spawner: &Spawner, node: NodeId, words: &[&str]) -> ServerProcess {
         let (server, log) = self.start(spawner, node, words);
-        eventually("the server is ready", || {
-            fs::read_to_string(&log).is_ok_and(|text| text.contains(READY))
-        });
+        eventually("the server is ready", || fs::read_to_string(&log).is_ok_and(|text| text.contains(READY)));
         server
     }
 }
@@ -115,10 +105,7 @@ impl Stage {
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(
-            start.elapsed() < DEADLINE,
-            "not within {DEADLINE:?}: {what}"
-        );
+        assert!(start.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -129,10 +116,7 @@ fn on(network: &Network, node: NodeId) -> SocketAddr {
 
 /// Waits for a server to end, as the engine does.
 fn exit_of(server: &ServerProcess) -> std::process::ExitStatus {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime
         .block_on(async { tokio::time::timeout(DEADLINE, server.exited()).await })
         .expect("it ends in time")

@@ -37,29 +37,17 @@ fn ask(to: SocketAddr, question: &[u8]) -> Vec<u8> {
 }
 
 fn seen_by(counter: SocketAddr) -> u64 {
-    String::from_utf8(ask(counter, REPORT))
-        .expect("a number")
-        .parse()
-        .expect("a number")
+    String::from_utf8(ask(counter, REPORT)).expect("a number").parse().expect("a number")
 }
 
 /// Has `from` send datagrams to `to`, and waits until the switch has dealt with every one of them.
 fn send_datagrams(stage: &Stage, network: &Network, from: NodeId, to: NodeId) {
     let switch = network.switch();
     let before = dealt_with(&switch, from, to);
-    let (source, target) = (
-        format!("{}:0", network.address(from)),
-        on(network, to).to_string(),
-    );
-    let (sender, _) = stage.start(
-        &network.spawner(),
-        from,
-        &["udp-send", &source, &target, &DATAGRAMS.to_string()],
-    );
+    let (source, target) = (format!("{}:0", network.address(from)), on(network, to).to_string());
+    let (sender, _) = stage.start(&network.spawner(), from, &["udp-send", &source, &target, &DATAGRAMS.to_string()]);
     assert!(exit_of(&sender).success(), "{from} can send");
-    eventually("the switch has dealt with all datagrams", || {
-        dealt_with(&switch, from, to) - before >= DATAGRAMS
-    });
+    eventually("the switch has dealt with all datagrams", || dealt_with(&switch, from, to) - before >= DATAGRAMS);
 }
 
 fn dealt_with(switch: &Switch, from: NodeId, to: NodeId) -> u64 {
@@ -72,13 +60,7 @@ pub(super) fn hosts_reach_each_other(stage: &Stage, sandbox: &Sandbox) -> u8 {
     let network = stage.network(sandbox, 3);
     let counters: Vec<_> = network
         .nodes()
-        .map(|node| {
-            stage.start_ready(
-                &network.spawner(),
-                node,
-                &["udp-count", &on(&network, node).to_string()],
-            )
-        })
+        .map(|node| stage.start_ready(&network.spawner(), node, &["udp-count", &on(&network, node).to_string()]))
         .collect();
     let mut expected = [0; 3];
     for from in network.nodes() {
@@ -89,16 +71,9 @@ pub(super) fn hosts_reach_each_other(stage: &Stage, sandbox: &Sandbox) -> u8 {
             }
         }
     }
-    let seen: Vec<_> = network
-        .nodes()
-        .map(|node| seen_by(on(&network, node)))
-        .collect();
+    let seen: Vec<_> = network.nodes().map(|node| seen_by(on(&network, node))).collect();
     assert_eq!(seen, expected);
-    assert!(
-        counters
-            .iter()
-            .all(|counter| counter.try_exited().expect("an answer").is_none())
-    );
+    assert!(counters.iter().all(|counter| counter.try_exited().expect("an answer").is_none()));
     assert_eq!(network.switch().strays(), 0, "nobody talks to anybody else");
     0
 }
@@ -106,45 +81,21 @@ pub(super) fn hosts_reach_each_other(stage: &Stage, sandbox: &Sandbox) -> u8 {
 pub(super) fn a_one_way_cut_leaks_nothing(stage: &Stage, sandbox: &Sandbox) -> u8 {
     let network = stage.network(sandbox, 3);
     let switch = network.switch();
-    let [one, two, three] = network.nodes().collect::<Vec<_>>()[..] else {
-        unreachable!("three nodes")
-    };
+    let [one, two, three] = network.nodes().collect::<Vec<_>>()[..] else { unreachable!("three nodes") };
     let _counters: Vec<_> = network
         .nodes()
-        .map(|node| {
-            stage.start_ready(
-                &network.spawner(),
-                node,
-                &["udp-count", &on(&network, node).to_string()],
-            )
-        })
+        .map(|node| stage.start_ready(&network.spawner(), node, &["udp-count", &on(&network, node).to_string()]))
         .collect();
 
     switch.set(one.into(), two.into(), LinkRule::cut());
     send_datagrams(stage, &network, one, two);
     send_datagrams(stage, &network, two, one);
     send_datagrams(stage, &network, one, three);
-    assert_eq!(
-        seen_by(on(&network, two)),
-        0,
-        "nothing comes through the cut"
-    );
-    assert_eq!(
-        seen_by(on(&network, one)),
-        DATAGRAMS,
-        "the other direction is open"
-    );
-    assert_eq!(
-        seen_by(on(&network, three)),
-        DATAGRAMS,
-        "the other links are open"
-    );
+    assert_eq!(seen_by(on(&network, two)), 0, "nothing comes through the cut");
+    assert_eq!(seen_by(on(&network, one)), DATAGRAMS, "the other direction is open");
+    assert_eq!(seen_by(on(&network, three)), DATAGRAMS, "the other links are open");
     let cut = switch.counters(one.into(), two.into());
-    assert_eq!(
-        (cut.forwarded, cut.dropped),
-        (0, DATAGRAMS),
-        "the counters prove it"
-    );
+    assert_eq!((cut.forwarded, cut.dropped), (0, DATAGRAMS), "the counters prove it");
 
     switch.heal_all();
     send_datagrams(stage, &network, one, two);
@@ -155,11 +106,7 @@ pub(super) fn a_one_way_cut_leaks_nothing(stage: &Stage, sandbox: &Sandbox) -> u
 pub(super) fn delay_is_no_shorter_than_said(stage: &Stage, sandbox: &Sandbox) -> u8 {
     let (network, delay) = (stage.network(sandbox, 1), Duration::from_millis(50));
     let (switch, node) = (network.switch(), NodeId::new(1));
-    let _echo = stage.start_ready(
-        &network.spawner(),
-        node,
-        &["udp-echo", &on(&network, node).to_string()],
-    );
+    let _echo = stage.start_ready(&network.spawner(), node, &["udp-echo", &on(&network, node).to_string()]);
     ask(on(&network, node), b"warm up");
 
     let direct = round_trip(on(&network, node));
@@ -169,16 +116,10 @@ pub(super) fn delay_is_no_shorter_than_said(stage: &Stage, sandbox: &Sandbox) ->
     let both_ways: Vec<_> = (0..5).map(|_| round_trip(on(&network, node))).collect();
     println!("direct {direct:?}, one way {one_way:?}, both ways {both_ways:?}");
     assert!(one_way.iter().all(|&time| time >= delay), "{one_way:?}");
-    assert!(
-        both_ways.iter().all(|&time| time >= delay * 2),
-        "{both_ways:?}"
-    );
+    assert!(both_ways.iter().all(|&time| time >= delay * 2), "{both_ways:?}");
     assert_eq!(switch.counters(Port::Client, node.into()).delayed, 10);
     assert_eq!(switch.counters(node.into(), Port::Client).delayed, 5);
-    assert_eq!(
-        switch.rule(node.into(), Port::Client),
-        LinkRule::delayed(delay)
-    );
+    assert_eq!(switch.rule(node.into(), Port::Client), LinkRule::delayed(delay));
     0
 }
 
@@ -193,25 +134,13 @@ fn round_trip(to: SocketAddr) -> Duration {
 pub(super) fn healing_releases_what_is_held(stage: &Stage, sandbox: &Sandbox) -> u8 {
     let (network, node) = (stage.network(sandbox, 1), NodeId::new(1));
     let switch = network.switch();
-    let _counter = stage.start_ready(
-        &network.spawner(),
-        node,
-        &["udp-count", &on(&network, node).to_string()],
-    );
-    switch.set(
-        Port::Client,
-        node.into(),
-        LinkRule::delayed(Duration::from_secs(3600)),
-    );
+    let _counter = stage.start_ready(&network.spawner(), node, &["udp-count", &on(&network, node).to_string()]);
+    switch.set(Port::Client, node.into(), LinkRule::delayed(Duration::from_secs(3600)));
     let socket = client_socket(DEADLINE);
     for _ in 0..DATAGRAMS {
-        socket
-            .send_to(b"late", on(&network, node))
-            .expect("the way is open");
+        socket.send_to(b"late", on(&network, node)).expect("the way is open");
     }
-    eventually("the link holds all of them", || {
-        switch.counters(Port::Client, node.into()).delayed == DATAGRAMS
-    });
+    eventually("the link holds all of them", || switch.counters(Port::Client, node.into()).delayed == DATAGRAMS);
     assert_eq!(switch.counters(Port::Client, node.into()).forwarded, 0);
     switch.heal_all();
     assert_eq!(seen_by(on(&network, node)), DATAGRAMS);
@@ -220,14 +149,8 @@ pub(super) fn healing_releases_what_is_held(stage: &Stage, sandbox: &Sandbox) ->
 
 pub(super) fn bulk_passes_unharmed(stage: &Stage, sandbox: &Sandbox) -> u8 {
     let (network, node) = (stage.network(sandbox, 2), NodeId::new(2));
-    let _echo = stage.start_ready(
-        &network.spawner(),
-        node,
-        &["tcp-echo", &on(&network, node).to_string()],
-    );
-    let sent: Vec<u8> = (0..16_u32 << 20)
-        .map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
+    let _echo = stage.start_ready(&network.spawner(), node, &["tcp-echo", &on(&network, node).to_string()]);
+    let sent: Vec<u8> = (0..16_u32 << 20).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut stream = TcpStream::connect(on(&network, node)).expect("a connection");
     stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     let mut writer = stream.try_clone().expect("a second handle");
@@ -249,38 +172,22 @@ pub(super) fn bulk_passes_unharmed(stage: &Stage, sandbox: &Sandbox) -> u8 {
 pub(super) fn tcp_recovers_after_a_heal(stage: &Stage, sandbox: &Sandbox) -> u8 {
     let (network, node) = (stage.network(sandbox, 1), NodeId::new(1));
     let switch = network.switch();
-    let _echo = stage.start_ready(
-        &network.spawner(),
-        node,
-        &["tcp-echo", &on(&network, node).to_string()],
-    );
+    let _echo = stage.start_ready(&network.spawner(), node, &["tcp-echo", &on(&network, node).to_string()]);
     let mut stream = TcpStream::connect(on(&network, node)).expect("a connection");
     stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     let mut echo = [0; 4];
-    stream
-        .write_all(b"here")
-        .and_then(|()| stream.read_exact(&mut echo))
-        .expect("an echo");
+    stream.write_all(b"here").and_then(|()| stream.read_exact(&mut echo)).expect("an echo");
 
     switch.set(Port::Client, node.into(), LinkRule::cut());
     stream.write_all(b"lost").expect("the socket takes it");
     // Six attempts would take 12.6 s without the limit on the back-off, and less than 6 s with it.
-    eventually("six attempts were dropped", || {
-        switch.counters(Port::Client, node.into()).dropped >= 6
-    });
+    eventually("six attempts were dropped", || switch.counters(Port::Client, node.into()).dropped >= 6);
     switch.heal_all();
     let healed = Instant::now();
-    stream
-        .read_exact(&mut echo)
-        .expect("an echo after the heal");
+    stream.read_exact(&mut echo).expect("an echo after the heal");
     println!("recovered {:?} after the heal", healed.elapsed());
     if Path::new("/proc/sys/net/ipv4/tcp_rto_max_ms").exists() {
-        assert_eq!(
-            fs::read_to_string("/proc/sys/net/ipv4/tcp_rto_max_ms")
-                .expect("it is readable")
-                .trim(),
-            "1000"
-        );
+        assert_eq!(fs::read_to_string("/proc/sys/net/ipv4/tcp_rto_max_ms").expect("it is readable").trim(), "1000");
     }
     0
 }

@@ -45,24 +45,13 @@ impl Bench {
         let hook = Hook::assemble(&original, at, at + PAGE_BYTES).expect("assemble the hook");
         let memory = Memory::open(getpid()).expect("open our own memory");
         memory.write(at, &hook.bytes).expect("write the hook");
-        Bench {
-            pages,
-            hook,
-            data: DataPage::new(memory, at + PAGE_BYTES),
-        }
+        Bench { pages, hook, data: DataPage::new(memory, at + PAGE_BYTES) }
     }
 
     fn set_true_time(&self, real_ns: i64, answer: i64) {
-        let words = [
-            real_ns.div_euclid(SECOND),
-            real_ns.rem_euclid(SECOND),
-            answer,
-        ];
+        let words = [real_ns.div_euclid(SECOND), real_ns.rem_euclid(SECOND), answer];
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        self.data
-            .memory()
-            .write(self.pages as u64 + TRUE_TIME, &bytes)
-            .expect("write our own memory");
+        self.data.memory().write(self.pages as u64 + TRUE_TIME, &bytes).expect("write our own memory");
     }
 
     fn set_line(&mut self, clock: usize, line: Line) {
@@ -72,10 +61,7 @@ impl Bench {
     }
 
     fn clock_gettime(&self, clock: i32) -> Result<i64, i32> {
-        let mut shown = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let mut shown = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: the hook was assembled as a function of this type, and the pages live as long as `self`.
         let answer = unsafe {
             let function = std::mem::transmute::<u64, ClockGettime>(self.hook.clock_gettime);
@@ -89,10 +75,7 @@ impl Bench {
     }
 
     fn gettimeofday(&self) -> (i64, i64) {
-        let mut shown = libc::timeval {
-            tv_sec: 0,
-            tv_usec: 0,
-        };
+        let mut shown = libc::timeval { tv_sec: 0, tv_usec: 0 };
         let mut zone = [0xffu8; 8];
         // SAFETY: as above; a timezone is two integers of four bytes.
         unsafe {
@@ -134,10 +117,7 @@ fn imitation(time: u64) -> Result<Original, IcedError> {
     asm.mov(qword_ptr(rsi + 8), rdx)?;
     asm.mov(rax, qword_ptr(rax + ANSWER as i32))?;
     asm.ret()?;
-    Ok(Original::Relocated {
-        overwritten: asm.instructions().to_vec(),
-        resume: time,
-    })
+    Ok(Original::Relocated { overwritten: asm.instructions().to_vec(), resume: time })
 }
 
 proptest! {
@@ -169,30 +149,10 @@ fn every_clock_has_its_own_line() {
     let mut bench = Bench::new();
     bench.set_true_time(5 * SECOND, 0);
     for moved in 0..CLOCKS {
-        bench.set_line(
-            moved,
-            Line::through(
-                0,
-                Skew {
-                    offset_ns: SECOND,
-                    rate_ppm: 0,
-                },
-            ),
-        );
-        for clock in [-1, -6, 12, 16, i32::MIN, i32::MAX]
-            .into_iter()
-            .chain(0..CLOCKS as i32)
-        {
-            let expected = if clock == moved as i32 {
-                6 * SECOND
-            } else {
-                5 * SECOND
-            };
-            assert_eq!(
-                bench.clock_gettime(clock),
-                Ok(expected),
-                "clock {clock} where {moved} is moved"
-            );
+        bench.set_line(moved, Line::through(0, Skew { offset_ns: SECOND, rate_ppm: 0 }));
+        for clock in [-1, -6, 12, 16, i32::MIN, i32::MAX].into_iter().chain(0..CLOCKS as i32) {
+            let expected = if clock == moved as i32 { 6 * SECOND } else { 5 * SECOND };
+            assert_eq!(bench.clock_gettime(clock), Ok(expected), "clock {clock} where {moved} is moved");
         }
     }
 }
@@ -200,16 +160,7 @@ fn every_clock_has_its_own_line() {
 #[test]
 fn an_error_of_the_original_is_the_callers() {
     let mut bench = Bench::new();
-    bench.set_line(
-        0,
-        Line::through(
-            0,
-            Skew {
-                offset_ns: SECOND,
-                rate_ppm: 0,
-            },
-        ),
-    );
+    bench.set_line(0, Line::through(0, Skew { offset_ns: SECOND, rate_ppm: 0 }));
     bench.set_true_time(0, -22);
     assert_eq!(bench.clock_gettime(libc::CLOCK_REALTIME), Err(-22));
 }
@@ -217,65 +168,35 @@ fn an_error_of_the_original_is_the_callers() {
 const FUNCTION: u64 = 0x7fff_0000_1000;
 
 fn can_be_moved(code: &[u8]) -> bool {
-    relocate(&Function {
-        address: FUNCTION,
-        code,
-    })
-    .is_some()
+    relocate(&Function { address: FUNCTION, code }).is_some()
 }
 
 #[test]
 fn only_code_that_can_stand_elsewhere_is_moved() {
     let rest = [0x90; 16];
     let followed = |code: &[u8]| can_be_moved(&[code, &rest].concat());
-    assert!(
-        followed(&[0x55, 0x48, 0x89, 0xe5, 0x41, 0x56]),
-        "push rbp; mov rbp, rsp; push r14"
-    );
-    assert!(
-        followed(&[0xf3, 0x0f, 0x1e, 0xfa, 0x55]),
-        "endbr64; push rbp"
-    );
-    assert!(
-        followed(&[0x83, 0xff, 0x0b, 0x77, 0x10]),
-        "cmp edi, 11; ja further down"
-    );
+    assert!(followed(&[0x55, 0x48, 0x89, 0xe5, 0x41, 0x56]), "push rbp; mov rbp, rsp; push r14");
+    assert!(followed(&[0xf3, 0x0f, 0x1e, 0xfa, 0x55]), "endbr64; push rbp");
+    assert!(followed(&[0x83, 0xff, 0x0b, 0x77, 0x10]), "cmp edi, 11; ja further down");
     assert!(followed(&[0x48, 0x8d, 0x05, 0, 0, 0, 0]), "lea rax, [rip]");
     assert!(!followed(&[0x31, 0xc0, 0xc3]), "xor eax, eax; ret");
     assert!(!followed(&[0x55, 0xeb, 0x7f]), "push rbp; jmp further down");
-    assert!(
-        !followed(&[0x90, 0x90, 0x90, 0x90, 0x90, 0xeb, 0xfa]),
-        "a jump back into the second instruction"
-    );
-    assert!(
-        !can_be_moved(&[0x55, 0x48]),
-        "a function that ends in the middle of an instruction"
-    );
+    assert!(!followed(&[0x90, 0x90, 0x90, 0x90, 0x90, 0xeb, 0xfa]), "a jump back into the second instruction");
+    assert!(!can_be_moved(&[0x55, 0x48]), "a function that ends in the middle of an instruction");
 }
 
 #[test]
 fn moved_code_does_the_same() {
     // cmp edi, 11; ja +4: a short jump, which has to be a long one where it stands then.
     let code = [0x83, 0xff, 0x0b, 0x77, 0x04, 0x90, 0x90, 0x90, 0x90, 0xc3];
-    let Some(original) = relocate(&Function {
-        address: FUNCTION,
-        code: &code,
-    }) else {
+    let Some(original) = relocate(&Function { address: FUNCTION, code: &code }) else {
         panic!("it can be moved");
     };
-    let hook = Hook::assemble(&original, FUNCTION + PAGE_BYTES, FUNCTION + 2 * PAGE_BYTES)
-        .expect("assemble the hook");
+    let hook = Hook::assemble(&original, FUNCTION + PAGE_BYTES, FUNCTION + 2 * PAGE_BYTES).expect("assemble the hook");
     let mut moved = Decoder::with_ip(64, &hook.bytes, FUNCTION + PAGE_BYTES, DecoderOptions::NONE);
     let first: Vec<Instruction> = moved.iter().take(3).collect();
-    let mnemonics: Vec<String> = first
-        .iter()
-        .map(|instruction| format!("{:?}", instruction.mnemonic()))
-        .collect();
-    assert_eq!(
-        mnemonics,
-        ["Cmp", "Ja", "Jmp"],
-        "what was overwritten, and back to the rest"
-    );
+    let mnemonics: Vec<String> = first.iter().map(|instruction| format!("{:?}", instruction.mnemonic())).collect();
+    assert_eq!(mnemonics, ["Cmp", "Ja", "Jmp"], "what was overwritten, and back to the rest");
     let targets = (first[1].near_branch_target(), first[2].near_branch_target());
     assert_eq!(targets, (FUNCTION + 9, FUNCTION + 5));
 }
