@@ -19,6 +19,7 @@ pub mod nemesis;
 mod node;
 pub mod report;
 pub mod results;
+pub mod run;
 pub mod sandbox;
 pub mod scenario;
 pub mod servers;

@@ -9,12 +9,9 @@
 //!
 //! Everything that happens is an event of the [`Recorder`], stamped on one clock.
 
-mod clock;
+mod events;
 mod probes;
 mod progress;
-mod record;
-mod recorder;
-mod stop;
 mod watching;
 mod worker;
 
@@ -27,13 +24,10 @@ use leasehold_workloads::Workload;
 use leasehold_workloads::service::{Connect, OpError};
 use tokio::task::JoinSet;
 
-pub use clock::RunClock;
-pub use recorder::{Entry, Recorder, Tally};
-pub use stop::{Stop, Stopper, stop_signal};
-
 use crate::NodeId;
 use crate::cluster::Cluster;
 use crate::nemesis::{Nemesis, PlannedFault};
+use crate::run::{Recorder, Stop, stop_signal};
 use worker::Client;
 
 /// How long the cluster may take to serve again after everything is healed.

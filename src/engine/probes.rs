@@ -8,10 +8,10 @@ use leasehold_checkers::history::{ErrorInfo, EventType, Process};
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::recorder::{Entry, Recorder};
-use super::stop::Stop;
 use crate::NodeId;
 use crate::cluster::{Cluster, ClusterError};
+use crate::run::Stop;
+use crate::run::{Entry, Recorder};
 
 /// From one question for the leader to the next. The checkers rely on this rhythm to see when the machine itself stood
 /// still.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::recorder::Recorder;
-use super::stop::Stop;
+use crate::run::Recorder;
+use crate::run::Stop;
 
 const EVERY: Duration = Duration::from_millis(200);
 

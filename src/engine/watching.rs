@@ -7,9 +7,9 @@ use leasehold_checkers::history::vocabulary::{OwnerValue, f};
 use leasehold_checkers::history::{EventType, Process};
 use leasehold_workloads::service::{Change, ChangeKind, Connect};
 
-use super::recorder::{Entry, Recorder};
-use super::stop::Stop;
 use crate::NodeId;
+use crate::run::Stop;
+use crate::run::{Entry, Recorder};
 
 /// How long to wait after a watch broke before the next node is tried.
 const PAUSE: Duration = Duration::from_millis(200);

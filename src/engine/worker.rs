@@ -8,10 +8,10 @@ use leasehold_workloads::op::{Answer, Op, Wait};
 use leasehold_workloads::script::{Script, Step};
 use leasehold_workloads::service::{Certainty, Connect, LockService, OpError};
 
-use super::record::{completion, invocation};
-use super::recorder::Recorder;
-use super::stop::Stop;
+use super::events::{completion, invocation};
 use crate::NodeId;
+use crate::run::Recorder;
+use crate::run::Stop;
 
 /// How long an operation may take before its outcome counts as unknown.
 const OP_LIMIT: Duration = Duration::from_secs(2);

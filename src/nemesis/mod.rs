@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::NodeId;
 use crate::cluster::{Cluster, ClusterError};
-use crate::engine::{Entry, Recorder, Stop};
+use crate::run::{Entry, Recorder, Stop};
 use crate::scenario::{Fault, Target};
 
 pub use schedule::{PlannedFault, describe, schedule};

@@ -9,7 +9,7 @@ use leasehold_checkers::history::{ErrorInfo, Event, EventType, Header, Process, 
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::clock::RunClock;
+use super::RunClock;
 
 /// Stamps events and appends them to the history file, each in one write, so that a killed run loses none but the line
 /// it was writing. The stamp is taken under the same lock as the write: the file's order is the order of its times.
@@ -78,7 +78,7 @@ impl Recorder {
         self.0.clock
     }
 
-    /// Appends an event, stamped now, and returns the stamp. A failure to write is kept for [`Recorder::failure`]; no
+    /// Appends an event, stamped now, and returns the stamp. A failure to write is kept for [`Recorder::take_failure`]; no
     /// event after it is written, so that the file has no hole.
     pub fn record(&self, entry: Entry) -> RunTime {
         let mut state = self.state();

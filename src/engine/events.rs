@@ -7,8 +7,8 @@ use leasehold_workloads::service::{Certainty, OpError};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::recorder::Entry;
 use crate::NodeId;
+use crate::run::Entry;
 
 /// The event of an invocation.
 pub(super) fn invocation(process: u64, node: NodeId, op: &Op) -> Entry {
