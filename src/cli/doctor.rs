@@ -2,6 +2,7 @@
 
 use super::terminal::say;
 use super::{Exit, Failure, OrExit};
+use crate::causes;
 use crate::clock;
 use crate::sandbox::probe::{Probe, probe};
 use crate::servers::{Availability, FetchOptions, known};
@@ -24,7 +25,9 @@ fn clock_hook() -> Probe {
     Probe {
         name: "clock of a single process",
         needed_for: "the fault `clock`",
-        outcome: clock::supported().map(|()| "moved and read back".to_owned()).map_err(|error| chain(&error)),
+        outcome: clock::supported()
+            .map(|()| "moved and read back".to_owned())
+            .map_err(|error| causes::in_one_line(&error)),
         remedy: None,
     }
 }
@@ -40,7 +43,7 @@ fn servers() -> Probe {
         outcome: match here {
             Ok(servers) if servers.is_empty() => Err("none is here and none can be downloaded".to_owned()),
             Ok(servers) => Ok(servers.join(", ")),
-            Err(error) => Err(chain(&error)),
+            Err(error) => Err(causes::in_one_line(&error)),
         },
         remedy: Some("a program of your own: `--server-bin etcd=PATH`".to_owned()),
     }
@@ -56,10 +59,4 @@ fn lines_of(probe: &Probe) -> String {
             format!("FAIL  {name:34} {cause}\n      needed for: {needed_for}\n{}", remedy.unwrap_or_default())
         }
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -11,6 +11,7 @@ use leasehold_checkers::history::vocabulary::{ClockValue, LeaderValue};
 
 use super::{CLIENT_PORT, PEER_PORT, clock};
 use crate::NodeId;
+use crate::causes;
 use crate::clients::http;
 
 /// A member answers these questions from its own memory, so one that does not answer in this time is stuck.
@@ -264,11 +265,11 @@ fn member_of(status: &StatusResponse, node: NodeId) -> Result<u64, ProbeError> {
 }
 
 fn failed(node: NodeId, error: &dyn std::error::Error) -> ProbeError {
-    ProbeError::Failed { node, why: http::with_causes(error) }
+    ProbeError::Failed { node, why: causes::in_one_line(error) }
 }
 
 fn nonsense(node: NodeId, error: &dyn std::error::Error) -> ProbeError {
-    ProbeError::Nonsense { node, why: http::with_causes(error) }
+    ProbeError::Nonsense { node, why: causes::in_one_line(error) }
 }
 
 /// The locks are held for a look-up only, so what a panic left behind is whole.
