@@ -2,7 +2,7 @@
 
 pub mod etcd;
 mod fetch;
-mod log_tail;
+pub(crate) mod log_tail;
 mod manifest;
 mod spec;
 

@@ -72,7 +72,8 @@ fn is_of_connecting(error: &io::Error) -> bool {
     }
 }
 
-fn in_words(error: &Error) -> String {
+/// The error in the server's own words, with the causes that the client library hides.
+pub(crate) fn in_words(error: &Error) -> String {
     match error {
         // The status is no source of the error that carries it.
         Error::GRpcStatus(status) => {

@@ -12,6 +12,7 @@ use leasehold_checkers::history::vocabulary::{ClockValue, LeaderValue};
 use super::{CLIENT_PORT, PEER_PORT, clock};
 use crate::NodeId;
 use crate::causes;
+use crate::clients::etcd_v3::failure::in_words;
 use crate::clients::http;
 
 /// A member answers these questions from its own memory, so one that does not answer in this time is stuck.
@@ -223,7 +224,8 @@ impl EtcdProbes {
         let options = etcd_client::ConnectOptions::new().with_connect_timeout(CONNECT);
         let endpoint = format!("http://{}:{CLIENT_PORT}", self.address(node)?);
         // This opens nothing: the first question does.
-        let client = Client::connect([endpoint], Some(options)).await.map_err(|error| failed(node, &error))?;
+        let client = Client::connect([endpoint], Some(options)).await;
+        let client = client.map_err(|error| ProbeError::Failed { node, why: in_words(&error) })?;
         locked(&self.grpc).insert(node, Connection(client.clone()));
         Ok(client)
     }
@@ -238,7 +240,7 @@ impl EtcdProbes {
     ) -> Result<T, ProbeError> {
         let answer = match tokio::time::timeout(within, question).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => Err(failed(node, &error)),
+            Ok(Err(error)) => Err(ProbeError::Failed { node, why: in_words(&error) }),
             Err(_) => Err(ProbeError::Silent { node, within }),
         };
         locked(&self.grpc).remove(&node);
