@@ -3,7 +3,7 @@
 use leasehold_checkers::history::RunTime;
 use leasehold_workloads::script::Dice;
 
-use crate::scenario::{Fault, FaultPlan, Target};
+use crate::scenario::{ElectionMeans, Fault, FaultPlan, PartitionShape, Target};
 
 /// The dice of the nemesis: a number that no worker has.
 const NEMESIS: u64 = u64::MAX;
@@ -36,16 +36,16 @@ pub fn describe(fault: &Fault) -> String {
     match fault {
         Fault::Clock { offset_ms } => format!("clock {:+} s", *offset_ms as f64 / 1000.0),
         Fault::Election { how } => match how {
-            crate::scenario::ElectionMeans::MoveLeader => "election: the leader hands over".to_owned(),
-            crate::scenario::ElectionMeans::Pause => "election: the leader is paused".to_owned(),
-            crate::scenario::ElectionMeans::Cut => "election: the leader is cut off".to_owned(),
+            ElectionMeans::MoveLeader => "election: the leader hands over".to_owned(),
+            ElectionMeans::Pause => "election: the leader is paused".to_owned(),
+            ElectionMeans::Cut => "election: the leader is cut off".to_owned(),
         },
         Fault::Pause => "pause".to_owned(),
         Fault::Kill => "kill".to_owned(),
         Fault::Partition { shape } => match shape {
-            crate::scenario::PartitionShape::Isolate => "partition: cut off from the other nodes".to_owned(),
-            crate::scenario::PartitionShape::Halves => "partition: two halves".to_owned(),
-            crate::scenario::PartitionShape::OneWay => "partition: sends to no other node, hears them all".to_owned(),
+            PartitionShape::Isolate => "partition: cut off from the other nodes".to_owned(),
+            PartitionShape::Halves => "partition: two halves".to_owned(),
+            PartitionShape::OneWay => "partition: sends to no other node, hears them all".to_owned(),
         },
     }
 }

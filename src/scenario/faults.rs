@@ -48,7 +48,10 @@ impl Fault {
     /// Whether it is over as soon as it is done.
     #[must_use]
     pub fn is_instant(&self) -> bool {
-        matches!(self, Self::Election { .. })
+        match self {
+            Self::Election { .. } => true,
+            Self::Clock { .. } | Self::Pause | Self::Kill | Self::Partition { .. } => false,
+        }
     }
 }
 
