@@ -47,7 +47,7 @@ fn a_typo_in_a_scenario_is_named_with_its_place() {
     let text = stdout(&run(&["scenarios", "etcd-v2-early-expiry"])).replace("offset_ms", "ofset_ms");
     fs::write(&path, text).expect("a file");
     let output = run(&["run", path.to_str().expect("UTF-8")]);
-    assert_eq!(output.status.code(), Some(64), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(65), "{}", told(&output));
     let text = stderr(&output);
     assert!(text.contains("mine.toml:18:1"), "{text}");
     assert!(text.contains("did you mean `offset_ms`?"), "{text}");

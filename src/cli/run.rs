@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use jiff::Timestamp;
 
+use super::scenarios::load;
 use super::terminal::note;
 use super::{Exit, Failure, OrExit};
 use crate::nemesis::schedule;
@@ -114,8 +115,7 @@ fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Ve
     let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
     match (&arguments.server_bin, &arguments.servers) {
         (Some(path), _) => option("--server-bin", format!("etcd={}", path.display())),
-        (None, Some(spec)) => option("--servers", spec.to_string()),
-        (None, None) => option("--servers", scenario.servers.clone()),
+        (None, spec) => option("--servers", spec.as_ref().unwrap_or(&scenario.servers).to_string()),
     }
     if let Some(nodes) = arguments.nodes {
         option("--nodes", nodes.to_string());
@@ -131,7 +131,7 @@ fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Ve
 }
 
 fn scenario_of(arguments: &RunArguments) -> Result<Scenario, Failure> {
-    let mut scenario = Scenario::load(&arguments.scenario).or_exit(Exit::Usage)?;
+    let mut scenario = load(&arguments.scenario)?;
     if let Some(nodes) = arguments.nodes {
         scenario.nodes = nodes;
     }
@@ -143,18 +143,11 @@ fn scenario_of(arguments: &RunArguments) -> Result<Scenario, Failure> {
 
 fn server_of(arguments: &RunArguments, scenario: &Scenario) -> Result<ServerBinary, Failure> {
     if let Some(path) = &arguments.server_bin {
-        let path = path.canonicalize().map_err(|error| {
-            Failure::new(Exit::Unavailable, format!("there is no server program {}: {error}", path.display()))
-        })?;
-        let label = format!("etcd ({})", path.display());
-        return Ok(ServerBinary { path, label });
+        return ServerBinary::own(path).or_exit(Exit::Unavailable);
     }
-    let spec = match &arguments.servers {
-        Some(spec) => spec.clone(),
-        None => scenario.servers.parse().or_exit(Exit::BadInput)?,
-    };
+    let spec = arguments.servers.as_ref().unwrap_or(&scenario.servers);
     let options = FetchOptions::from_environment().or_exit(Exit::Unavailable)?;
-    fetch(&spec, &options, &mut |step| note(step)).or_exit(Exit::Unavailable)
+    fetch(spec, &options, &mut |step| note(step)).or_exit(Exit::Unavailable)
 }
 
 /// A seed that is short enough to be typed again.

@@ -11,7 +11,7 @@ use leasehold_workloads::scenarios;
 pub enum ScenarioError {
     /// No scenario has this name.
     #[error(
-        "there is no scenario `{name}`{hint}\nthose that come along: {known}; or name a file, with a `/` or `.toml` in it"
+        "there is no scenario `{name}`{hint}\nthose that come along: {known}; a file of your own is named by its path, with a `/` or `.toml` in it"
     )]
     Unknown {
         /// The name.

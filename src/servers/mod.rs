@@ -7,4 +7,4 @@ mod manifest;
 mod spec;
 
 pub use fetch::{Availability, FetchError, FetchOptions, KnownServer, fetch, known};
-pub use spec::{NotASpec, ServerBinary, ServerSpec};
+pub use spec::{NotAProgram, NotASpec, ServerBinary, ServerSpec};
