@@ -11,11 +11,13 @@ pub(super) fn doctor() -> Result<Exit, Failure> {
     let findings = probe().or_exit(Exit::Internal)?;
     let mut text = String::new();
     for probe in findings.probes.iter().chain([&clock_hook(), &servers()]) {
-        text.push_str(&lines_of(probe));
+        // What fails and can be done without is no failure.
+        let failure = if findings.blames(probe) { "FAIL" } else { "no" };
+        text.push_str(&lines_of(probe, failure));
     }
     text.push_str(&match findings.medium {
         Some(medium) => format!("\nRuns work here: {}, over {medium}.\n", findings.mode),
-        None => "\nRuns on servers of their own do not work here; see what fails above.\n".to_owned(),
+        None => "\nRuns on servers of their own do not work here; see FAIL above.\n".to_owned(),
     });
     say(&text)?;
     Ok(if findings.usable() { Exit::Valid } else { Exit::Unavailable })
@@ -49,14 +51,14 @@ fn servers() -> Probe {
     }
 }
 
-fn lines_of(probe: &Probe) -> String {
+fn lines_of(probe: &Probe, failure: &str) -> String {
     let name = probe.name;
     match &probe.outcome {
         Ok(seen) => format!("ok    {name:34} {seen}\n"),
         Err(cause) => {
             let remedy = probe.remedy.as_ref().map(|remedy| format!("      to mend it: {remedy}\n"));
             let needed_for = probe.needed_for;
-            format!("FAIL  {name:34} {cause}\n      needed for: {needed_for}\n{}", remedy.unwrap_or_default())
+            format!("{failure:4}  {name:34} {cause}\n      needed for: {needed_for}\n{}", remedy.unwrap_or_default())
         }
     }
 }
