@@ -14,10 +14,10 @@ use crate::results::{ResultsError, RunFolder, write_atomically};
 /// What to judge.
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// A history, or the folder of a run.
+    /// The folder of a run, or a `history.jsonl`.
     #[arg(value_name = "HISTORY")]
     history: PathBuf,
-    /// Print the verdict as one JSON object.
+    /// Print the verdict as one JSON object instead of words.
     #[arg(long)]
     json: bool,
     /// Write the verdict to this file as well, byte for byte as `run` writes `verdict.json`.

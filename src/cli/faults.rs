@@ -14,7 +14,7 @@ pub(super) fn faults() -> Result<Exit, Failure> {
     }
     text.push_str(
         "targets: leader, follower, one, minority, majority, all, or a node like n1; the default is leader\n\
-         `leasehold doctor` tells which of them this machine can inject.\n",
+         `leasehold doctor` tells whether this machine can move clocks; all else works wherever runs do.\n",
     );
     say(&text)?;
     Ok(Exit::Valid)

@@ -17,33 +17,41 @@ use crate::sandbox;
 use crate::scenario::Scenario;
 use crate::servers::{FetchOptions, ServerBinary, ServerSpec, fetch};
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  leasehold run etcd-v3-leader-pause --servers etcd@3.4.23   on another version
+  leasehold run etcd-v3-leader-pause --no-faults             the same with nothing broken
+  leasehold run ./mine.toml --server-bin etcd=./bin/etcd     a scenario and a server of your own
+
+The exit code is the verdict: see `leasehold --help`.";
+
 /// What to run.
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
-    /// A scenario by name (see `leasehold scenarios`), or a TOML file.
+    /// A scenario by name (`leasehold scenarios` lists them), or a TOML file by its path.
     scenario: String,
-    /// Other servers than the scenario's, for example `etcd@3.5.30`.
+    /// Other servers than the scenario's, for example `etcd@3.5.30` (`leasehold fetch` lists them).
     #[arg(long, value_name = "SERVICE@VERSION")]
     servers: Option<ServerSpec>,
     /// A server program of your own, for example `etcd=/usr/bin/etcd`.
     #[arg(long, value_name = "SERVICE=PATH", conflicts_with = "servers", value_parser = server_program)]
     server_bin: Option<PathBuf>,
-    /// How many servers.
+    /// How many servers, 1 to 9 [default: as the scenario says].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: Option<u8>,
-    /// How long the clients work, in seconds.
+    /// How long the clients work, in seconds [default: as the scenario says].
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: Option<u64>,
-    /// The source of everything random; the same seed makes the same choices.
+    /// The source of everything random; the same seed makes the same choices [default: another one each time].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Run the scenario with nothing going wrong: its control.
+    /// Break nothing: the control of the experiment.
     #[arg(long)]
     no_faults: bool,
-    /// The folder of this run; by default one below `results`.
+    /// The folder for this run's record and report [default: results/SCENARIO/TIME-SEED].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Print the verdict as one JSON object on stdout.
+    /// Print the verdict as one JSON object instead of words.
     #[arg(long)]
     json: bool,
 }

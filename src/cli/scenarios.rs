@@ -10,7 +10,7 @@ use crate::scenario::{Scenario, ScenarioError};
 /// What to list.
 #[derive(Debug, Args)]
 pub(super) struct ScenariosArguments {
-    /// Print the text of this scenario, to be used as the beginning of your own.
+    /// The scenario to print; without it all are listed.
     name: Option<String>,
 }
 

@@ -22,7 +22,7 @@ pub enum ScenarioError {
         known: String,
     },
     /// The file cannot be read.
-    #[error("cannot read the scenario {}", path.display())]
+    #[error("cannot read the scenario {}; `leasehold scenarios` lists those that need no file", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
