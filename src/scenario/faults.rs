@@ -99,7 +99,7 @@ pub enum Target {
 }
 
 /// The words for a target but `nK`.
-pub(super) const TARGET_WORDS: [&str; 6] = ["leader", "follower", "one", "minority", "majority", "all"];
+pub const TARGET_WORDS: [&str; 6] = ["leader", "follower", "one", "minority", "majority", "all"];
 
 impl FromStr for Target {
     type Err = String;

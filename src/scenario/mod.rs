@@ -12,7 +12,7 @@ use leasehold_workloads::{Workload, scenarios};
 use crate::servers::ServerSpec;
 
 pub use error::{Place, ScenarioError};
-pub use faults::{ElectionMeans, Fault, FaultPlan, PartitionShape, Target};
+pub use faults::{ElectionMeans, Fault, FaultPlan, PartitionShape, TARGET_WORDS, Target};
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq)]
