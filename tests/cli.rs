@@ -3,6 +3,8 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use common::{leasehold, told};
@@ -47,7 +49,7 @@ fn a_typo_in_a_scenario_is_named_with_its_place() {
     let text = stdout(&run(&["scenarios", "etcd-v2-early-expiry"])).replace("offset_ms", "ofset_ms");
     fs::write(&path, text).expect("a file");
     let output = run(&["run", path.to_str().expect("UTF-8")]);
-    assert_eq!(output.status.code(), Some(64), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(65), "{}", told(&output));
     let text = stderr(&output);
     assert!(text.contains("mine.toml:18:1"), "{text}");
     assert!(text.contains("did you mean `offset_ms`?"), "{text}");
@@ -68,6 +70,32 @@ fn a_server_program_that_is_not_there_is_named() {
     let output = run(&["run", "etcd-v2-calm", "--server-bin", "etcd=/no/such/etcd"]);
     assert_eq!(output.status.code(), Some(69));
     assert!(stderr(&output).contains("/no/such/etcd"), "{}", told(&output));
+}
+
+#[test]
+fn a_server_program_that_cannot_serve_is_told_at_once() {
+    let root = tempfile::tempdir().expect("a folder");
+    let program = root.path().join("etcd");
+    fs::write(&program, "#!/bin/sh\necho I am no etcd\nexit 3\n").expect("a file");
+    let told_of = |path: &Path| {
+        let (server, out) = (format!("etcd={}", path.display()), root.path().join("run"));
+        let output = run(&["run", "etcd-v3-calm", "--server-bin", &server, "--out", out.to_str().expect("UTF-8")]);
+        assert_eq!(output.status.code(), Some(69), "{}", told(&output));
+        stderr(&output)
+    };
+    assert!(told_of(root.path()).contains("is no file"));
+    assert!(told_of(&program).contains("chmod +x"));
+    assert!(!root.path().join("run").exists(), "nothing is made for a run that cannot begin");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let text = told_of(&program);
+    assert!(text.contains("exited with status 3") && text.contains("I am no etcd"), "{text}");
+}
+
+#[test]
+fn a_folder_of_packages_that_is_none_is_told() {
+    let output = leasehold().arg("fetch").env("LEASEHOLD_PACKAGES", "/no/such/folder").output().expect("it starts");
+    assert_eq!(output.status.code(), Some(69), "{}", told(&output));
+    assert!(stderr(&output).contains("/no/such/folder"), "{}", told(&output));
 }
 
 #[test]
@@ -110,6 +138,10 @@ fn broken_histories_give_a_clear_error_or_an_unknown_verdict() {
 
     let output = run(&["check", "/no/such/history"]);
     assert_eq!(output.status.code(), Some(65), "{}", told(&output));
+
+    let output = run(&["check", root.path().to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(65), "{}", told(&output));
+    assert!(stderr(&output).contains("has no history.jsonl"), "{}", told(&output));
 }
 
 #[test]

@@ -9,15 +9,15 @@ use leasehold_checkers::history::History;
 use super::terminal::{colour, say, width};
 use super::{Exit, Failure, OrExit};
 use crate::report;
-use crate::results::write_atomically;
+use crate::results::{ResultsError, RunFolder, write_atomically};
 
 /// What to judge.
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// A history, or the folder of a run.
+    /// The folder of a run, or a `history.jsonl`.
     #[arg(value_name = "HISTORY")]
     history: PathBuf,
-    /// Print the verdict as one JSON object.
+    /// Print the verdict as one JSON object instead of words.
     #[arg(long)]
     json: bool,
     /// Write the verdict to this file as well, byte for byte as `run` writes `verdict.json`.
@@ -26,14 +26,13 @@ pub(super) struct CheckArguments {
 }
 
 pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
-    let path = match arguments.history.is_dir() {
-        true => arguments.history.join("history.jsonl"),
-        false => arguments.history.clone(),
-    };
+    let path = history_of(&arguments.history)?;
     let history = History::read(&path).or_exit(Exit::BadInput)?;
     let judgement = leasehold_checkers::check(&history);
     if let Some(out) = &arguments.out {
-        write_atomically(out, judgement.to_json().as_bytes()).or_exit(Exit::Internal)?;
+        write_atomically(out, judgement.to_json().as_bytes())
+            .map_err(|source| ResultsError::Write { path: out.clone(), source })
+            .or_exit(Exit::Unavailable)?;
     }
     if arguments.json {
         say(&judgement.to_json())?;
@@ -42,4 +41,19 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
         say(&report::console(&history, &judgement, folder, colour(&io::stdout()), width()))?;
     }
     Ok(judgement.verdict.into())
+}
+
+/// The file that is meant: itself, or the record in the folder of a run.
+fn history_of(path: &Path) -> Result<PathBuf, Failure> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let history = RunFolder::history_in(path);
+    if !history.exists() {
+        let folder = path.display();
+        let wrong =
+            format!("{folder} has no history.jsonl: it is no run's folder, or its run ended before the clients began");
+        return Err(Failure::new(Exit::BadInput, wrong));
+    }
+    Ok(history)
 }

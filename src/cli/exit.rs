@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use leasehold_checkers::verdict::Verdict;
 
+use crate::causes;
+
 /// How the program ends. The numbers are part of its interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -78,18 +80,7 @@ impl Failure {
 impl fmt::Display for Failure {
     /// The error and its causes, one a line, each said once.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = self.error.to_string();
-        write!(f, "{said}")?;
-        let mut cause = self.error.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            if !said.contains(&text) {
-                write!(f, "\n  because: {text}")?;
-            }
-            said = text;
-            cause = error.source();
-        }
-        Ok(())
+        f.write_str(&causes::words(self.error.as_ref()).join("\n  because: "))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::terminal::say;
 use super::{Exit, Failure};
 use crate::nemesis::PACKAGES;
+use crate::scenario::TARGET_WORDS;
 
 pub(super) fn faults() -> Result<Exit, Failure> {
     let mut text = String::new();
@@ -12,10 +13,11 @@ pub(super) fn faults() -> Result<Exit, Failure> {
             package.name, package.does, package.settings, package.proof
         ));
     }
-    text.push_str(
-        "targets: leader, follower, one, minority, majority, all, or a node like n1; the default is leader\n\
-         `leasehold doctor` tells which of them this machine can inject.\n",
-    );
+    let targets = TARGET_WORDS.join(", ");
+    text.push_str(&format!(
+        "targets: {targets}, or a node like n1; the default is leader\n\
+         `leasehold doctor` tells whether this machine can move clocks; all else works wherever runs do.\n",
+    ));
     say(&text)?;
     Ok(Exit::Valid)
 }

@@ -9,7 +9,7 @@ use crate::servers::{Availability, FetchOptions, ServerSpec, fetch as fetch_serv
 /// What to get.
 #[derive(Debug, Args)]
 pub(super) struct FetchArguments {
-    /// Servers, for example `etcd@3.4.23`. Without any, those that are known are listed.
+    /// The servers to get, for example `etcd@3.4.23`; without any, those that are known are listed.
     #[arg(value_name = "SERVICE@VERSION")]
     servers: Vec<ServerSpec>,
 }

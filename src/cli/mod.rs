@@ -15,14 +15,15 @@ use clap::{Parser, Subcommand};
 
 pub use exit::{Exit, Failure, OrExit};
 
-/// Tells whether a distributed lock holds: runs lock and lease workloads against real servers, breaks the servers on
-/// purpose, records everything on one clock, and proves from the record what promise was broken.
+/// Tells whether a distributed lock holds: starts a real cluster on this machine, has clients fight over locks and
+/// leases, breaks the cluster on purpose, records every operation on one clock, and proves from the record which promise
+/// was broken. To see it find something: `leasehold run etcd-v2-early-expiry`.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
-    /// Say more on stderr; twice for everything. `LEASEHOLD_LOG` sets it finer.
+    /// Log on stderr what is being done; `-vv` logs everything.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
 }
@@ -36,21 +37,24 @@ Exit codes:
 Environment:
   LEASEHOLD_PACKAGES   a folder with server packages, tried before any download
   LEASEHOLD_CACHE      where fetched servers are kept (default: the user's cache folder)
+  LEASEHOLD_LOG        what to log on stderr, for example `leasehold::nemesis=debug`; goes before -v
   NO_COLOR             no colours";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run a scenario against a cluster of real servers in a sandbox on this machine, and judge it.
+    /// Run a scenario on real servers in a sandbox on this machine, and judge what was recorded.
+    #[command(after_help = run::EXAMPLES)]
     Run(run::RunArguments),
-    /// Judge a stored run or history again.
+    /// Judge the record of a run again; no servers are needed.
+    #[command(after_help = "The exit code is the verdict: see `leasehold --help`.")]
     Check(check::CheckArguments),
-    /// Get server versions, or list those that are known.
+    /// Get servers before they are needed, or list those that are known.
     Fetch(fetch::FetchArguments),
-    /// List the scenarios, or show one.
+    /// List the scenarios, or print one as a beginning of your own.
     Scenarios(scenarios::ScenariosArguments),
     /// List the faults that a scenario can ask for.
     Faults,
-    /// Say what this machine can and cannot do, and why.
+    /// Try what runs need of this machine, and say what to change where it is lacking.
     Doctor,
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use jiff::Timestamp;
 
+use super::scenarios::load;
 use super::terminal::note;
 use super::{Exit, Failure, OrExit};
 use crate::nemesis::schedule;
@@ -16,33 +17,41 @@ use crate::sandbox;
 use crate::scenario::Scenario;
 use crate::servers::{FetchOptions, ServerBinary, ServerSpec, fetch};
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  leasehold run etcd-v3-leader-pause --servers etcd@3.4.23   on another version
+  leasehold run etcd-v3-leader-pause --no-faults             the same with nothing broken
+  leasehold run ./mine.toml --server-bin etcd=./bin/etcd     a scenario and a server of your own
+
+The exit code is the verdict: see `leasehold --help`.";
+
 /// What to run.
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
-    /// A scenario by name (see `leasehold scenarios`), or a TOML file.
+    /// A scenario by name (`leasehold scenarios` lists them), or a TOML file by its path.
     scenario: String,
-    /// Other servers than the scenario's, for example `etcd@3.5.30`.
+    /// Other servers than the scenario's, for example `etcd@3.5.30` (`leasehold fetch` lists them).
     #[arg(long, value_name = "SERVICE@VERSION")]
     servers: Option<ServerSpec>,
     /// A server program of your own, for example `etcd=/usr/bin/etcd`.
     #[arg(long, value_name = "SERVICE=PATH", conflicts_with = "servers", value_parser = server_program)]
     server_bin: Option<PathBuf>,
-    /// How many servers.
+    /// How many servers, 1 to 9 [default: as the scenario says].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: Option<u8>,
-    /// How long the clients work, in seconds.
+    /// How long the clients work, in seconds [default: as the scenario says].
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: Option<u64>,
-    /// The source of everything random; the same seed makes the same choices.
+    /// The source of everything random; the same seed makes the same choices [default: another one each time].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Run the scenario with nothing going wrong: its control.
+    /// Break nothing: the control of the experiment.
     #[arg(long)]
     no_faults: bool,
-    /// The folder of this run; by default one below `results`.
+    /// The folder for this run's record and report [default: results/SCENARIO/TIME-SEED].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Print the verdict as one JSON object on stdout.
+    /// Print the verdict as one JSON object instead of words.
     #[arg(long)]
     json: bool,
 }
@@ -114,8 +123,7 @@ fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Ve
     let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
     match (&arguments.server_bin, &arguments.servers) {
         (Some(path), _) => option("--server-bin", format!("etcd={}", path.display())),
-        (None, Some(spec)) => option("--servers", spec.to_string()),
-        (None, None) => option("--servers", scenario.servers.clone()),
+        (None, spec) => option("--servers", spec.as_ref().unwrap_or(&scenario.servers).to_string()),
     }
     if let Some(nodes) = arguments.nodes {
         option("--nodes", nodes.to_string());
@@ -131,7 +139,7 @@ fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Ve
 }
 
 fn scenario_of(arguments: &RunArguments) -> Result<Scenario, Failure> {
-    let mut scenario = Scenario::load(&arguments.scenario).or_exit(Exit::Usage)?;
+    let mut scenario = load(&arguments.scenario)?;
     if let Some(nodes) = arguments.nodes {
         scenario.nodes = nodes;
     }
@@ -143,18 +151,11 @@ fn scenario_of(arguments: &RunArguments) -> Result<Scenario, Failure> {
 
 fn server_of(arguments: &RunArguments, scenario: &Scenario) -> Result<ServerBinary, Failure> {
     if let Some(path) = &arguments.server_bin {
-        let path = path.canonicalize().map_err(|error| {
-            Failure::new(Exit::Unavailable, format!("there is no server program {}: {error}", path.display()))
-        })?;
-        let label = format!("etcd ({})", path.display());
-        return Ok(ServerBinary { path, label });
+        return ServerBinary::own(path).or_exit(Exit::Unavailable);
     }
-    let spec = match &arguments.servers {
-        Some(spec) => spec.clone(),
-        None => scenario.servers.parse().or_exit(Exit::BadInput)?,
-    };
+    let spec = arguments.servers.as_ref().unwrap_or(&scenario.servers);
     let options = FetchOptions::from_environment().or_exit(Exit::Unavailable)?;
-    fetch(&spec, &options, &mut |step| note(step)).or_exit(Exit::Unavailable)
+    fetch(spec, &options, &mut |step| note(step)).or_exit(Exit::Unavailable)
 }
 
 /// A seed that is short enough to be typed again.

@@ -5,21 +5,32 @@ use leasehold_workloads::scenarios::ALL;
 
 use super::terminal::say;
 use super::{Exit, Failure, OrExit};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, ScenarioError};
 
 /// What to list.
 #[derive(Debug, Args)]
 pub(super) struct ScenariosArguments {
-    /// Print the text of this scenario, to be used as the beginning of your own.
+    /// The scenario to print; without it all are listed.
     name: Option<String>,
 }
 
 pub(super) fn scenarios(arguments: &ScenariosArguments) -> Result<Exit, Failure> {
     match &arguments.name {
-        Some(name) => say(&Scenario::load(name).or_exit(Exit::Usage)?.text)?,
+        Some(name) => say(&load(name)?.text)?,
         None => say(&listing()?)?,
     }
     Ok(Exit::Valid)
+}
+
+/// The scenario of this name or in this file. A wrong name is wrong usage; what is wrong with a file is bad input.
+pub(super) fn load(name_or_path: &str) -> Result<Scenario, Failure> {
+    Scenario::load(name_or_path).map_err(|error| {
+        let exit = match &error {
+            ScenarioError::Unknown { .. } => Exit::Usage,
+            ScenarioError::Unreadable { .. } | ScenarioError::Wrong { .. } => Exit::BadInput,
+        };
+        Failure::new(exit, error)
+    })
 }
 
 fn listing() -> Result<String, Failure> {

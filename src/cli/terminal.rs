@@ -13,7 +13,12 @@ pub(super) fn start_log(verbose: u8) {
         1 => "leasehold=info,warn",
         _ => "debug",
     };
-    let filter = EnvFilter::try_from_env("LEASEHOLD_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let wanted = std::env::var("LEASEHOLD_LOG").ok().filter(|wanted| !wanted.is_empty());
+    let filter = wanted.as_deref().map_or_else(|| EnvFilter::try_new(level), EnvFilter::try_new);
+    let filter = filter.unwrap_or_else(|error| {
+        note(&format!("leasehold: LEASEHOLD_LOG is ignored: {error}; write a level, such as `debug`"));
+        EnvFilter::new(level)
+    });
     let colour = colour(&io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour).without_time().init();
 }
@@ -34,7 +39,9 @@ pub(super) fn note(line: &str) {
 pub(super) fn say(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Internal, error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Internal, format!("cannot write to stdout: {error}")))
+        }
         _ => Ok(()),
     }
 }

@@ -1,6 +1,5 @@
 //! What every adapter and probe that speaks HTTP shares.
 
-use std::error::Error;
 use std::time::Duration;
 
 use reqwest::redirect;
@@ -42,34 +41,4 @@ pub(crate) async fn body(mut response: reqwest::Response, longest: usize) -> Res
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-/// The error and its causes in one line. What a cause repeats of the words before it is left out.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = error.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("outer")]
-    struct Outer(#[source] std::io::Error);
-
-    #[test]
-    fn causes_are_named_in_order_and_once() {
-        let error = Outer(std::io::Error::other("inner"));
-        assert_eq!(with_causes(&error), "outer: inner");
-    }
 }

@@ -15,7 +15,7 @@ pub enum ClockError {
 
     /// The process's own picture of itself, in `/proc`, is closed to us.
     #[error(
-        "open /proc/{pid}/{file}: clock faults need a process of the same user, traced by its parent, and a /proc of this pid namespace"
+        "cannot open /proc/{pid}/{file}: clock faults need a process of the same user, traced by its parent, and a /proc of this pid namespace"
     )]
     Proc {
         /// The process.
@@ -28,7 +28,7 @@ pub enum ClockError {
 
     /// The kernel refused ptrace.
     #[error(
-        "{step} process {pid} by ptrace: it must live, be traced by this thread and stand in its exec stop (a container may need `--cap-add SYS_PTRACE`)"
+        "cannot {step} process {pid} by ptrace: it must live, be traced by this thread and stand in its exec stop (a container may need `--cap-add SYS_PTRACE`)"
     )]
     Ptrace {
         /// The process.
@@ -40,7 +40,7 @@ pub enum ClockError {
     },
 
     /// A system call that the process was made to run failed.
-    #[error("map a page in process {pid}: is its address space limited (`ulimit -v`)?")]
+    #[error("cannot map a page in process {pid}: is its address space limited (`ulimit -v`)?")]
     Map {
         /// The process.
         pid: Pid,
@@ -68,7 +68,7 @@ pub enum ClockError {
 
     /// The hook could not be put into machine code.
     #[cfg(target_arch = "x86_64")]
-    #[error("assemble the clock hook")]
+    #[error("cannot assemble the clock hook")]
     Assemble(#[from] iced_x86::IcedError),
 
     /// The process is no more, or runs another program now.
@@ -81,7 +81,7 @@ pub enum ClockError {
     },
 
     /// The page of the process could not be written or read.
-    #[error("reach the memory of process {pid}")]
+    #[error("cannot reach the memory of process {pid}")]
     Memory {
         /// The process.
         pid: Pid,
@@ -101,7 +101,7 @@ pub enum ClockError {
     },
 
     /// The program by which [`supported`](super::supported) tries the hook could not be run.
-    #[error("run `date` to try the clock hook on it")]
+    #[error("cannot run `date` to try the clock hook on it")]
     Trial(#[source] io::Error),
 
     /// The hook is in place, and yet the program shows the machine's time.

@@ -45,6 +45,16 @@ pub enum ClusterError {
         /// Why.
         source: ClockError,
     },
+    /// A server ended while the cluster was starting.
+    #[error("the server of {node} ended before it served ({how}); a program of your own must be etcd{log_end}")]
+    EndedEarly {
+        /// The node.
+        node: NodeId,
+        /// How, in words.
+        how: String,
+        /// Where its log is and how it ends, in words.
+        log_end: String,
+    },
     /// The server does not serve.
     #[error(transparent)]
     NotReady(#[from] NotReady),

@@ -125,11 +125,16 @@ impl Member {
     /// Kills its process and tells how it ended.
     pub(super) async fn kill(&self) -> Result<String, ClusterError> {
         let process = self.process()?;
-        let failed = |source| ClusterError::Process { node: self.node, source };
-        process.signal(Signal::SIGKILL).map_err(failed)?;
-        let status = process.exited().await.map_err(failed)?;
+        process.signal(Signal::SIGKILL).map_err(|source| ClusterError::Process { node: self.node, source })?;
+        let how = self.ended().await?;
         self.state().running = None;
-        Ok(ending(status))
+        Ok(how)
+    }
+
+    /// Waits for the end of its process and tells how it ended.
+    pub(super) async fn ended(&self) -> Result<String, ClusterError> {
+        let status = self.process()?.exited().await;
+        status.map(ending).map_err(|source| ClusterError::Process { node: self.node, source })
     }
 
     fn skew(&self, state: &State) -> Skew {

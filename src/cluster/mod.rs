@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_all};
 use leasehold_checkers::history::vocabulary::ClockValue;
 use nix::sys::signal::Signal;
 
@@ -18,6 +18,7 @@ use crate::NodeId;
 use crate::results::RunFolder;
 use crate::sandbox::{LinkRule, Network, Port, Spawner, Switch, Threads};
 use crate::servers::etcd::{CLIENT_PORT, EtcdOptions, EtcdProbes, LeaderView};
+use crate::servers::log_tail;
 
 /// How long a cluster may take until all its nodes serve for the first time.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -65,7 +66,7 @@ impl Cluster {
     /// Starts one server on each node of the network and waits until all of them serve.
     ///
     /// # Errors
-    /// If one cannot be started, or they do not serve in time: then the error shows the end of its log.
+    /// If one cannot be started or ends, or they do not serve in time: then the error shows the end of its log.
     pub async fn start(network: &Network, plan: &ClusterPlan, folder: &RunFolder) -> Result<Self, ClusterError> {
         let addresses: Vec<_> = network.nodes().map(|node| (node, network.address(node))).collect();
         let mut members = Vec::with_capacity(addresses.len());
@@ -86,8 +87,19 @@ impl Cluster {
         for node in cluster.nodes() {
             cluster.start_node(node)?;
         }
-        cluster.wait_ready(START_LIMIT).await?;
+        tokio::select! {
+            ready = cluster.wait_ready(START_LIMIT) => ready?,
+            error = cluster.first_end() => return Err(error),
+        }
         Ok(cluster)
+    }
+
+    /// Waits until the first of the servers ends, and says so.
+    async fn first_end(&self) -> ClusterError {
+        let ends = self.members.iter().map(|member| Box::pin(async move { (member, member.ended().await) }));
+        let ((member, ended), ..) = select_all(ends).await;
+        let (node, log_end) = (member.node(), log_tail::end_of(member.log()));
+        ended.map_or_else(|error| error, |how| ClusterError::EndedEarly { node, how, log_end })
     }
 
     /// Its nodes, in order.

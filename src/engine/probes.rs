@@ -10,8 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::NodeId;
 use crate::cluster::{Cluster, ClusterError};
-use crate::run::Stop;
-use crate::run::{Entry, Recorder};
+use crate::run::{Entry, Recorder, Stop};
 
 /// From one question for the leader to the next. The checkers rely on this rhythm to see when the machine itself stood
 /// still.

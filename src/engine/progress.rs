@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::run::Recorder;
-use crate::run::Stop;
+use crate::run::{Recorder, Stop};
 
 const EVERY: Duration = Duration::from_millis(200);
 

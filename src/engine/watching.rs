@@ -8,8 +8,7 @@ use leasehold_checkers::history::{EventType, Process};
 use leasehold_workloads::service::{Change, ChangeKind, Connect};
 
 use crate::NodeId;
-use crate::run::Stop;
-use crate::run::{Entry, Recorder};
+use crate::run::{Entry, Recorder, Stop};
 
 /// How long to wait after a watch broke before the next node is tried.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -10,8 +10,7 @@ use leasehold_workloads::service::{Certainty, Connect, LockService, OpError};
 
 use super::events::{completion, invocation};
 use crate::NodeId;
-use crate::run::Recorder;
-use crate::run::Stop;
+use crate::run::{Recorder, Stop};
 
 /// How long an operation may take before its outcome counts as unknown.
 const OP_LIMIT: Duration = Duration::from_secs(2);

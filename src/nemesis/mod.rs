@@ -225,3 +225,22 @@ async fn heal(cluster: &Cluster, fault: &Fault, nodes: &[NodeId]) -> Result<Valu
         Fault::Partition { shape } => partition::heal(cluster, *shape, nodes).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+
+    #[test]
+    fn every_package_can_be_asked_for_by_a_scenario() {
+        let calm = Scenario::load("etcd-v3-calm").expect("it comes along").text;
+        for Package { name, .. } in PACKAGES {
+            let text = format!(
+                "{calm}\n[[nemesis]]\npackage = \"{name}\"\noffset_ms = 1\nhow = \"cut\"\nshape = \"isolate\"\nat_ms = 1\n"
+            );
+            // Each refuses some of these settings, and thereby shows that it is known.
+            let error = Scenario::parse("x", "x", &text).expect_err("no package has all of these settings").to_string();
+            assert!(error.contains(&format!("no setting of the package `{name}`")), "{error}");
+        }
+    }
+}

@@ -17,13 +17,13 @@ pub enum ResultsError {
         source: io::Error,
     },
     /// The folder that `--out` names holds a run already.
-    #[error("{} holds a run already; name another folder", path.display())]
+    #[error("{} holds a run already; name another folder with `--out DIR`", path.display())]
     Taken {
         /// The folder.
         path: PathBuf,
     },
     /// A file cannot be written.
-    #[error("cannot write {}", path.display())]
+    #[error("cannot write {}: is the disk full, or the folder not yours?", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -39,6 +39,12 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// The record in the folder of a run.
+    #[must_use]
+    pub fn history_in(folder: &Path) -> PathBuf {
+        folder.join("history.jsonl")
+    }
+
     /// Makes the folder of a new run: `out`, or one named after the scenario, the time and the seed below `results`,
     /// and points `results/latest` at it.
     ///
@@ -59,7 +65,7 @@ impl RunFolder {
     }
 
     fn create_at(path: &Path) -> Result<Self, ResultsError> {
-        if path.join("history.jsonl").exists() {
+        if Self::history_in(path).exists() {
             return Err(ResultsError::Taken { path: path.to_owned() });
         }
         let folder_error = |source| ResultsError::Folder { path: path.to_owned(), source };
@@ -77,13 +83,7 @@ impl RunFolder {
     /// The record of the run.
     #[must_use]
     pub fn history(&self) -> PathBuf {
-        self.path.join("history.jsonl")
-    }
-
-    /// What the checkers say of it.
-    #[must_use]
-    pub fn verdict(&self) -> PathBuf {
-        self.path.join("verdict.json")
+        Self::history_in(&self.path)
     }
 
     /// Where a node's output goes.

@@ -11,7 +11,7 @@ use leasehold_workloads::scenarios;
 pub enum ScenarioError {
     /// No scenario has this name.
     #[error(
-        "there is no scenario `{name}`{hint}\nthose that come along: {known}; or name a file, with a `/` or `.toml` in it"
+        "there is no scenario `{name}`{hint}\nthose that come along: {known}; a file of your own is named by its path, with a `/` or `.toml` in it"
     )]
     Unknown {
         /// The name.
@@ -22,7 +22,7 @@ pub enum ScenarioError {
         known: String,
     },
     /// The file cannot be read.
-    #[error("cannot read the scenario {}", path.display())]
+    #[error("cannot read the scenario {}; `leasehold scenarios` lists those that need no file", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -48,7 +48,10 @@ impl Fault {
     /// Whether it is over as soon as it is done.
     #[must_use]
     pub fn is_instant(&self) -> bool {
-        matches!(self, Self::Election { .. })
+        match self {
+            Self::Election { .. } => true,
+            Self::Clock { .. } | Self::Pause | Self::Kill | Self::Partition { .. } => false,
+        }
     }
 }
 
@@ -120,7 +123,7 @@ pub enum Target {
 }
 
 /// The words for a target but `nK`.
-pub(super) const TARGET_WORDS: [&str; 6] = ["leader", "follower", "one", "minority", "majority", "all"];
+pub const TARGET_WORDS: [&str; 6] = ["leader", "follower", "one", "minority", "majority", "all"];
 
 impl FromStr for Target {
     type Err = String;

@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::error::{ScenarioError, did_you_mean};
 use super::faults::{ElectionMeans, Fault, FaultPlan, PartitionShape, TARGET_WORDS, Target};
 use super::{Scenario, Service};
+use crate::servers::NotASpec;
 
 const DEFAULT_NODES: u8 = 3;
 const MAX_NODES: u8 = 9;
@@ -22,7 +23,7 @@ const MAX_TIMES: u32 = 10_000;
 struct File {
     summary: String,
     service: Service,
-    servers: String,
+    servers: Spanned<String>,
     nodes: Option<Spanned<u8>>,
     seconds: Spanned<u64>,
     #[serde(default)]
@@ -169,7 +170,11 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
         name: name.to_owned(),
         summary: file.summary,
         service: file.service,
-        servers: file.servers,
+        servers: file
+            .servers
+            .get_ref()
+            .parse()
+            .map_err(|error: NotASpec| source.wrong(file.servers.span(), error.to_string()))?,
         nodes,
         duration: Duration::from_secs(seconds),
         clock_offsets_ms: file.clock_offsets_ms,
@@ -246,31 +251,20 @@ fn workload(source: &Source, spanned: &Spanned<WorkloadTable>, service: Service)
 fn fault(source: &Source, spanned: &Spanned<FaultTable>, nodes: u8) -> Result<FaultPlan, ScenarioError> {
     let (at, table) = (&spanned.span(), spanned.get_ref());
     let fault = match table.package {
-        Package::Clock => {
-            let offset_ms = source.need(at, "offset_ms", &table.offset_ms)?;
-            Fault::Clock { offset_ms }
+        Package::Clock => Fault::Clock { offset_ms: source.need(at, "offset_ms", &table.offset_ms)? },
+        Package::Election => {
+            source.reject("the package `election`: it lasts until another node leads", "lasts_ms", &table.lasts_ms)?;
+            source.reject("the package `election`: it always aims at the leader", "target", &table.target)?;
+            Fault::Election { how: source.need(at, "how", &table.how)? }
         }
-        Package::Election => Fault::Election { how: source.need(at, "how", &table.how)? },
         Package::Pause => Fault::Pause,
         Package::Kill => Fault::Kill,
         Package::Partition => Fault::Partition { shape: source.need(at, "shape", &table.shape)? },
     };
-    let package = fault.package();
-    if package != "clock" {
-        source.reject(&format!("the package `{package}`"), "offset_ms", &table.offset_ms)?;
-    }
-    if package != "election" {
-        source.reject(&format!("the package `{package}`"), "how", &table.how)?;
-    } else {
-        source.reject("the package `election`: it lasts until another node leads", "lasts_ms", &table.lasts_ms)?;
-        source.reject("the package `election`: it always aims at the leader", "target", &table.target)?;
-    }
-    if package != "partition" {
-        source.reject(&format!("the package `{package}`"), "shape", &table.shape)?;
-    }
-    let lasts = match package {
-        "election" => Duration::ZERO,
-        _ => source.millis(at, "lasts_ms", &table.lasts_ms)?,
+    reject_settings_of_others(source, table, &fault)?;
+    let lasts = match fault.is_instant() {
+        true => Duration::ZERO,
+        false => source.millis(at, "lasts_ms", &table.lasts_ms)?,
     };
     let times = times(source, table)?;
     Ok(FaultPlan {
@@ -285,6 +279,20 @@ fn fault(source: &Source, spanned: &Spanned<FaultTable>, nodes: u8) -> Result<Fa
         },
         jitter: Duration::from_millis(table.jitter_ms),
     })
+}
+
+fn reject_settings_of_others(source: &Source, table: &FaultTable, fault: &Fault) -> Result<(), ScenarioError> {
+    let owner = format!("the package `{}`", fault.package());
+    if !matches!(fault, Fault::Clock { .. }) {
+        source.reject(&owner, "offset_ms", &table.offset_ms)?;
+    }
+    if !matches!(fault, Fault::Election { .. }) {
+        source.reject(&owner, "how", &table.how)?;
+    }
+    if !matches!(fault, Fault::Partition { .. }) {
+        source.reject(&owner, "shape", &table.shape)?;
+    }
+    Ok(())
 }
 
 fn times(source: &Source, table: &FaultTable) -> Result<u32, ScenarioError> {
@@ -383,5 +391,6 @@ lasts_ms = 2
         assert!(error_of("at_ms", "target = \"n4\"\nat_ms").contains("there is no node n4"));
         assert!(error_of("at_ms = 1", "every_ms = 2\nat_ms = 1").contains("needs `times`"));
         assert!(error_of("seconds = 10", "seconds = ").starts_with("x.toml:5:"));
+        assert!(error_of("etcd@3.5.30", "etcd-3.5.30").starts_with("x.toml:4:11: `etcd-3.5.30` names no server"));
     }
 }

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use leasehold_workloads::{Workload, scenarios};
 
+use crate::servers::ServerSpec;
+
 pub use error::{Place, ScenarioError};
-pub use faults::{ElectionMeans, Fault, FaultPlan, PartitionShape, Target};
+pub use faults::{ElectionMeans, Fault, FaultPlan, PartitionShape, TARGET_WORDS, Target};
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +24,7 @@ pub struct Scenario {
     /// The service and the interface that the clients speak.
     pub service: Service,
     /// The servers, for example `etcd@3.4.23`.
-    pub servers: String,
+    pub servers: ServerSpec,
     /// How many servers.
     pub nodes: u8,
     /// How long the clients work before everything is healed and read once more.

@@ -7,8 +7,18 @@ use std::path::Path;
 const LINES: usize = 12;
 const BYTES: u64 = 8 * 1024;
 
+/// What to say of a server's log at the end of an error: where it is, and how it ends.
+pub(crate) fn end_of(log: &Path) -> String {
+    let place = log.display();
+    match tail(log) {
+        Ok(end) if end.is_empty() => format!("\nits log {place} is empty"),
+        Ok(end) => format!("\nits log {place} ends:\n{end}"),
+        Err(error) => format!("\nits log {place} cannot be read: {error}"),
+    }
+}
+
 /// The last lines of the file, bounded in number and size, whatever is in it.
-pub(super) fn tail(log: &Path) -> io::Result<String> {
+fn tail(log: &Path) -> io::Result<String> {
     let mut file = File::open(log)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(BYTES)))?;

@@ -2,9 +2,9 @@
 
 pub mod etcd;
 mod fetch;
-mod log_tail;
+pub(crate) mod log_tail;
 mod manifest;
 mod spec;
 
 pub use fetch::{Availability, FetchError, FetchOptions, KnownServer, fetch, known};
-pub use spec::{NotASpec, ServerBinary, ServerSpec};
+pub use spec::{NotAProgram, NotASpec, ServerBinary, ServerSpec};

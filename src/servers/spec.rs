@@ -1,8 +1,11 @@
 //! Which server, in which version.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use nix::unistd::{AccessFlags, access};
 
 /// A server by name and version, written `etcd@3.4.23`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +52,47 @@ pub struct ServerBinary {
     pub path: PathBuf,
     /// What it is, for people: `etcd 3.4.23`.
     pub label: String,
+}
+
+/// There is no server program at this place.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAProgram {
+    /// There is nothing, or it cannot be reached.
+    #[error("there is no server program {}; give the path of an etcd: --server-bin etcd=PATH", path.display())]
+    Missing {
+        /// The place.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is a folder, for example.
+    #[error("{} is no file; give the path of the program itself: --server-bin etcd=PATH", .0.display())]
+    NoFile(PathBuf),
+    /// This user may not run it.
+    #[error("{} cannot be run; make it executable: chmod +x {}", path.display(), path.display())]
+    NotExecutable {
+        /// The place.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl ServerBinary {
+    /// An etcd of the user's own.
+    ///
+    /// # Errors
+    /// If there is no program at this place that this user may run.
+    pub fn own(path: &Path) -> Result<Self, NotAProgram> {
+        let path = path.canonicalize().map_err(|source| NotAProgram::Missing { path: path.to_owned(), source })?;
+        if !path.is_file() {
+            return Err(NotAProgram::NoFile(path));
+        }
+        match access(&path, AccessFlags::X_OK) {
+            Ok(()) => Ok(Self { label: format!("etcd ({})", path.display()), path }),
+            Err(errno) => Err(NotAProgram::NotExecutable { path, source: errno.into() }),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -162,7 +162,7 @@ fn judge(prepared: &Prepared) -> Result<Verdict, Failure> {
     let folder = &prepared.folder;
     let history = History::read(folder.history()).or_exit(Exit::Internal)?;
     let judgement = leasehold_checkers::check(&history);
-    fs::write(folder.verdict(), judgement.to_json()).or_exit(Exit::Internal)?;
+    folder.write("verdict.json", judgement.to_json().as_bytes()).or_exit(Exit::Internal)?;
     let reported = report::write_all(&history, &judgement, folder.path());
     tell(prepared, &history, &judgement)?;
     reported.or_exit(Exit::Internal)?;

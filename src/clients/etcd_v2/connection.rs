@@ -11,6 +11,7 @@ use reqwest::{Client, RequestBuilder, Url};
 
 use super::reply::{self, COMPARE_FAILED, Failure, KEY_EXISTS, KEY_NOT_FOUND, Refusal, Reply};
 use super::{AT_REST, HELD_BY, holder};
+use crate::causes;
 use crate::clients::{CONNECT, MALFORMED, PREFIX, REFUSED, UNSUPPORTED, http, whole_seconds};
 
 /// Far more than the answer about one lock takes.
@@ -117,7 +118,7 @@ impl Connection {
         let response = request.send().await.map_err(|error| Failure::Other(transport(&error)))?;
         let status = response.status();
         let body = http::body(response, ANSWER_BYTES).await;
-        let body = body.map_err(|error| Failure::Other(OpError::unknown(MALFORMED, http::with_causes(&error))))?;
+        let body = body.map_err(|error| Failure::Other(OpError::unknown(MALFORMED, causes::in_one_line(&error))))?;
         reply::parse(status, &body)
     }
 
@@ -138,7 +139,7 @@ impl Connection {
 
 /// What a failure to get an answer says about the request.
 pub(super) fn transport(error: &reqwest::Error) -> OpError {
-    let text = http::with_causes(error);
+    let text = causes::in_one_line(error);
     if error.is_connect() {
         return OpError::failed(REFUSED, text);
     }

@@ -9,6 +9,7 @@ use reqwest::Response;
 use super::connection::{ANSWER_BYTES, Connection, transport};
 use super::holder;
 use super::reply::{self, Failure, Node, Reply};
+use crate::causes;
 use crate::clients::{MALFORMED, PREFIX, http};
 
 /// etcd sends the head of its answer at once, and the rest when something changes. A server without a head is stuck.
@@ -45,7 +46,7 @@ async fn next(connection: &Connection, seen: u64) -> Result<Option<Reply>, OpErr
             .await?;
     let status = response.status();
     let Ok(body) = tokio::time::timeout(POLL, http::body(response, ANSWER_BYTES)).await else { return Ok(None) };
-    let body = body.map_err(|error| OpError::unknown("broken", http::with_causes(&error)))?;
+    let body = body.map_err(|error| OpError::unknown("broken", causes::in_one_line(&error)))?;
     if status.is_success() && body.is_empty() {
         return Ok(None); // etcd too ends a poll after some minutes.
     }

@@ -7,7 +7,8 @@ use etcd_client::Error;
 use leasehold_checkers::history::vocabulary::code;
 use leasehold_workloads::service::OpError;
 
-use crate::clients::{MALFORMED, REFUSED, REJECTED, http};
+use crate::causes;
+use crate::clients::{MALFORMED, REFUSED, REJECTED};
 
 /// How the server words that a lease is no more. The lock service loses the status code of what it relays, so only the words
 /// are to be relied on.
@@ -71,15 +72,16 @@ fn is_of_connecting(error: &io::Error) -> bool {
     }
 }
 
-fn in_words(error: &Error) -> String {
+/// The error in the server's own words, with the causes that the client library hides.
+pub(crate) fn in_words(error: &Error) -> String {
     match error {
         // The status is no source of the error that carries it.
         Error::GRpcStatus(status) => {
             let code = status.code();
-            let causes = status.source().map(|cause| format!(": {}", http::with_causes(cause))).unwrap_or_default();
+            let causes = status.source().map(|cause| format!(": {}", causes::in_one_line(cause))).unwrap_or_default();
             format!("{code:?}: {}{causes}", status.message())
         }
-        Error::TransportError(error) => http::with_causes(error),
+        Error::TransportError(error) => causes::in_one_line(error),
         error => error.to_string(),
     }
 }

@@ -3,7 +3,7 @@
 //! Two recipes are in use, and they differ in how they fail, so a cluster is asked by one of them at a time: see [`Recipe`].
 
 mod connection;
-mod failure;
+pub(crate) mod failure;
 mod queue;
 mod txn;
 mod watch;

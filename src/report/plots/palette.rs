@@ -50,7 +50,6 @@ pub(super) fn package(name: &str, place: usize) -> Ink {
         "pause" => Ink::new(0x1f_6f_c4),
         "kill" => Ink::new(0x7a_4a_21),
         "partition" => Ink::new(0x00_80_7a),
-        "disk" => Ink::new(0x5f_6b_00),
         _ => OTHERS[place % OTHERS.len()],
     }
 }

@@ -111,7 +111,9 @@ pub(super) fn broken_span(anomaly: &Anomaly) -> (u64, u64) {
     let Anomaly { at_ns, margin_ns, .. } = *anomaly;
     match anomaly.kind {
         AnomalyKind::OverdueExpiry => (at_ns.saturating_sub(margin_ns), at_ns),
-        _ => (at_ns, at_ns.saturating_add(margin_ns)),
+        AnomalyKind::DoubleAcquisition | AnomalyKind::PrematureExpiry | AnomalyKind::SplitBelief => {
+            (at_ns, at_ns.saturating_add(margin_ns))
+        }
     }
 }
 

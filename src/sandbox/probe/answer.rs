@@ -1,12 +1,12 @@
 //! What a probe says, and how it travels from one process to another.
 
-use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
 
+use crate::causes;
 use crate::sandbox::SandboxError;
 
 /// Why something does not work.
@@ -36,7 +36,7 @@ impl From<SandboxError> for Trouble {
         // The remedy is said apart, so of the last cause only the kernel's answer is wanted here.
         let cause = match &error {
             SandboxError::Enter { step, source } => format!("cannot {step}: {}", source.answer()),
-            _ => chain(&error),
+            _ => causes::in_one_line(&error),
         };
         Self { cause, remedy }
     }
@@ -46,10 +46,6 @@ impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         Self::new(error.to_string())
     }
-}
-
-fn chain(error: &dyn Error) -> String {
-    std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Writes an answer to a pipe. It is short enough for any pipe to take it at once.

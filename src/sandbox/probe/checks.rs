@@ -19,7 +19,7 @@ const BACK_OFF: &str = "/proc/sys/net/ipv4/tcp_rto_max_ms";
 /// Within it, a packet crosses a switch a thousand times.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-const OPEN_TUN: &str = "to use it, give this user access to the device (`sudo chmod 0666 /dev/net/tun`), or a container the \
+const OPEN_TUN: &str = "give this user access to the device (`sudo chmod 0666 /dev/net/tun`), or a container the \
     option `--device /dev/net/tun`";
 const NEWER_KERNEL: &str =
     "use Linux 6.15 or later; before that, a server's connections may stay silent for up to two minutes after a heal";

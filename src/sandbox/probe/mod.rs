@@ -107,6 +107,13 @@ impl Findings {
     pub fn usable(&self) -> bool {
         self.medium.is_some()
     }
+
+    /// Whether this probe's failure is what makes runs impossible.
+    #[must_use]
+    pub fn blames(&self, probe: &Probe) -> bool {
+        let causes: &[Trial] = if worked(&self.probes, &PLAIN) { &[TUN, VETH] } else { &[PLAIN] };
+        !self.usable() && causes.iter().any(|trial| trial.name == probe.name)
+    }
 }
 
 impl Trial {

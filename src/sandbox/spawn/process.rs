@@ -13,7 +13,6 @@ use nix::unistd::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::NodeId;
 use crate::sandbox::status::{self, Threads};
 
 /// The kernel's letter for a process that is gone altogether.
@@ -22,7 +21,6 @@ const GONE: char = 'X';
 /// A server process. It lives on when this value is dropped, and ends with the sandbox at the latest.
 #[derive(Debug)]
 pub struct ServerProcess {
-    node: NodeId,
     pid: Pid,
     pidfd: OwnedFd,
     /// How it ended, once somebody has asked after its end: the kernel says it once, and gives the pid
@@ -32,24 +30,12 @@ pub struct ServerProcess {
 
 impl ServerProcess {
     /// Takes charge of a child that nobody else waits for.
-    pub(super) fn adopt(node: NodeId, pid: Pid) -> io::Result<Self> {
+    pub(super) fn adopt(pid: Pid) -> io::Result<Self> {
         // SAFETY: the call takes two numbers.
         let file = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
         // SAFETY: the kernel has just made this file for us. It closes on exec by itself.
         let pidfd = unsafe { OwnedFd::from_raw_fd(file as i32) };
-        Ok(Self { node, pid, pidfd, ended: Mutex::new(None) })
-    }
-
-    /// The node on which it runs.
-    #[must_use]
-    pub fn node(&self) -> NodeId {
-        self.node
-    }
-
-    /// Its pid in the sandbox.
-    #[must_use]
-    pub fn pid(&self) -> Pid {
-        self.pid
+        Ok(Self { pid, pidfd, ended: Mutex::new(None) })
     }
 
     /// Sends it a signal. It never reaches another process, even if the pid has been given away.

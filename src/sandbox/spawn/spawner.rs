@@ -84,7 +84,7 @@ fn spawn(mut command: ServerCommand, hosts: &Arc<Hosts>) -> Result<ServerProcess
             source,
         })?;
     }
-    ServerProcess::adopt(node, pid).map_err(|source| {
+    ServerProcess::adopt(pid).map_err(|source| {
         kill_and_reap(pid);
         failed(source)
     })

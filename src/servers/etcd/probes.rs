@@ -11,6 +11,8 @@ use leasehold_checkers::history::vocabulary::{ClockValue, LeaderValue};
 
 use super::{CLIENT_PORT, PEER_PORT, clock};
 use crate::NodeId;
+use crate::causes;
+use crate::clients::etcd_v3::failure::in_words;
 use crate::clients::http;
 
 /// A member answers these questions from its own memory, so one that does not answer in this time is stuck.
@@ -222,7 +224,8 @@ impl EtcdProbes {
         let options = etcd_client::ConnectOptions::new().with_connect_timeout(CONNECT);
         let endpoint = format!("http://{}:{CLIENT_PORT}", self.address(node)?);
         // This opens nothing: the first question does.
-        let client = Client::connect([endpoint], Some(options)).await.map_err(|error| failed(node, &error))?;
+        let client = Client::connect([endpoint], Some(options)).await;
+        let client = client.map_err(|error| ProbeError::Failed { node, why: in_words(&error) })?;
         locked(&self.grpc).insert(node, Connection(client.clone()));
         Ok(client)
     }
@@ -237,7 +240,7 @@ impl EtcdProbes {
     ) -> Result<T, ProbeError> {
         let answer = match tokio::time::timeout(within, question).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => Err(failed(node, &error)),
+            Ok(Err(error)) => Err(ProbeError::Failed { node, why: in_words(&error) }),
             Err(_) => Err(ProbeError::Silent { node, within }),
         };
         locked(&self.grpc).remove(&node);
@@ -264,11 +267,11 @@ fn member_of(status: &StatusResponse, node: NodeId) -> Result<u64, ProbeError> {
 }
 
 fn failed(node: NodeId, error: &dyn std::error::Error) -> ProbeError {
-    ProbeError::Failed { node, why: http::with_causes(error) }
+    ProbeError::Failed { node, why: causes::in_one_line(error) }
 }
 
 fn nonsense(node: NodeId, error: &dyn std::error::Error) -> ProbeError {
-    ProbeError::Nonsense { node, why: http::with_causes(error) }
+    ProbeError::Nonsense { node, why: causes::in_one_line(error) }
 }
 
 /// The locks are held for a look-up only, so what a panic left behind is whole.

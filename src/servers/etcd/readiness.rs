@@ -11,7 +11,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// The cluster does not serve.
 #[derive(Debug, thiserror::Error)]
-#[error("{node} was not ready within {} s: {why}{}", within.as_secs(), end_of_log(log_tail.as_deref()))]
+#[error("{node} was not ready within {} s: {why}{log_end}", within.as_secs())]
 pub struct NotReady {
     /// The first node that was not ready.
     pub node: NodeId,
@@ -19,12 +19,8 @@ pub struct NotReady {
     pub within: Duration,
     /// What it lacked at the last look.
     pub why: String,
-    /// The end of its log.
-    pub log_tail: Option<String>,
-}
-
-fn end_of_log(tail: Option<&str>) -> String {
-    tail.map(|tail| format!("\nits log ends:\n{tail}")).unwrap_or_default()
+    /// Where its log is and how it ends, in words; empty where it has none.
+    pub log_end: String,
 }
 
 /// What one look at the cluster found missing.
@@ -52,8 +48,8 @@ impl EtcdProbes {
                 Err(missing) => missing,
             };
             if Instant::now() >= deadline {
-                let log_tail = log_of(node).and_then(|log| log_tail::tail(&log).ok());
-                return Err(NotReady { node, within, why, log_tail });
+                let log_end = log_of(node).map(|log| log_tail::end_of(&log)).unwrap_or_default();
+                return Err(NotReady { node, within, why, log_end });
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }

@@ -28,8 +28,9 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn lock(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<Self, FetchError> {
-        let failed = |source| FetchError::Cache { doing: format!("lock the cache {}", folder.display()), source };
-        fs::create_dir_all(folder).map_err(failed)?;
+        let doing = |verb: &str| format!("{verb} the cache {}", folder.display());
+        let failed = |source| FetchError::Cache { doing: doing("lock"), source };
+        fs::create_dir_all(folder).map_err(|source| FetchError::Cache { doing: doing("make"), source })?;
         let lock = File::create(folder.join(".lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}

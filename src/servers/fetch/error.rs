@@ -49,6 +49,9 @@ pub enum FetchError {
     /// There is no place for a cache.
     #[error("no place to keep servers: neither LEASEHOLD_CACHE nor XDG_CACHE_HOME nor HOME is set; set one of them")]
     NoCacheFolder,
+    /// `LEASEHOLD_PACKAGES` is set and names no folder.
+    #[error("LEASEHOLD_PACKAGES names {}, which is no folder; correct it or unset it", .0.display())]
+    NoPackagesFolder(PathBuf),
     /// The cache cannot be used.
     #[error("cannot {doing}; set LEASEHOLD_CACHE to a folder that can be written to")]
     Cache {

@@ -25,8 +25,6 @@ pub use options::FetchOptions;
 pub struct KnownServer {
     /// The server.
     pub spec: ServerSpec,
-    /// The release of the distribution that carries it, for example `bookworm`.
-    pub suite: String,
     /// Where it would come from.
     pub availability: Availability,
 }
@@ -47,11 +45,7 @@ pub enum Availability {
 /// Every server that can be fetched, in the manifest's order.
 #[must_use]
 pub fn known(options: &FetchOptions) -> Vec<KnownServer> {
-    let to_known = |entry: &Entry| KnownServer {
-        spec: entry.spec(),
-        suite: entry.suite.clone(),
-        availability: availability(entry, options),
-    };
+    let to_known = |entry: &Entry| KnownServer { spec: entry.spec(), availability: availability(entry, options) };
     manifest().servers.iter().map(to_known).collect()
 }
 

@@ -18,9 +18,14 @@ impl FetchOptions {
     /// As the environment says: `LEASEHOLD_CACHE`, else the user's cache folder; and `LEASEHOLD_PACKAGES`, where it is set.
     ///
     /// # Errors
-    /// If the environment names no place for a cache.
+    /// If the environment names no place for a cache, or a folder of packages that is none.
     pub fn from_environment() -> Result<Self, FetchError> {
-        Self::from_variables(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+        let options =
+            Self::from_variables(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))?;
+        match options.packages {
+            Some(packages) if !packages.is_dir() => Err(FetchError::NoPackagesFolder(packages)),
+            _ => Ok(options),
+        }
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<Self, FetchError> {
