@@ -48,7 +48,8 @@
 //!
 //! # Assumptions
 //!
-//! An owner names one acquisition, so its key is created once and never comes back. Nobody but the owner's own release, and the
+//! A lease is granted, or prolonged, within the acquisition that takes the lock on it; an acquisition on a session that is older
+//! needs a slack of that age. An owner names one acquisition, so its key is created once and never comes back. Nobody but the owner's own release, and the
 //! end of its lease, may take the lock from it. Unanswered renewals ask for the TTL that the history says, or else
 //! for no shorter one than was granted.
 

@@ -93,9 +93,8 @@ fn noun(action: &Action) -> &'static str {
 
 /// The process behind an owner, or the owner's name where no process acquired under it.
 fn holder_in_words(run: &Run<'_>, grant: &Grant, owner: &str) -> String {
-    let acquired = |other: &&Grant| other.owner == owner;
-    let others = run.grants.get(&grant.key).into_iter().flatten();
-    others.into_iter().find(acquired).map_or_else(|| format!("`{owner}`"), |other| format!("process {}", other.process))
+    let acquirer = run.acquirers.get(&(grant.key.clone(), owner.to_owned()));
+    acquirer.map_or_else(|| format!("`{owner}`"), |process| format!("process {process}"))
 }
 
 #[cfg(test)]
