@@ -13,11 +13,13 @@
 pub mod cli;
 pub mod clients;
 pub mod clock;
+pub mod cluster;
 pub mod engine;
 pub mod nemesis;
 mod node;
 pub mod report;
 pub mod results;
+pub mod run;
 pub mod sandbox;
 pub mod scenario;
 pub mod servers;

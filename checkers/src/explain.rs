@@ -21,12 +21,14 @@ pub fn human(duration: Duration) -> String {
     if text == "0" { "less than 0.01 ms".to_owned() } else { format!("{text} {unit}") }
 }
 
-/// An instant, told from the nearest thing that explains it: `120 ms after clock +9 s on n3`, or else from the start of the run.
+/// An instant, told from the nearest thing that explains it: `120 ms after clock +9 s on n3`; or else by the fault that lasts
+/// all the while; or else from the start of the run.
 #[must_use]
 pub fn when(context: &Context, at: RunTime) -> String {
     let faults = context.faults.iter().flat_map(|fault| {
         let begun = fault.in_place.filter(|in_place| *in_place <= at).unwrap_or(fault.begun);
-        let ended = fault.ended.map(|ended| (ended, format!("the end of {}", fault.what)));
+        let ended = fault.ended.filter(|ended| Some(*ended) != fault.in_place);
+        let ended = ended.map(|ended| (ended, format!("the end of {}", fault.what)));
         [Some((begun, fault.what.clone())), ended]
     });
     let changes = context
@@ -38,10 +40,14 @@ pub fn when(context: &Context, at: RunTime) -> String {
         .flatten()
         .filter(|(time, _)| *time <= at && at.since(*time) <= JUST_ENDED)
         .max_by_key(|(time, _)| *time)
-        .map_or_else(
-            || format!("{} into the run", human(at.since(RunTime::default()))),
-            |(time, what)| format!("{} after {what}", human(at.since(time))),
-        )
+        .map_or_else(|| since_start(context, at), |(time, what)| format!("{} after {what}", human(at.since(time))))
+}
+
+fn since_start(context: &Context, at: RunTime) -> String {
+    let since_start = format!("{} into the run", human(at.since(RunTime::default())));
+    let lasting: Vec<&str> =
+        context.faults.iter().filter(|fault| fault.is_active(at)).map(|fault| fault.what.as_str()).collect();
+    if lasting.is_empty() { since_start } else { format!("{since_start}, during {}", lasting.join(" and ")) }
 }
 
 /// A lock by name, or `the lock` where it has none.
@@ -96,6 +102,8 @@ mod tests {
         assert_eq!(told(script(), 1_220), "120 ms after clock +9 s on n3");
         assert_eq!(told(script(), 4_130), "30 ms after the end of clock +9 s on n3");
         assert_eq!(told(script(), 14_101), "14.1 s into the run");
+        let lasting = script().fault(Fault(2, "pause", "pause", "n1"), 5_000..5_010, None);
+        assert_eq!(told(lasting, 16_000), "16 s into the run, during pause on n1");
         let elected = script().leader(1_200, "n2", Some("n2"), 5);
         assert_eq!(told(elected, 1_220), "20 ms after n2 was seen to lead in term 5");
     }

@@ -9,7 +9,9 @@
 //!   that the service prolonged at some instant after `inv(r)` lives for `T` by the service's clock, which runs at most
 //!   `1+rho` times as fast as ours. `T` is what the service answered. Where one grant was answered with several TTLs, `T` is
 //!   the shortest of them, for a later renewal with a shorter TTL may take effect last and so bring the expiry forward.
-//! * **Cut** `c(g) = min(E(g), R(g))`, with `R(g)` the invocation of its first release, whatever became of that.
+//! * **Cut** `c(g) = min(E(g), R(g))`, with `R(g)` the instant at which its client let go: the invocation of its first release,
+//!   whatever became of that, or of the next acquisition of the same lock by the same process. (Who asks for a lock again no
+//!   longer claims to have it; two holds of one process are no two holders.)
 //! * **Gone by** `D(g)`: the earliest completion of an observation that the lease is gone: see [`crate::observations`].
 //! * **Core**: `[end(g), c(g))` where `end(g) < c(g)`. A correct service lets nobody else hold the lock in it.
 //! * **Floater**: a grant without a core. Its **window** is `[max(inv(g), c(g)), min(end(g), D(g))]`. The answer came late,
@@ -126,6 +128,8 @@ pub struct Grant {
     pub earliest_expiry: RunTime,
     /// When its first release was invoked.
     pub release_invoked: Option<RunTime>,
+    /// When its process asked for the same lock again.
+    pub asked_again: Option<RunTime>,
     /// What is certain about when it stood.
     pub hold: Hold,
     /// What shows that its lease is gone, earliest first.
@@ -144,9 +148,16 @@ impl Grant {
         }
     }
 
-    /// The first release that was invoked other than this op.
-    pub(crate) fn release_other_than(&self, op: Option<usize>, ops: &[Op]) -> Option<RunTime> {
-        self.releases.iter().find(|release| Some(**release) != op).map(|release| ops[*release].invoked)
+    /// When its client let go, by a release or by asking for the lock again.
+    #[must_use]
+    pub fn let_go(&self) -> Option<RunTime> {
+        self.release_invoked.into_iter().chain(self.asked_again).min()
+    }
+
+    /// When its client let go otherwise than by this op.
+    pub(crate) fn let_go_but_for(&self, op: Option<usize>, ops: &[Op]) -> Option<RunTime> {
+        let release = self.releases.iter().find(|release| Some(**release) != op).map(|release| ops[*release].invoked);
+        release.into_iter().chain(self.asked_again).min()
     }
 }
 
@@ -165,12 +176,28 @@ pub fn grants(header: &Header, ops: &[Op], surroundings: &Surroundings) -> Grant
         }
     }
     let witnesses = Witnesses::of(header, ops, surroundings);
+    let acquisitions = acquisitions_by_process(ops);
     for grant in grants.values_mut().flatten() {
+        grant.asked_again = asked_again(grant, &acquisitions);
         grant.losses = witnesses.losses(grant, ops);
         grant.hold = hold(grant);
         grant.beliefs = beliefs(grant, ops);
     }
     grants
+}
+
+/// When each process asked for each lock, in order.
+fn acquisitions_by_process(ops: &[Op]) -> BTreeMap<(&str, u64), Vec<RunTime>> {
+    let mut acquisitions: BTreeMap<(&str, u64), Vec<RunTime>> = BTreeMap::new();
+    for op in ops.iter().filter(|op| matches!(op.action, Action::Acquire { .. })) {
+        acquisitions.entry((&op.key, op.process)).or_default().push(op.invoked);
+    }
+    acquisitions
+}
+
+fn asked_again(grant: &Grant, acquisitions: &BTreeMap<(&str, u64), Vec<RunTime>>) -> Option<RunTime> {
+    let asked = acquisitions.get(&(grant.key.as_str(), grant.process))?;
+    asked.get(asked.partition_point(|asked| *asked < grant.ended)).copied()
 }
 
 /// The renewals and releases of each acquisition, by lock and owner.
@@ -230,6 +257,7 @@ impl Promise {
             longest_ttl: Duration::from_millis(longest_ttl_ms),
             earliest_expiry: self.earliest_expiry(last_certain, Duration::from_millis(shortest_ttl_ms)),
             release_invoked: owned.releases.first().map(|release| ops[*release].invoked),
+            asked_again: None,
             hold: Hold::Nowhere,
             losses: Vec::new(),
             beliefs: Vec::new(),
@@ -264,7 +292,7 @@ fn longest_ttl_ms(renewal: &Op) -> Option<u64> {
 
 /// The core or the window of a grant: see the definitions above.
 fn hold(grant: &Grant) -> Hold {
-    let cut = grant.release_invoked.map_or(grant.earliest_expiry, |release| release.min(grant.earliest_expiry));
+    let cut = grant.let_go().map_or(grant.earliest_expiry, |let_go| let_go.min(grant.earliest_expiry));
     if grant.ended < cut {
         return Hold::Core(Span { from: grant.ended, until: cut });
     }

@@ -1,1 +1,67 @@
-//! clients
+//! Adapters: how each real service is asked for a lock.
+//!
+//! An adapter sends each operation once, to the one server that its connection is pinned to, over a TCP connection of its
+//! own. It says of every failure whether the operation may have happened; where it cannot be sure, it says so.
+
+pub mod etcd_v2;
+pub mod etcd_v3;
+pub(crate) mod http;
+
+pub use etcd_v2::EtcdV2;
+pub use etcd_v3::{EtcdV3, Recipe};
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use leasehold_workloads::service::OpError;
+
+use crate::NodeId;
+
+/// Where all locks lie, so that a cluster that serves others as well is not disturbed.
+const PREFIX: &str = "/leasehold/";
+
+/// How long a connection may take to come about. What is refused or not reached by then was certainly never sent.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// How long one server may take to put the locks into their state of rest before the next one is asked.
+const PREPARE: Duration = Duration::from_secs(5);
+
+/// No connection came about, so nothing was sent.
+const REFUSED: &str = "refused";
+/// The server answered what no server of its kind should.
+const MALFORMED: &str = "malformed";
+/// The server said no, for a reason that is no observation of the lock.
+const REJECTED: &str = "rejected";
+/// The service has no such operation.
+const UNSUPPORTED: &str = "unsupported";
+
+/// A TTL in whole seconds, which is all that etcd counts in: never shorter than asked for, and at least one.
+fn whole_seconds(ttl: Duration) -> u64 {
+    (ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0)).max(1)
+}
+
+/// The address of the node with this index.
+fn address(endpoints: &[(NodeId, SocketAddr)], node: usize) -> SocketAddr {
+    let (_, address) = endpoints.get(node).expect("the engine asks for nodes of the cluster only");
+    *address
+}
+
+/// Waits for one node's attempt to put the locks into their state of rest.
+async fn prepared(attempt: impl Future<Output = Result<(), OpError>>) -> Result<(), OpError> {
+    tokio::time::timeout(PREPARE, attempt).await.unwrap_or_else(|_| Err(OpError::timeout(PREPARE)))
+}
+
+fn no_node() -> OpError {
+    OpError::failed(REFUSED, "there is no node to ask")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ttl_is_rounded_up_to_whole_seconds() {
+        let seconds = |ms| whole_seconds(Duration::from_millis(ms));
+        assert_eq!([seconds(0), seconds(1), seconds(1_000), seconds(1_001), seconds(5_000)], [1, 1, 1, 2, 5]);
+    }
+}

@@ -1,1 +1,211 @@
-//! engine
+//! Runs a scenario against a cluster and records what happens.
+//!
+//! ```text
+//! prepare the locks
+//! main phase    workers at their scripts · nemesis at its schedule · probes · watch
+//! heal          every fault is taken back, the cluster recovers
+//! final phase   every lock is read once through every node
+//! ```
+//!
+//! Everything that happens is an event of the [`Recorder`], stamped on one clock.
+
+mod events;
+mod probes;
+mod progress;
+mod watching;
+mod worker;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_checkers::history::RunTime;
+use leasehold_workloads::Workload;
+use leasehold_workloads::service::{Connect, OpError};
+use tokio::task::JoinSet;
+
+use crate::NodeId;
+use crate::cluster::Cluster;
+use crate::nemesis::{Nemesis, PlannedFault};
+use crate::run::{Recorder, Stop, stop_signal};
+use worker::Client;
+
+/// How long the cluster may take to serve again after everything is healed.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(20);
+
+/// What the engine needs to know.
+#[derive(Debug)]
+pub struct Plan {
+    /// What the clients do.
+    pub workload: Workload,
+    /// How long.
+    pub duration: Duration,
+    /// What the nemesis does.
+    pub schedule: Vec<PlannedFault>,
+    /// The source of everything random.
+    pub seed: u64,
+}
+
+/// Why a run broke off. What was recorded until then is on disk.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The locks could not be put into their state of rest.
+    #[error("the cluster runs, but the locks cannot be prepared")]
+    Prepare(#[source] OpError),
+    /// The history cannot be written.
+    #[error("the history cannot be written any more; what was written before is whole")]
+    History(#[source] io::Error),
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    /// It ran its whole length.
+    Completed,
+    /// It was interrupted.
+    Interrupted,
+}
+
+/// Runs the plan to its end, until `interrupted` completes, or until the history cannot be written.
+///
+/// # Errors
+/// If the locks cannot be prepared or the history cannot be written.
+pub async fn run(
+    plan: Plan,
+    cluster: Arc<Cluster>,
+    connect: Arc<dyn Connect>,
+    recorder: Recorder,
+    interrupted: impl Future<Output = ()>,
+) -> Result<RunEnd, EngineError> {
+    let (stopper, stop) = stop_signal();
+    let phases = phases(plan, cluster, connect, recorder.clone(), stop);
+    tokio::pin!(phases, interrupted);
+    let end = tokio::select! {
+        result = &mut phases => result.map(|()| RunEnd::Completed),
+        () = &mut interrupted => {
+            stopper.request();
+            phases.await.map(|()| RunEnd::Interrupted)
+        }
+        () = recorder.broken() => {
+            stopper.request();
+            phases.await.map(|()| RunEnd::Completed)
+        }
+    };
+    match recorder.take_failure() {
+        Some(failure) => Err(EngineError::History(failure)),
+        None => end,
+    }
+}
+
+async fn phases(
+    plan: Plan,
+    cluster: Arc<Cluster>,
+    connect: Arc<dyn Connect>,
+    recorder: Recorder,
+    mut stop: Stop,
+) -> Result<(), EngineError> {
+    let keys = plan.workload.keys();
+    connect.prepare(&keys).await.map_err(EngineError::Prepare)?;
+
+    let (background_stopper, background_stop) = stop_signal();
+    let background = background(&plan, &cluster, &connect, &recorder, &background_stop);
+
+    let mut nemesis = Nemesis::new(Arc::clone(&cluster), recorder.clone(), plan.seed);
+    nemesis.record_resting_clocks(plan.schedule.len() as u64 + 1).await;
+    let until = recorder.clock().now().after(plan.duration);
+    let workers = start_workers(&plan, &cluster, &connect, &recorder, until, &stop);
+    let schedule = shifted(plan.schedule, recorder.clock().now());
+    tokio::join!(join_all(workers), nemesis.run(schedule, until, &mut stop));
+
+    if !stop.is_requested() {
+        nemesis.heal_all().await;
+        if let Err(error) = cluster.wait_ready(RECOVERY_LIMIT).await {
+            tracing::warn!("after all faults were healed: {error}");
+        }
+        join_all(start_final_reads(&plan.workload, &cluster, &connect, &recorder, &keys, &stop)).await;
+    }
+    background_stopper.request();
+    join_all(background).await;
+    Ok(())
+}
+
+/// The schedule counts from the moment the workers start; the history from the moment the recorder did.
+fn shifted(schedule: Vec<PlannedFault>, start: RunTime) -> Vec<PlannedFault> {
+    let shift = start.since(RunTime::default());
+    schedule
+        .into_iter()
+        .map(|fault| PlannedFault { begins: fault.begins.after(shift), ends: fault.ends.after(shift), ..fault })
+        .collect()
+}
+
+fn background(
+    plan: &Plan,
+    cluster: &Arc<Cluster>,
+    connect: &Arc<dyn Connect>,
+    recorder: &Recorder,
+    stop: &Stop,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for node in cluster.nodes() {
+        tasks.spawn(probes::probe(Arc::clone(cluster), recorder.clone(), node, stop.clone()));
+    }
+    let (nodes, keys) = (cluster.nodes(), plan.workload.keys());
+    tasks.spawn(watching::watch(Arc::clone(connect), recorder.clone(), nodes, keys, stop.clone()));
+    tasks.spawn(progress::show(recorder.clone(), plan.duration, stop.clone()));
+    tasks
+}
+
+fn start_workers(
+    plan: &Plan,
+    cluster: &Cluster,
+    connect: &Arc<dyn Connect>,
+    recorder: &Recorder,
+    until: RunTime,
+    stop: &Stop,
+) -> JoinSet<()> {
+    let nodes = cluster.nodes();
+    let stride = stride(&plan.workload, &nodes);
+    let mut tasks = JoinSet::new();
+    for worker in 0..plan.workload.workers() as u64 {
+        let node = nodes[usize::try_from(worker).unwrap_or(0) % nodes.len()];
+        let client = Client::new(Arc::clone(connect), recorder.clone(), node, worker, stride);
+        tasks.spawn(worker::work(client, plan.workload.script(plan.seed, worker), until, stop.clone()));
+    }
+    tasks
+}
+
+/// Every node is asked by a process of its own; their numbers follow those of the workers.
+fn start_final_reads(
+    workload: &Workload,
+    cluster: &Cluster,
+    connect: &Arc<dyn Connect>,
+    recorder: &Recorder,
+    keys: &[String],
+    stop: &Stop,
+) -> JoinSet<()> {
+    let nodes = cluster.nodes();
+    let stride = stride(workload, &nodes);
+    let mut tasks = JoinSet::new();
+    for (reader, &node) in (workload.workers() as u64..).zip(&nodes) {
+        let client = Client::new(Arc::clone(connect), recorder.clone(), node, reader, stride);
+        let (keys, stop) = (keys.to_vec(), stop.clone());
+        tasks.spawn(async move { worker::read_all(client, &keys, stop).await });
+    }
+    tasks
+}
+
+/// The distance between the numbers of a process and its successor: there are this many processes at a time.
+fn stride(workload: &Workload, nodes: &[NodeId]) -> u64 {
+    (workload.workers() + nodes.len()) as u64
+}
+
+/// Waits for all tasks. A panic in one of them is a broken invariant and goes on here.
+async fn join_all(mut tasks: JoinSet<()>) {
+    while let Some(result) = tasks.join_next().await {
+        if let Err(error) = result
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+}

@@ -1,1 +1,118 @@
-//! scenario
+//! What to run: a TOML file turned into a typed [`Scenario`], or into an error that names the line.
+
+mod error;
+mod faults;
+mod file;
+
+use std::path::Path;
+use std::time::Duration;
+
+use leasehold_workloads::{Workload, scenarios};
+
+pub use error::{Place, ScenarioError};
+pub use faults::{ElectionMeans, Fault, FaultPlan, PartitionShape, Target};
+
+/// What to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// Its name: that of the file, without `.toml`.
+    pub name: String,
+    /// What it shows, in a sentence.
+    pub summary: String,
+    /// The service and the interface that the clients speak.
+    pub service: Service,
+    /// The servers, for example `etcd@3.4.23`.
+    pub servers: String,
+    /// How many servers.
+    pub nodes: u8,
+    /// How long the clients work before everything is healed and read once more.
+    pub duration: Duration,
+    /// How far each node's wall clock is from the machine's from its start on, in milliseconds; none for those after
+    /// the last.
+    pub clock_offsets_ms: Vec<i64>,
+    /// What the clients do.
+    pub workload: Workload,
+    /// What the nemesis does.
+    pub faults: Vec<FaultPlan>,
+    /// Whether a split belief makes the run invalid.
+    pub beliefs_must_exclude: bool,
+    /// The text it was read from.
+    pub text: String,
+}
+
+/// A service and the interface that the clients speak to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Service {
+    /// etcd's first interface: keys with a TTL, over HTTP.
+    EtcdV2,
+    /// etcd's present interface: leases, transactions and the Lock service, over gRPC.
+    EtcdV3,
+}
+
+impl Service {
+    /// Its name in scenarios and histories.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EtcdV2 => "etcd-v2",
+            Self::EtcdV3 => "etcd-v3",
+        }
+    }
+}
+
+impl Scenario {
+    /// The scenario of this name, or in the file at this path.
+    ///
+    /// # Errors
+    /// If there is none, or if its text does not make a scenario.
+    pub fn load(name_or_path: &str) -> Result<Self, ScenarioError> {
+        if let Some(named) = scenarios::ALL.iter().find(|named| named.name == name_or_path) {
+            return Self::parse(named.name, named.name, named.toml);
+        }
+        if !name_or_path.contains('/') && !name_or_path.ends_with(".toml") {
+            return Err(ScenarioError::unknown(name_or_path));
+        }
+        let path = Path::new(name_or_path);
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ScenarioError::Unreadable { path: path.to_owned(), source })?;
+        let name = path.file_stem().map_or_else(|| "scenario".into(), std::ffi::OsStr::to_string_lossy);
+        Self::parse(&name, name_or_path, &text)
+    }
+
+    /// A scenario of this name from its text; `origin` is what errors call the text.
+    ///
+    /// # Errors
+    /// If the text does not make a scenario.
+    pub fn parse(name: &str, origin: &str, text: &str) -> Result<Self, ScenarioError> {
+        file::parse(name, origin, text)
+    }
+
+    /// The same scenario with nothing going wrong: its control.
+    #[must_use]
+    pub fn without_faults(mut self) -> Self {
+        self.faults.clear();
+        self.clock_offsets_ms.clear();
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_that_comes_along_is_one() {
+        for named in scenarios::ALL {
+            let scenario = Scenario::load(named.name).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(scenario.name, named.name);
+            assert!(scenario.workload.workers() > 0);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_suggests_the_nearest() {
+        let error = Scenario::load("etcd-v2-early-expire").expect_err("there is none").to_string();
+        assert!(error.contains("did you mean `etcd-v2-early-expiry`?"), "{error}");
+    }
+}

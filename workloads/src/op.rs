@@ -21,6 +21,14 @@ impl Owner {
         let id = (self.process << 24) | u64::from(self.attempt & 0xff_ffff);
         i64::try_from(id & (i64::MAX as u64)).unwrap_or(i64::MAX) + 1
     }
+
+    /// The acquisition that uses this lease; `None` if it is no lease that [`Owner::lease_id`] gives out.
+    #[must_use]
+    pub fn from_lease_id(lease: i64) -> Option<Self> {
+        let id = u64::try_from(lease.checked_sub(1)?).ok()?;
+        let attempt = u32::try_from(id & 0xff_ffff).ok()?;
+        Some(Self { process: id >> 24, attempt })
+    }
 }
 
 impl fmt::Display for Owner {
@@ -134,4 +142,24 @@ pub enum Answer {
     Released,
     /// Who holds the lock, by the name of its owner; `None` for nobody.
     Holder(Option<String>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_id_leads_back_to_its_acquisition() {
+        for owner in [
+            Owner { process: 0, attempt: 0 },
+            Owner { process: 17, attempt: 3 },
+            Owner { process: 1 << 38, attempt: 0xff_ffff },
+        ] {
+            assert!(owner.lease_id() > 0);
+            assert_eq!(Owner::from_lease_id(owner.lease_id()), Some(owner));
+        }
+        for foreign in [0, -1, i64::MIN] {
+            assert_eq!(Owner::from_lease_id(foreign), None);
+        }
+    }
 }

@@ -183,6 +183,17 @@ mod tests {
     }
 
     #[test]
+    fn one_process_is_not_two_holders() {
+        accuses_nobody(held().acquire(1, "b", 1_000..1_100, 3_000));
+        // But its new hold is one, and so was the old one until it asked again.
+        accuses(held().acquire(1, "b", 1_000..1_100, 3_000).acquire(2, "c", 1_400..1_500, 3_000), &[(1, 2, 2_500)]);
+        accuses(
+            held().acquire(2, "c", 400..500, 3_000).acquire(1, "b", 1_000..1_100, 3_000),
+            &[(0, 1, 500), (1, 2, 2_300)],
+        );
+    }
+
+    #[test]
     fn an_unanswered_acquisition_holds_nothing() {
         accuses_nobody(script().acquire_info(1, "a", 0..100, 3_000).acquire(2, "b", 200..300, 3_000));
     }

@@ -7,6 +7,9 @@ use crate::contract::Contract;
 /// The version of the history format that this crate writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// The model of a lock that one owner holds at a time, under a lease that may end from the earliest legal instant on.
+pub const LEASE_LOCK: &str = "lease-lock";
+
 /// The first line of `history.jsonl`: what was run, and against what promises it is to be judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
@@ -30,6 +33,9 @@ pub struct Header {
     pub clock: String,
     /// The wall-clock time at the start of the run, in UTC, RFC 3339. For people; no checker reads it.
     pub start: String,
+    /// The words of the command that makes this run again; none where nobody knows.
+    #[serde(default)]
+    pub command: Vec<String>,
     /// What the service promises.
     pub contract: Contract,
     /// By how much the run let the rate of any clock be wrong, in parts per million; 0 where no rate fault was planned.

@@ -35,6 +35,7 @@ pub fn header() -> Header {
         nodes: 3,
         seed: 1,
         clock: "CLOCK_MONOTONIC".to_owned(),
+        command: Vec::new(),
         start: "2026-11-21T22:00:00Z".to_owned(),
         contract: Contract {
             service: "etcd-v3".to_owned(),

@@ -1,0 +1,41 @@
+//! `leasehold fetch`.
+
+use clap::Args;
+
+use super::terminal::{note, say};
+use super::{Exit, Failure, OrExit};
+use crate::servers::{Availability, FetchOptions, ServerSpec, fetch as fetch_server, known};
+
+/// What to get.
+#[derive(Debug, Args)]
+pub(super) struct FetchArguments {
+    /// Servers, for example `etcd@3.4.23`. Without any, those that are known are listed.
+    #[arg(value_name = "SERVICE@VERSION")]
+    servers: Vec<ServerSpec>,
+}
+
+pub(super) fn fetch(arguments: &FetchArguments) -> Result<Exit, Failure> {
+    let options = FetchOptions::from_environment().or_exit(Exit::Unavailable)?;
+    if arguments.servers.is_empty() {
+        say(&listing(&options))?;
+    }
+    for server in &arguments.servers {
+        let binary = fetch_server(server, &options, &mut |step| note(step)).or_exit(Exit::Unavailable)?;
+        say(&format!("{}  {}\n", binary.label, binary.path.display()))?;
+    }
+    Ok(Exit::Valid)
+}
+
+fn listing(options: &FetchOptions) -> String {
+    let mut text = String::new();
+    for server in known(options) {
+        let state = match server.availability {
+            Availability::Cached => "here",
+            Availability::Offline => "in the folder of packages",
+            Availability::Downloadable => "to be downloaded",
+            Availability::OutOfReach => "not to be had on this machine",
+        };
+        text.push_str(&format!("{:14} {state}\n", server.spec.to_string()));
+    }
+    text
+}

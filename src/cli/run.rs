@@ -1,0 +1,164 @@
+//! `leasehold run`.
+
+mod inside;
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::terminal::note;
+use super::{Exit, Failure, OrExit};
+use crate::nemesis::schedule;
+use crate::results::{RunFile, RunFolder};
+use crate::sandbox;
+use crate::scenario::Scenario;
+use crate::servers::{FetchOptions, ServerBinary, ServerSpec, fetch};
+
+/// What to run.
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// A scenario by name (see `leasehold scenarios`), or a TOML file.
+    scenario: String,
+    /// Other servers than the scenario's, for example `etcd@3.5.30`.
+    #[arg(long, value_name = "SERVICE@VERSION")]
+    servers: Option<ServerSpec>,
+    /// A server program of your own, for example `etcd=/usr/bin/etcd`.
+    #[arg(long, value_name = "SERVICE=PATH", conflicts_with = "servers", value_parser = server_program)]
+    server_bin: Option<PathBuf>,
+    /// How many servers.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
+    nodes: Option<u8>,
+    /// How long the clients work, in seconds.
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: Option<u64>,
+    /// The source of everything random; the same seed makes the same choices.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Run the scenario with nothing going wrong: its control.
+    #[arg(long)]
+    no_faults: bool,
+    /// The folder of this run; by default one below `results`.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the verdict as one JSON object on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+fn server_program(text: &str) -> Result<PathBuf, String> {
+    match text.split_once('=') {
+        Some(("etcd", path)) if !path.is_empty() => Ok(path.into()),
+        _ => Err("expected `etcd=PATH`".to_owned()),
+    }
+}
+
+/// What is settled before the sandbox is entered.
+struct Prepared {
+    scenario: Scenario,
+    server: ServerBinary,
+    seed: u64,
+    start: Timestamp,
+    folder: RunFolder,
+    run_file: RunFile,
+    /// The command that makes this run again.
+    command: Vec<String>,
+    json: bool,
+}
+
+pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
+    let prepared = prepare(arguments)?;
+    let data = prepared.folder.data();
+    // The process is cloned here, so until then it must have one thread only.
+    let outcome = sandbox::enter(|sandbox| match inside::run(&sandbox, prepared) {
+        Ok(exit) => exit.code(),
+        Err(failure) => super::terminal::report(&failure).code(),
+    });
+    // Seen from here it is empty: what the servers wrote went with the sandbox. Where it was not made there is none.
+    let _ = std::fs::remove_dir(data);
+    outcome.or_exit(Exit::Unavailable)?.end_like_it()
+}
+
+fn prepare(arguments: &RunArguments) -> Result<Prepared, Failure> {
+    let scenario = scenario_of(arguments)?;
+    let server = server_of(arguments, &scenario)?;
+    let seed = arguments.seed.unwrap_or_else(any_seed);
+    let start = Timestamp::now();
+    let folder = RunFolder::create(
+        arguments.out.as_deref(),
+        &scenario.name,
+        &start.strftime("%Y%m%dT%H%M%SZ").to_string(),
+        seed,
+    )
+    .or_exit(Exit::Unavailable)?;
+    let run_file = RunFile {
+        leasehold: env!("CARGO_PKG_VERSION").to_owned(),
+        command: std::env::args().collect(),
+        scenario: scenario.name.clone(),
+        servers: server.label.clone(),
+        seed,
+        start: start.to_string(),
+        schedule: schedule(&scenario.faults, seed).iter().map(ToString::to_string).collect(),
+        ending: None,
+    };
+    run_file.write(&folder).or_exit(Exit::Unavailable)?;
+    folder.write("scenario.toml", scenario.text.as_bytes()).or_exit(Exit::Unavailable)?;
+    let command = command_again(arguments, &scenario, seed);
+    Ok(Prepared { scenario, server, seed, start, folder, run_file, command, json: arguments.json })
+}
+
+/// What to type to make this run again. It names what the scenario or chance has settled this time.
+fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Vec<String> {
+    let mut words = vec!["leasehold".to_owned(), "run".to_owned(), arguments.scenario.clone()];
+    let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
+    match (&arguments.server_bin, &arguments.servers) {
+        (Some(path), _) => option("--server-bin", format!("etcd={}", path.display())),
+        (None, Some(spec)) => option("--servers", spec.to_string()),
+        (None, None) => option("--servers", scenario.servers.clone()),
+    }
+    if let Some(nodes) = arguments.nodes {
+        option("--nodes", nodes.to_string());
+    }
+    if let Some(seconds) = arguments.seconds {
+        option("--seconds", seconds.to_string());
+    }
+    option("--seed", seed.to_string());
+    if arguments.no_faults {
+        words.push("--no-faults".to_owned());
+    }
+    words
+}
+
+fn scenario_of(arguments: &RunArguments) -> Result<Scenario, Failure> {
+    let mut scenario = Scenario::load(&arguments.scenario).or_exit(Exit::Usage)?;
+    if let Some(nodes) = arguments.nodes {
+        scenario.nodes = nodes;
+    }
+    if let Some(seconds) = arguments.seconds {
+        scenario.duration = Duration::from_secs(seconds);
+    }
+    Ok(if arguments.no_faults { scenario.without_faults() } else { scenario })
+}
+
+fn server_of(arguments: &RunArguments, scenario: &Scenario) -> Result<ServerBinary, Failure> {
+    if let Some(path) = &arguments.server_bin {
+        let path = path.canonicalize().map_err(|error| {
+            Failure::new(Exit::Unavailable, format!("there is no server program {}: {error}", path.display()))
+        })?;
+        let label = format!("etcd ({})", path.display());
+        return Ok(ServerBinary { path, label });
+    }
+    let spec = match &arguments.servers {
+        Some(spec) => spec.clone(),
+        None => scenario.servers.parse().or_exit(Exit::BadInput)?,
+    };
+    let options = FetchOptions::from_environment().or_exit(Exit::Unavailable)?;
+    fetch(&spec, &options, &mut |step| note(step)).or_exit(Exit::Unavailable)
+}
+
+/// A seed that is short enough to be typed again.
+fn any_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::from(now.subsec_nanos()) ^ (u64::from(std::process::id()) << 8)
+}

@@ -1,0 +1,180 @@
+//! The part of `leasehold run` that runs inside the sandbox.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use leasehold_checkers::history::{FORMAT_VERSION, Header, History};
+use leasehold_checkers::verdict::{Judgement, Verdict};
+use leasehold_workloads::service::Connect;
+use nix::mount::{MsFlags, mount};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::super::terminal::{colour, note, say, width};
+use super::super::{Exit, Failure, OrExit};
+use super::Prepared;
+use crate::clients::{EtcdV2, EtcdV3, Recipe};
+use crate::clock;
+use crate::cluster::{Clocks, Cluster, ClusterPlan};
+use crate::engine::{self, EngineError, Plan, RunEnd};
+use crate::nemesis::schedule;
+use crate::report;
+use crate::results::{Ending, RunFolder};
+use crate::run::Recorder;
+use crate::sandbox::{Network, Sandbox};
+use crate::scenario::{Fault, Scenario, Service};
+use leasehold_workloads::Workload;
+
+/// Runs the scenario, judges what was recorded, and writes and tells the result.
+pub(super) fn run(sandbox: &Sandbox, mut prepared: Prepared) -> Result<Exit, Failure> {
+    let ending = record(sandbox, &prepared);
+    let recorded = prepared.folder.history().exists();
+    prepared.run_file.ending = Some(match &ending {
+        Ok(RunEnd::Completed) => Ending::Completed,
+        Ok(RunEnd::Interrupted) => Ending::Interrupted,
+        Err(failure) => Ending::Failed(failure.to_string()),
+    });
+    let noted = prepared.run_file.write(&prepared.folder).or_exit(Exit::Internal);
+    // What was recorded is judged however the run ended.
+    let judged = if recorded { judge(&prepared).map(Some) } else { Ok(None) };
+    let ending = ending?;
+    noted?;
+    match (ending, judged?) {
+        (RunEnd::Interrupted, _) => Ok(Exit::Interrupted),
+        (RunEnd::Completed, Some(verdict)) => Ok(verdict.into()),
+        (RunEnd::Completed, None) => Err(Failure::new(Exit::Internal, "the run left no history")),
+    }
+}
+
+fn record(sandbox: &Sandbox, prepared: &Prepared) -> Result<RunEnd, Failure> {
+    let scenario = &prepared.scenario;
+    let clocks = clocks_for(scenario)?;
+    mount_data(&prepared.folder)?;
+    let network = sandbox.network(scenario.nodes).or_exit(Exit::Unavailable)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().or_exit(Exit::Internal)?;
+    let ending = runtime.block_on(drive(&network, prepared, clocks));
+    // Tasks that still wait for a server that is gone must not keep us.
+    runtime.shutdown_background();
+    ending
+}
+
+async fn drive(network: &Network, prepared: &Prepared, clocks: Clocks) -> Result<RunEnd, Failure> {
+    let Prepared { scenario, server, seed, folder, .. } = prepared;
+    let interrupted = interruption()?;
+    tokio::pin!(interrupted);
+    note(&format!("starting {} nodes of {}", scenario.nodes, server.label));
+    let plan =
+        ClusterPlan { program: server.path.clone(), clock_offsets_ms: scenario.clock_offsets_ms.clone(), clocks };
+    let cluster = tokio::select! {
+        cluster = Cluster::start(network, &plan, folder) => Arc::new(cluster.or_exit(Exit::Unavailable)?),
+        () = &mut interrupted => return Err(Failure::new(Exit::Interrupted, "interrupted before the cluster served")),
+    };
+    let connect = connect_to(scenario, &cluster);
+    let header = header(prepared, connect.as_ref());
+    let recorder = Recorder::create(&folder.history(), &header).or_exit(Exit::Unavailable)?;
+    note(&format!("{} for {} s, seed {seed}", scenario.name, scenario.duration.as_secs()));
+    let plan = Plan {
+        workload: scenario.workload.clone(),
+        duration: scenario.duration,
+        schedule: schedule(&scenario.faults, *seed),
+        seed: *seed,
+    };
+    engine::run(plan, cluster, connect, recorder, interrupted).await.map_err(|error| {
+        let exit = match &error {
+            EngineError::Prepare(_) => Exit::Unavailable,
+            EngineError::History(_) => Exit::Internal,
+        };
+        Failure::new(exit, error)
+    })
+}
+
+/// Completes when the user wants the run to end.
+fn interruption() -> Result<impl Future<Output = ()>, Failure> {
+    let mut interrupt = signal(SignalKind::interrupt()).or_exit(Exit::Internal)?;
+    let mut terminate = signal(SignalKind::terminate()).or_exit(Exit::Internal)?;
+    let mut hang_up = signal(SignalKind::hangup()).or_exit(Exit::Internal)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+        note("interrupted: ending the run and judging what was recorded");
+    })
+}
+
+/// Clocks are hooked wherever that works, so that a run without faults differs from one with them in nothing else.
+fn clocks_for(scenario: &Scenario) -> Result<Clocks, Failure> {
+    let needed = scenario.faults.iter().any(|plan| matches!(plan.fault, Fault::Clock { .. }))
+        || scenario.clock_offsets_ms.iter().any(|&offset_ms| offset_ms != 0);
+    match clock::supported() {
+        Ok(()) => Ok(Clocks::Hooked),
+        Err(error) if needed => Err(Failure::new(Exit::Unavailable, error)),
+        Err(_) => Ok(Clocks::Untouched),
+    }
+}
+
+/// The servers' data lies in memory and vanishes with the sandbox, so that nothing of it stays behind however the run
+/// ends.
+fn mount_data(folder: &RunFolder) -> Result<(), Failure> {
+    let data = folder.data();
+    fs::create_dir_all(&data).or_exit(Exit::Unavailable)?;
+    mount(Some("leasehold"), data.as_path(), Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=0700"))
+        .map_err(|error| {
+            Failure::new(Exit::Unavailable, format!("cannot mount a memory file system for the servers' data: {error}"))
+        })
+}
+
+fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
+    let recipe = match scenario.workload {
+        Workload::LockQueue(_) => Recipe::LockService,
+        Workload::CasLock(_) | Workload::Lease(_) => Recipe::Txn,
+    };
+    match scenario.service {
+        Service::EtcdV2 => Arc::new(EtcdV2::new(cluster.client_endpoints())),
+        Service::EtcdV3 => Arc::new(EtcdV3::new(cluster.client_endpoints(), recipe)),
+    }
+}
+
+fn header(prepared: &Prepared, connect: &dyn Connect) -> Header {
+    let Prepared { scenario, server, seed, start, .. } = prepared;
+    Header {
+        leasehold: FORMAT_VERSION,
+        scenario: scenario.name.clone(),
+        workload: scenario.workload.name().to_owned(),
+        model: "lease-lock".to_owned(),
+        service: scenario.service.name().to_owned(),
+        servers: server.label.clone(),
+        nodes: scenario.nodes,
+        seed: *seed,
+        clock: "CLOCK_MONOTONIC".to_owned(),
+        start: start.to_string(),
+        command: prepared.command.clone(),
+        contract: connect.contract(),
+        clock_rate_error_ppm: 0,
+        beliefs_must_exclude: scenario.beliefs_must_exclude,
+    }
+}
+
+/// Reads the history back from the disk, as `check` does, judges it, and writes and tells what comes of it.
+fn judge(prepared: &Prepared) -> Result<Verdict, Failure> {
+    let folder = &prepared.folder;
+    let history = History::read(folder.history()).or_exit(Exit::Internal)?;
+    let judgement = leasehold_checkers::check(&history);
+    fs::write(folder.verdict(), judgement.to_json()).or_exit(Exit::Internal)?;
+    let reported = report::write_all(&history, &judgement, folder.path());
+    tell(prepared, &history, &judgement)?;
+    reported.or_exit(Exit::Internal)?;
+    Ok(judgement.verdict)
+}
+
+fn tell(prepared: &Prepared, history: &History, judgement: &Judgement) -> Result<(), Failure> {
+    if prepared.json {
+        let run = prepared.folder.path().display().to_string();
+        let mut object = serde_json::to_value(judgement).or_exit(Exit::Internal)?;
+        object["run"] = run.into();
+        return say(&format!("{object}\n"));
+    }
+    say(&report::console(history, judgement, prepared.folder.path(), colour(&io::stdout()), width()))
+}

@@ -1,0 +1,173 @@
+//! One client's connection to one server.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use leasehold_checkers::history::vocabulary::code;
+use leasehold_workloads::op::{Answer, Grant, Hold, Op, Owner, Renewal, Wait};
+use leasehold_workloads::service::{LockService, OpError};
+use reqwest::{Client, RequestBuilder, Url};
+
+use super::reply::{self, COMPARE_FAILED, Failure, KEY_EXISTS, KEY_NOT_FOUND, Refusal, Reply};
+use super::{AT_REST, HELD_BY, holder};
+use crate::clients::{CONNECT, MALFORMED, PREFIX, REFUSED, UNSUPPORTED, http, whole_seconds};
+
+/// Far more than the answer about one lock takes.
+pub(super) const ANSWER_BYTES: usize = 256 * 1024;
+
+/// One client's connection to one server.
+///
+/// The HTTP client has at most one request under way. A future that is dropped while it waits for a connection takes the request
+/// with it; one that is dropped while it waits for the answer closes the connection.
+pub(super) struct Connection {
+    http: Client,
+    address: SocketAddr,
+}
+
+type Field<'a> = (&'a str, &'a str);
+
+#[async_trait]
+impl LockService for Connection {
+    async fn perform(&mut self, op: &Op) -> Result<Answer, OpError> {
+        match op {
+            Op::Acquire { key, owner, ttl, wait: Wait::Never } => self.acquire(key, *owner, *ttl).await,
+            Op::Acquire { wait: Wait::InQueue, .. } => {
+                Err(OpError::failed(UNSUPPORTED, "the v2 API has no queue of waiters"))
+            }
+            Op::Renew { hold, how } => self.renew(hold, *how).await,
+            Op::Release { hold } => self.release(hold).await,
+            Op::Read { key, linearizable } => self.read(key, *linearizable).await,
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self { http: http::client(CONNECT), address }
+    }
+
+    async fn acquire(&self, key: &str, owner: Owner, ttl: Duration) -> Result<Answer, OpError> {
+        let started = held_by(owner);
+        let ttl = whole_seconds(ttl).to_string();
+        let fields = [("value", started.as_str()), ("ttl", ttl.as_str())];
+
+        let mut taken = self.put(key, &[fields[0], fields[1], ("prevValue", AT_REST)]).await;
+        if matches!(&taken, Err(Failure::Refused(refusal)) if refusal.code == KEY_NOT_FOUND) {
+            // The last holder's key expired and took the state of rest with it.
+            taken = self.put(key, &[fields[0], fields[1], ("prevExist", "false")]).await;
+        }
+        match taken {
+            Ok(reply) => {
+                // The index of this write, not of the key's creation: a swap keeps the latter.
+                let token = Some(reply.node.modified_index);
+                Ok(Answer::Acquired(Grant { ttl: granted(&reply)?, token, lease: None }))
+            }
+            Err(Failure::Refused(refusal)) if matches!(refusal.code, COMPARE_FAILED | KEY_EXISTS) => {
+                let holder = refusal.found().and_then(holder);
+                Err(OpError { holder, ..refusal.observed(code::HELD) })
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn renew(&self, hold: &Hold, how: Renewal) -> Result<Answer, OpError> {
+        let started = held_by(hold.owner);
+        let ttl = whole_seconds(hold.ttl).to_string();
+        let renewed = match how {
+            Renewal::StatusUpdate => {
+                self.put(&hold.key, &[("value", &started), ("ttl", &ttl), ("prevValue", &started)]).await
+            }
+            // A refresh wakes no watcher and must not carry a value.
+            Renewal::KeepAlive => {
+                let fields = [("refresh", "true"), ("ttl", &*ttl), ("prevExist", "true"), ("prevValue", &*started)];
+                self.put(&hold.key, &fields).await
+            }
+        };
+        let reply = renewed.map_err(no_longer_held)?;
+        Ok(Answer::Renewed { ttl: granted(&reply)? })
+    }
+
+    async fn release(&self, hold: &Hold) -> Result<Answer, OpError> {
+        let started = held_by(hold.owner);
+        self.put(&hold.key, &[("value", AT_REST), ("prevValue", &started)]).await.map_err(no_longer_held)?;
+        Ok(Answer::Released)
+    }
+
+    async fn read(&self, key: &str, linearizable: bool) -> Result<Answer, OpError> {
+        let request = self.http.get(self.url(key));
+        let request = if linearizable { request.query(&[("quorum", "true")]) } else { request };
+        match self.ask(request).await {
+            Ok(reply) => Ok(Answer::Holder(reply.node.value.as_deref().and_then(holder))),
+            Err(Failure::Refused(refusal)) if refusal.code == KEY_NOT_FOUND => Ok(Answer::Holder(None)),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Writes the state of rest, whatever is there.
+    pub(super) async fn put_to_rest(&self, key: &str) -> Result<(), OpError> {
+        self.put(key, &[("value", AT_REST)]).await.map(drop).map_err(OpError::from)
+    }
+
+    async fn put(&self, key: &str, form: &[Field<'_>]) -> Result<Reply, Failure> {
+        self.ask(self.http.put(self.url(key)).form(form)).await
+    }
+
+    async fn ask(&self, request: RequestBuilder) -> Result<Reply, Failure> {
+        let response = request.send().await.map_err(|error| Failure::Other(transport(&error)))?;
+        let status = response.status();
+        let body = http::body(response, ANSWER_BYTES).await;
+        let body = body.map_err(|error| Failure::Other(OpError::unknown(MALFORMED, http::with_causes(&error))))?;
+        reply::parse(status, &body)
+    }
+
+    /// A request for the watch, which has its own way with answers.
+    pub(super) fn get(&self, key: &str) -> RequestBuilder {
+        self.http.get(self.url(key))
+    }
+
+    fn url(&self, key: &str) -> Url {
+        let mut url = Url::parse(&format!("http://{}/v2/keys", self.address)).expect("an address makes a URL");
+        let path = format!("{}{key}", PREFIX.trim_start_matches('/'));
+        url.path_segments_mut()
+            .expect("a URL of HTTP has a path")
+            .extend(path.split('/').filter(|part| !part.is_empty()));
+        url
+    }
+}
+
+/// What a failure to get an answer says about the request.
+pub(super) fn transport(error: &reqwest::Error) -> OpError {
+    let text = http::with_causes(error);
+    if error.is_connect() {
+        return OpError::failed(REFUSED, text);
+    }
+    OpError::unknown("broken", text)
+}
+
+/// What a refused renewal or release found: no key, or another value in it.
+fn no_longer_held(failure: Failure) -> OpError {
+    match failure {
+        Failure::Refused(refusal) => found_instead(&refusal),
+        Failure::Other(error) => error,
+    }
+}
+
+fn found_instead(refusal: &Refusal) -> OpError {
+    match refusal.code {
+        KEY_NOT_FOUND => refusal.observed(code::EXPIRED),
+        COMPARE_FAILED => refusal.observed(code::NOT_HELD),
+        _ => refusal.judged(),
+    }
+}
+
+fn held_by(owner: Owner) -> String {
+    format!("{HELD_BY}{owner}")
+}
+
+/// The TTL that the server set. A write that asked for one and got none was carried out, but not as asked.
+fn granted(reply: &Reply) -> Result<Duration, OpError> {
+    let ttl = reply.node.ttl.ok_or_else(|| OpError::unknown(MALFORMED, "the server set no TTL"))?;
+    // The answer of a server that was held up after the write may come when nothing is left.
+    Ok(Duration::from_secs(u64::try_from(ttl).unwrap_or(0)))
+}

@@ -1,0 +1,148 @@
+//! One client's connection to one server.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use etcd_client::{Client, Compare, CompareOp, ConnectOptions, GetOptions, LeaseGrantOptions, PutOptions, Txn, TxnOp};
+use leasehold_checkers::history::vocabulary::code;
+use leasehold_workloads::op::{Answer, Hold, Op, Owner, Renewal, Wait};
+use leasehold_workloads::service::{Certainty, LockService, OpError};
+
+use super::failure::judge;
+use super::{Recipe, client, queue, txn};
+use crate::clients::{REFUSED, UNSUPPORTED, whole_seconds};
+
+/// For how long an operation whose outcome is known already goes on to clear up after itself.
+const CLEARING_UP: Duration = Duration::from_millis(500);
+
+/// One client's connection to one server.
+///
+/// Requests go to the connection through a queue. A request whose future was dropped while it stood there, because the
+/// connection had not come about yet, is discarded when its turn comes and not sent; one that was under way is reset.
+/// Dropping the last clone of the client ends the queue and the connection. (tower's `Buffer` and hyper's dispatcher both
+/// look whether anybody still waits for the answer; a test of ours holds them to it.)
+pub(super) struct Connection {
+    address: SocketAddr,
+    recipe: Recipe,
+    client: Option<Client>,
+}
+
+#[async_trait]
+impl LockService for Connection {
+    async fn perform(&mut self, op: &Op) -> Result<Answer, OpError> {
+        let recipe = self.recipe;
+        let client = self.client().await?;
+        match op {
+            Op::Acquire { key, owner, ttl, wait } => match (recipe, wait) {
+                (Recipe::Txn, Wait::Never) => txn::acquire(&client, key, *owner, *ttl).await,
+                (Recipe::LockService, Wait::InQueue) => queue::acquire(&client, key, *owner, *ttl).await,
+                (Recipe::Txn, Wait::InQueue) => Err(unsupported("a transaction cannot wait; use the lock service")),
+                (Recipe::LockService, Wait::Never) => {
+                    Err(unsupported("the lock service always waits; use a transaction"))
+                }
+            },
+            Op::Renew { hold, how } => renew(&client, recipe, hold, *how).await,
+            Op::Release { hold } => match recipe {
+                Recipe::Txn => txn::release(&client, hold).await,
+                Recipe::LockService => queue::release(&client, hold).await,
+            },
+            Op::Read { key, linearizable } => {
+                let options = if *linearizable { GetOptions::new() } else { GetOptions::new().with_serializable() };
+                let holder = match recipe {
+                    Recipe::Txn => txn::holder(&client, key, options).await,
+                    Recipe::LockService => queue::holder(&client, key, options).await,
+                };
+                holder.map(Answer::Holder)
+            }
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn new(address: SocketAddr, recipe: Recipe) -> Self {
+        Self { address, recipe, client: None }
+    }
+
+    async fn client(&mut self) -> Result<Client, OpError> {
+        if let Some(client) = &self.client {
+            return Ok(client.clone());
+        }
+        // Without a time limit for requests: it would cut off those that wait for a lock. The engine has its own.
+        let client = client(self.address, ConnectOptions::new()).await?;
+        Ok(self.client.insert(client).clone())
+    }
+}
+
+/// A lease that was granted.
+pub(super) struct Lease {
+    pub(super) id: i64,
+    pub(super) ttl: Duration,
+}
+
+/// Asks for a lease under the id that belongs to this acquisition.
+///
+/// Without a lease nothing was acquired, so a failure here is a certain one of the acquisition, even where nobody knows whether
+/// the lease was granted: if so, it runs out by itself.
+pub(super) async fn grant_lease(client: &Client, owner: Owner, ttl: Duration) -> Result<Lease, OpError> {
+    let seconds = i64::try_from(whole_seconds(ttl)).unwrap_or(i64::MAX);
+    let options = LeaseGrantOptions::new().with_id(owner.lease_id());
+    let granted = client.lease_client().grant(seconds, Some(options)).await.map_err(|error| {
+        let error = judge(&error);
+        let code = if error.code == REFUSED { REFUSED } else { "lease-grant" };
+        OpError { certainty: Certainty::DidNotHappen, code, ..error }
+    })?;
+    let ttl = Duration::from_secs(u64::try_from(granted.ttl()).unwrap_or(0));
+    Ok(Lease { id: granted.id(), ttl })
+}
+
+/// Gives a lease up whose lock is gone already. Whether that works changes nothing: else the lease runs out.
+pub(super) async fn revoke_if_possible(client: &Client, lease: Option<i64>) {
+    if let Some(lease) = lease {
+        let _ = tokio::time::timeout(CLEARING_UP, client.lease_client().revoke(lease)).await;
+    }
+}
+
+async fn renew(client: &Client, recipe: Recipe, hold: &Hold, how: Renewal) -> Result<Answer, OpError> {
+    let lease = hold.grant.lease.ok_or_else(|| unsupported("a hold without a lease cannot be renewed"))?;
+    keep_alive(client, lease).await?;
+    if how == Renewal::StatusUpdate {
+        update_status(client, recipe, hold, lease).await?;
+    }
+    // A lease keeps the TTL that it was granted with, and that is what the server's answer to a keep-alive repeats. The
+    // client crate keeps the number to itself: it only tells that it was not 0.
+    Ok(Answer::Renewed { ttl: hold.grant.ttl })
+}
+
+/// One request and one answer, and the stream is closed.
+async fn keep_alive(client: &Client, lease: i64) -> Result<(), OpError> {
+    client.lease_client().keep_alive(lease).await.map(drop).map_err(|error| judge(&error))
+}
+
+async fn update_status(client: &Client, recipe: Recipe, hold: &Hold, lease: i64) -> Result<(), OpError> {
+    let (key, value) = match recipe {
+        Recipe::Txn => (super::path(&hold.key), hold.owner.to_string()),
+        Recipe::LockService => (queue::place(&hold.key, lease), String::new()),
+    };
+    let put = TxnOp::put(key.clone(), value, Some(PutOptions::new().with_lease(lease)));
+    if_still_held(client, key, hold, put).await
+}
+
+/// Does this on the condition that the hold's key is still the one that was created when the lock was taken.
+pub(super) async fn if_still_held(client: &Client, key: String, hold: &Hold, then: TxnOp) -> Result<(), OpError> {
+    let is_the_same = match hold.grant.token.and_then(|token| i64::try_from(token).ok()) {
+        Some(created) => Compare::create_revision(key, CompareOp::Equal, created),
+        // Nobody told the token. The lease is of this acquisition alone and tells as well.
+        None => Compare::lease(key, CompareOp::Equal, hold.grant.lease.unwrap_or_else(|| hold.owner.lease_id())),
+    };
+    let answer =
+        client.kv_client().txn(Txn::new().when([is_the_same]).and_then([then])).await.map_err(|error| judge(&error))?;
+    if answer.succeeded() {
+        return Ok(());
+    }
+    Err(OpError::failed(code::NOT_HELD, "the key is gone or was created anew"))
+}
+
+fn unsupported(text: &str) -> OpError {
+    OpError::failed(UNSUPPORTED, text)
+}

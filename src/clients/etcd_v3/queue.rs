@@ -1,0 +1,92 @@
+//! etcd's own lock service: each waiter has a key, named after its lease, and the oldest key holds the lock.
+
+use std::time::Duration;
+
+use etcd_client::{Client, GetOptions, LockOptions, SortOrder, SortTarget};
+use leasehold_workloads::op::{Answer, Grant, Hold, Owner};
+use leasehold_workloads::service::OpError;
+
+use super::connection::{grant_lease, revoke_if_possible};
+use super::failure::judge;
+use super::path;
+use crate::clients::{MALFORMED, UNSUPPORTED};
+
+/// For how long a lock that is granted already waits for its token. Without one it can still be used.
+const FOR_A_TOKEN: Duration = Duration::from_secs(2);
+
+/// Under which keys the waiters of a lock stand.
+pub(super) fn folder(key: &str) -> String {
+    format!("{}/", path(key))
+}
+
+/// The key of one waiter. etcd writes the lease in hexadecimal.
+pub(super) fn place(key: &str, lease: i64) -> String {
+    format!("{}{lease:x}", folder(key))
+}
+
+/// Whose key this is.
+pub(super) fn owner_of(place: &[u8]) -> Option<String> {
+    let place = str::from_utf8(place).ok()?;
+    let (_, lease) = place.rsplit_once('/')?;
+    let lease = i64::from_str_radix(lease, 16).ok()?;
+    Owner::from_lease_id(lease).map(|owner| owner.to_string())
+}
+
+pub(super) async fn acquire(client: &Client, key: &str, owner: Owner, ttl: Duration) -> Result<Answer, OpError> {
+    let lease = grant_lease(client, owner, ttl).await?;
+    let options = LockOptions::new().with_lease(lease.id);
+    let locked = client.lock_client().lock(path(key), Some(options)).await.map_err(|error| judge(&error))?;
+    let place = place(key, lease.id);
+    if locked.key() != place.as_bytes() {
+        let odd = String::from_utf8_lossy(locked.key()).into_owned();
+        return Err(OpError::unknown(MALFORMED, format!("the lock service made the key {odd} and not {place}")));
+    }
+    Ok(Answer::Acquired(Grant { ttl: lease.ttl, token: token(client, place).await, lease: Some(lease.id) }))
+}
+
+/// The revision in which a waiter's key was created, which is what orders the waiters; the lock service does not tell it.
+///
+/// There is none where the key is gone: versions before 3.5 grant a lock all the same to a waiter whose lease ran out.
+async fn token(client: &Client, place: String) -> Option<u64> {
+    let mut kv = client.kv_client();
+    let read = tokio::time::timeout(FOR_A_TOKEN, kv.get(place, None)).await.ok()?.ok()?;
+    u64::try_from(read.kvs().first()?.create_revision()).ok()
+}
+
+/// The lock service deletes the key and does not tell whether it was there.
+pub(super) async fn release(client: &Client, hold: &Hold) -> Result<Answer, OpError> {
+    let lease = hold.grant.lease.ok_or_else(|| OpError::failed(UNSUPPORTED, "a hold without a lease has no key"))?;
+    client.lock_client().unlock(place(&hold.key, lease)).await.map_err(|error| judge(&error))?;
+    revoke_if_possible(client, Some(lease)).await;
+    Ok(Answer::Released)
+}
+
+pub(super) async fn holder(client: &Client, key: &str, options: GetOptions) -> Result<Option<String>, OpError> {
+    let oldest = options.with_prefix().with_sort(SortTarget::Create, SortOrder::Ascend).with_limit(1);
+    let answer = client.kv_client().get(folder(key), Some(oldest)).await.map_err(|error| judge(&error))?;
+    Ok(answer.kvs().first().map(|entry| {
+        // A key that is not ours is shown as it is: somebody else stands in the queue.
+        owner_of(entry.key()).unwrap_or_else(|| String::from_utf8_lossy(entry.key()).into_owned())
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_the_queue_tells_its_owner() {
+        let owner = Owner { process: 17, attempt: 3 };
+        assert_eq!(owner_of(place("jobs/7", owner.lease_id()).as_bytes()), Some("p17.3".to_owned()));
+    }
+
+    #[test]
+    fn foreign_keys_have_no_owner() {
+        for key in
+            [&b""[..], b"/", b"/leasehold/jobs/", b"/leasehold/jobs/xyz", b"/leasehold/jobs/-1", b"/\xff/1", b"/a/0"]
+        {
+            assert_eq!(owner_of(key), None, "{key:?}");
+        }
+        assert_eq!(owner_of(b"/leasehold/jobs/ffffffffffffffffff"), None);
+    }
+}

@@ -1,0 +1,54 @@
+//! What can go wrong with the servers.
+
+use std::io;
+
+use crate::NodeId;
+use crate::clock::ClockError;
+use crate::results::ResultsError;
+use crate::sandbox::SandboxError;
+use crate::servers::etcd::{NotReady, ProbeError};
+
+/// The cluster did not do what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// There is no such node.
+    #[error("{0} is no node of this cluster")]
+    NoSuchNode(NodeId),
+    /// The node's server does not run.
+    #[error("the server of {0} does not run")]
+    NotRunning(NodeId),
+    /// Its server runs already.
+    #[error("the server of {0} runs already")]
+    Running(NodeId),
+    /// The kernel refused something.
+    #[error("cannot reach the process of {node}")]
+    Process {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        source: io::Error,
+    },
+    /// The server could not be started.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A folder could not be made.
+    #[error(transparent)]
+    Results(#[from] ResultsError),
+    /// Clocks are not hooked in this run.
+    #[error("the clock of {0} cannot be moved: this run left the clocks alone")]
+    ClockUntouched(NodeId),
+    /// A clock could not be moved.
+    #[error("cannot move the clock of {node}")]
+    Clock {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        source: ClockError,
+    },
+    /// The server does not serve.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    /// The server did not answer.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+}

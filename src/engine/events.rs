@@ -1,0 +1,101 @@
+//! Operations as history events.
+
+use leasehold_checkers::history::vocabulary::{AcquireValue, HeldValue, OwnerValue, ReadValue, code, f};
+use leasehold_checkers::history::{ErrorInfo, EventType, Process};
+use leasehold_workloads::op::{Answer, Op, Wait};
+use leasehold_workloads::service::{Certainty, OpError};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::NodeId;
+use crate::run::Entry;
+
+/// The event of an invocation.
+pub(super) fn invocation(process: u64, node: NodeId, op: &Op) -> Entry {
+    Entry {
+        process: Process::Client(process),
+        kind: EventType::Invoke,
+        f: name(op).to_owned(),
+        key: Some(op.key().clone()),
+        value: asked(op),
+        node: Some(node.to_string()),
+        error: None,
+    }
+}
+
+/// The event of its completion.
+pub(super) fn completion(process: u64, node: NodeId, op: &Op, result: &Result<Answer, OpError>) -> Entry {
+    let (kind, value, error) = match result {
+        Ok(answer) => (EventType::Ok, answered(op, answer), None),
+        Err(error) => {
+            let kind = match error.certainty {
+                Certainty::DidNotHappen => EventType::Fail,
+                Certainty::Unknown => EventType::Info,
+            };
+            let info = ErrorInfo { code: error.code.to_owned(), text: error.text.clone() };
+            (kind, refused(op, error), Some(info))
+        }
+    };
+    Entry { kind, value, error, ..invocation(process, node, op) }
+}
+
+fn name(op: &Op) -> &'static str {
+    match op {
+        Op::Acquire { .. } => f::ACQUIRE,
+        Op::Renew { .. } => f::RENEW,
+        Op::Release { .. } => f::RELEASE,
+        Op::Read { .. } => f::READ,
+    }
+}
+
+fn asked(op: &Op) -> Value {
+    match op {
+        Op::Acquire { owner, ttl, wait, .. } => json(&AcquireValue {
+            owner: owner.to_string(),
+            ttl_ms: millis(*ttl),
+            token: None,
+            lease: None,
+            blocking: *wait == Wait::InQueue,
+        }),
+        Op::Renew { hold, .. } | Op::Release { hold } => {
+            json(&OwnerValue { owner: hold.owner.to_string(), ttl_ms: None })
+        }
+        Op::Read { linearizable, .. } => json(&ReadValue { linearizable: *linearizable, owner: None }),
+    }
+}
+
+fn answered(op: &Op, answer: &Answer) -> Value {
+    match (op, answer) {
+        (Op::Acquire { owner, wait, .. }, Answer::Acquired(grant)) => json(&AcquireValue {
+            owner: owner.to_string(),
+            ttl_ms: millis(grant.ttl),
+            token: grant.token,
+            lease: grant.lease,
+            blocking: *wait == Wait::InQueue,
+        }),
+        (Op::Renew { hold, .. }, Answer::Renewed { ttl }) => {
+            json(&OwnerValue { owner: hold.owner.to_string(), ttl_ms: Some(millis(*ttl)) })
+        }
+        (Op::Read { linearizable, .. }, Answer::Holder(owner)) => {
+            json(&ReadValue { linearizable: *linearizable, owner: owner.clone() })
+        }
+        _ => asked(op),
+    }
+}
+
+fn refused(op: &Op, error: &OpError) -> Value {
+    match op {
+        Op::Acquire { owner, .. } if error.code == code::HELD => {
+            json(&HeldValue { owner: owner.to_string(), holder: error.holder.clone() })
+        }
+        _ => asked(op),
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}

@@ -1,0 +1,100 @@
+//! One worker: runs its script against the service, one operation at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_checkers::history::RunTime;
+use leasehold_workloads::op::{Answer, Op, Wait};
+use leasehold_workloads::script::{Script, Step};
+use leasehold_workloads::service::{Certainty, Connect, LockService, OpError};
+
+use super::events::{completion, invocation};
+use crate::NodeId;
+use crate::run::Recorder;
+use crate::run::Stop;
+
+/// How long an operation may take before its outcome counts as unknown.
+const OP_LIMIT: Duration = Duration::from_secs(2);
+/// The same for one that stands in a queue.
+const QUEUE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Asks one server on behalf of one process after the other, and records what was asked and answered.
+pub(super) struct Client {
+    connect: Arc<dyn Connect>,
+    recorder: Recorder,
+    node: NodeId,
+    process: u64,
+    /// The distance from a retired process's number to its successor's.
+    stride: u64,
+    connection: Box<dyn LockService>,
+}
+
+impl Client {
+    pub(super) fn new(connect: Arc<dyn Connect>, recorder: Recorder, node: NodeId, process: u64, stride: u64) -> Self {
+        let connection = connect.connect(usize::from(node.number()) - 1);
+        Self { connect, recorder, node, process, stride, connection }
+    }
+
+    /// Carries out one operation; its outcome is unknown if it takes longer than `limit` or the run stops first.
+    pub(super) async fn perform(&mut self, op: &Op, limit: Duration, stop: &mut Stop) -> Result<Answer, OpError> {
+        self.recorder.record(invocation(self.process, self.node, op));
+        let result = tokio::select! {
+            biased;
+            result = tokio::time::timeout(limit, self.connection.perform(op)) => {
+                result.unwrap_or_else(|_| Err(OpError::timeout(limit)))
+            }
+            () = stop.requested_and_patience_over() => Err(OpError::unknown("stopped", "the run ended first")),
+        };
+        self.recorder.record(completion(self.process, self.node, op, &result));
+        if matches!(&result, Err(error) if error.certainty == Certainty::Unknown) {
+            self.retire();
+        }
+        result
+    }
+
+    /// The process ends; its connection is closed, so that nothing more is sent on its behalf.
+    fn retire(&mut self) {
+        self.process += self.stride;
+        self.connection = self.connect.connect(usize::from(self.node.number()) - 1);
+    }
+}
+
+/// Runs a script until the run stops or its time is over.
+pub(super) async fn work(mut client: Client, mut script: Box<dyn Script>, until: RunTime, mut stop: Stop) {
+    let clock = client.recorder.clock();
+    while !stop.is_requested() && clock.now() < until {
+        match script.next(clock.now(), client.process) {
+            Step::WaitUntil(then) => {
+                tokio::select! {
+                    () = tokio::time::sleep_until(clock.at(then.min(until))) => {}
+                    () = stop.requested() => {}
+                }
+            }
+            Step::Invoke(op) => {
+                // Whoever still stands in a queue when the time is over waits no longer than others do.
+                let limit = limit_of(&op).min(until.since(clock.now()) + OP_LIMIT);
+                let result = client.perform(&op, limit, &mut stop).await;
+                script.completed(clock.now(), &op, &result);
+            }
+        }
+    }
+}
+
+fn limit_of(op: &Op) -> Duration {
+    match op {
+        Op::Acquire { wait: Wait::InQueue, .. } => QUEUE_LIMIT,
+        _ => OP_LIMIT,
+    }
+}
+
+/// Reads every lock once through one node. The record of what is left when all faults are healed.
+pub(super) async fn read_all(mut client: Client, keys: &[String], mut stop: Stop) {
+    for key in keys {
+        if stop.is_requested() {
+            return;
+        }
+        let op = Op::Read { key: key.clone(), linearizable: true };
+        // Whatever comes back stands in the history; there is nobody else to tell.
+        let _ = client.perform(&op, OP_LIMIT, &mut stop).await;
+    }
+}

@@ -1,0 +1,111 @@
+//! When which fault begins and ends: the scenario's plans, unrolled with the run's dice.
+
+use leasehold_checkers::history::RunTime;
+use leasehold_workloads::script::Dice;
+
+use crate::scenario::{Fault, FaultPlan, Target};
+
+/// The dice of the nemesis: a number that no worker has.
+const NEMESIS: u64 = u64::MAX;
+
+/// One fault of the schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedFault {
+    /// Its number in the run, counted from 1.
+    pub number: u64,
+    /// What.
+    pub fault: Fault,
+    /// Where.
+    pub target: Target,
+    /// When it begins.
+    pub begins: RunTime,
+    /// When it is taken back.
+    pub ends: RunTime,
+}
+
+impl std::fmt::Display for PlannedFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} on {} from {}", self.number, describe(&self.fault), self.target, self.begins)?;
+        if self.fault.is_instant() || self.begins == self.ends { Ok(()) } else { write!(f, " to {}", self.ends) }
+    }
+}
+
+/// A fault in a few words.
+#[must_use]
+pub fn describe(fault: &Fault) -> String {
+    match fault {
+        Fault::Clock { offset_ms } => format!("clock {:+} s", *offset_ms as f64 / 1000.0),
+        Fault::Election { how } => match how {
+            crate::scenario::ElectionMeans::MoveLeader => "election: the leader hands over".to_owned(),
+            crate::scenario::ElectionMeans::Pause => "election: the leader is paused".to_owned(),
+            crate::scenario::ElectionMeans::Cut => "election: the leader is cut off".to_owned(),
+        },
+        Fault::Pause => "pause".to_owned(),
+        Fault::Kill => "kill".to_owned(),
+        Fault::Partition { shape } => match shape {
+            crate::scenario::PartitionShape::Isolate => "partition: cut off from the other nodes".to_owned(),
+            crate::scenario::PartitionShape::Halves => "partition: two halves".to_owned(),
+            crate::scenario::PartitionShape::OneWay => "partition: sends to no other node, hears them all".to_owned(),
+        },
+    }
+}
+
+/// Unrolls the plans: every repetition with its times. The same seed gives the same schedule.
+#[must_use]
+pub fn schedule(plans: &[FaultPlan], seed: u64) -> Vec<PlannedFault> {
+    let mut dice = Dice::new(seed, NEMESIS);
+    let mut faults: Vec<PlannedFault> = plans
+        .iter()
+        .flat_map(|plan| (0..plan.times).map(move |round| (plan, round)))
+        .map(|(plan, round)| {
+            let begins = RunTime::default().after(plan.at + plan.every * round + dice.below(plan.jitter));
+            PlannedFault {
+                number: 0,
+                fault: plan.fault.clone(),
+                target: plan.target,
+                begins,
+                ends: begins.after(plan.lasts),
+            }
+        })
+        .collect();
+    faults.sort_by_key(|fault| fault.begins);
+    for (index, fault) in faults.iter_mut().enumerate() {
+        fault.number = index as u64 + 1;
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn plan() -> FaultPlan {
+        FaultPlan {
+            fault: Fault::Pause,
+            target: Target::Leader,
+            at: Duration::from_secs(2),
+            lasts: Duration::from_secs(1),
+            times: 3,
+            every: Duration::from_secs(5),
+            jitter: Duration::from_millis(500),
+        }
+    }
+
+    #[test]
+    fn repetitions_are_numbered_in_the_order_of_their_beginnings() {
+        let faults = schedule(&[plan(), FaultPlan { at: Duration::ZERO, times: 1, ..plan() }], 1);
+        assert_eq!(faults.iter().map(|fault| fault.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert!(faults.is_sorted_by_key(|fault| fault.begins));
+        for fault in &faults {
+            assert_eq!(fault.ends.since(fault.begins), Duration::from_secs(1));
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_the_jitter() {
+        assert_eq!(schedule(&[plan()], 1), schedule(&[plan()], 1));
+        assert_ne!(schedule(&[plan()], 1), schedule(&[plan()], 2));
+    }
+}

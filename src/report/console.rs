@@ -1,0 +1,124 @@
+//! The last lines of a run at the terminal.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use leasehold_checkers::verdict::{Grade, Verdict};
+
+use super::story::{KindCount, Story, in_words};
+use super::words::{self, counted, thousands};
+use super::{command, phrases, plots};
+
+/// The width of the words at the left.
+const GUTTER: usize = 10;
+const FAULTS_MAX: usize = 5;
+
+/// Text for a terminal or a pipe.
+struct Screen {
+    text: String,
+    colour: bool,
+    width: usize,
+}
+
+/// The text: the verdict, what was broken, under which faults, and where to read on.
+pub(super) fn of(story: &Story<'_>, folder: &Path, colour: bool, width: usize) -> String {
+    let mut screen = Screen { text: String::new(), colour, width: width.clamp(40, 160) };
+    screen.verdict(story);
+    for count in &story.impact().kinds {
+        screen.kind(count);
+    }
+    if story.judgement.verdict == Verdict::Unknown {
+        for reason in phrases::why_unknown(story) {
+            screen.entry("reason", &reason);
+        }
+    }
+    if !story.judgement.anomalies.is_empty() {
+        screen.blank();
+    }
+    for fault in story.faults_to_tell(FAULTS_MAX) {
+        screen.entry("fault", &phrases::fault(fault));
+    }
+    if story.faults.len() > FAULTS_MAX {
+        screen.entry("", &format!("and {} more", thousands(story.faults.len() - FAULTS_MAX)));
+    }
+    screen.blank();
+    screen.path("report", &folder.join("summary.md"));
+    let picture = if story.telling_anomaly().is_some() { plots::CLOSEUP } else { plots::GANTT };
+    screen.path("picture", &folder.join("plots").join(format!("{picture}.svg")));
+    screen.verbatim("again", &command::reproduce(&story.history.header));
+    screen.text
+}
+
+impl Screen {
+    fn verdict(&mut self, story: &Story<'_>) {
+        let header = &story.history.header;
+        let (style, said) = match story.judgement.verdict {
+            Verdict::Invalid => ("1;31", phrases::broken_in_short(story, &story.impact())),
+            Verdict::Valid => {
+                let tried =
+                    format!("no promise was broken in {}; {}", phrases::tally(story), phrases::faults_in_short(story));
+                ("1;32", tried)
+            }
+            Verdict::Unknown => ("1;33", "not a pass: the run does not allow a judgement".to_owned()),
+        };
+        let word = story.judgement.verdict.to_string().to_uppercase();
+        let run = format!(
+            "{} on {} ({}, {}, seed {})",
+            words::one_line(&header.scenario, 40),
+            words::one_line(&header.servers, 40),
+            words::one_line(&header.service, 24),
+            counted(usize::from(header.nodes), "server", "servers"),
+            header.seed
+        );
+        self.styled_entry(&word, style, &run);
+        self.entry("", &said);
+    }
+
+    /// One kind of anomaly: how many, and the worst of them in full.
+    fn kind(&mut self, count: &KindCount<'_>) {
+        self.blank();
+        let (number, sure) = match count.worst.grade {
+            Grade::Proven => (count.proven, ""),
+            Grade::Possible => (count.possible, "possible, not proven: "),
+        };
+        let times = format!("{} ×", thousands(number));
+        let summary =
+            format!("{sure}{}: {}, at worst {}", count.kind, in_words(count.kind), phrases::margin(count.worst));
+        self.styled_entry(&times, if sure.is_empty() { "31" } else { "33" }, &summary);
+        self.entry("", &format!("worst: {}", words::one_line(&count.worst.explanation, 400)));
+    }
+
+    fn entry(&mut self, name: &str, text: &str) {
+        self.styled_entry(name, "2", text);
+    }
+
+    /// A word at the left, and text beside it that is wrapped to the width.
+    fn styled_entry(&mut self, name: &str, style: &str, text: &str) {
+        let room = self.width - GUTTER;
+        for (index, line) in words::wrap(text, room).into_iter().enumerate() {
+            let name = if index == 0 { name } else { "" };
+            let gap = " ".repeat(GUTTER.saturating_sub(name.chars().count()).max(1));
+            let name = self.styled(name, style);
+            let _ = writeln!(self.text, "{}", format!("{name}{gap}{line}").trim_end());
+        }
+    }
+
+    /// A path, on one line whatever its length, so that it can be clicked or copied.
+    fn path(&mut self, name: &str, path: &Path) {
+        self.verbatim(name, &path.display().to_string());
+    }
+
+    fn verbatim(&mut self, name: &str, text: &str) {
+        let shown = self.styled(name, "2");
+        let gap = " ".repeat(GUTTER.saturating_sub(name.chars().count()).max(1));
+        let _ = writeln!(self.text, "{shown}{gap}{}", words::one_line(text, 2_000));
+    }
+
+    fn blank(&mut self) {
+        self.text.push('\n');
+    }
+
+    fn styled(&self, text: &str, style: &str) -> String {
+        if self.colour && !text.is_empty() { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}

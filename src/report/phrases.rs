@@ -1,0 +1,119 @@
+//! What the summary and the terminal say alike, in plain words without any markup.
+
+use std::collections::BTreeMap;
+
+use leasehold_checkers::history::vocabulary::f;
+use leasehold_checkers::history::{Outcome, RunTime};
+use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Verdict};
+
+use super::proof;
+use super::story::{End, Fault, Impact, Story, in_words};
+use super::words::{self, counted, instant, span, thousands};
+
+/// How often the promise was broken, and how badly.
+pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String {
+    let Some(worst) = story.worst_anomaly() else {
+        return "a checker found the run invalid".to_owned();
+    };
+    let times = match impact.proven() {
+        1 => "once".to_owned(),
+        many => format!("{} times", thousands(many)),
+    };
+    format!(
+        "{} broke its promise {times} on {}; at worst {} {}",
+        words::one_line(&story.history.header.service, 40),
+        counted(impact.keys.len(), "lock", "locks"),
+        in_words(worst.kind),
+        margin(worst),
+    )
+}
+
+/// The faults around the worst anomaly, a few of them.
+pub(super) fn faults_at_worst(story: &Story<'_>) -> Vec<String> {
+    const FAULTS_MAX: usize = 3;
+    let Some(worst) = story.worst_anomaly() else { return Vec::new() };
+    let near = story.faults.iter().filter(|fault| fault.touches(RunTime(worst.at_ns)));
+    near.take(FAULTS_MAX).map(Fault::what_and_where).collect()
+}
+
+/// What the margin of an anomaly measures.
+pub(super) fn margin(anomaly: &Anomaly) -> String {
+    let margin = span(anomaly.margin_ns);
+    match anomaly.kind {
+        AnomalyKind::DoubleAcquisition | AnomalyKind::SplitBelief => format!("for {margin}"),
+        AnomalyKind::PrematureExpiry | AnomalyKind::OverdueExpiry => format!("by {margin}"),
+    }
+}
+
+/// What the verdict rests on, in numbers.
+pub(super) fn tally(story: &Story<'_>) -> String {
+    let expiries = story.holds.iter().filter(|hold| matches!(hold.end, End::Gone(..))).count();
+    let parts = [
+        counted(story.count(f::ACQUIRE, Outcome::Ok), "acquisition", "acquisitions"),
+        counted(story.count(f::RENEW, Outcome::Ok), "renewal", "renewals"),
+        counted(story.count(f::RELEASE, Outcome::Ok), "release", "releases"),
+        counted(expiries, "expiry", "expiries"),
+    ];
+    words::list(&parts)
+}
+
+/// How many faults were injected, and how many of them came to nothing.
+pub(super) fn faults_in_short(story: &Story<'_>) -> String {
+    let missed = story.faults.iter().filter(|fault| fault.missed()).count();
+    match (story.faults.len(), missed) {
+        (0, _) => "no fault was injected".to_owned(),
+        (all, 0) => format!("{} injected", counted(all, "fault was", "faults were")),
+        (all, missed) => {
+            format!(
+                "{} injected, {} of which had no effect",
+                counted(all, "fault was", "faults were"),
+                thousands(missed)
+            )
+        }
+    }
+}
+
+/// A fault with its times and the proof of its effect.
+pub(super) fn fault(fault: &Fault) -> String {
+    let (what, from) = (fault.what_and_where(), instant(fault.from));
+    let until = if fault.healed { format!("to {}", instant(fault.until)) } else { "on, never healed".to_owned() };
+    format!("{what}, from {from} {until}: {}", proof::in_words(fault))
+}
+
+/// What kept the checkers from judging: their own words, then the errors that were met most often.
+pub(super) fn why_unknown(story: &Story<'_>) -> Vec<String> {
+    let results = story.judgement.checkers.values();
+    let mut reasons: Vec<String> = Vec::new();
+    for result in results.filter(|result| result.verdict == Verdict::Unknown) {
+        let reason = words::one_line(&result.reason, 300);
+        // Where the record has a flaw, every checker names it again.
+        if !reasons.iter().any(|known| reason.contains(known.as_str()) || known.contains(&reason)) {
+            reasons.push(reason);
+        }
+    }
+    reasons.extend(errors(story));
+    reasons
+}
+
+/// The errors that were met most often.
+fn errors(story: &Story<'_>) -> Vec<String> {
+    const ERRORS_MAX: usize = 3;
+    let mut counts: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
+    for error in story.ops.iter().filter_map(|op| op.error.as_ref()) {
+        counts.entry(&error.code).or_insert((0, &error.text)).0 += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+    counts
+        .into_iter()
+        .take(ERRORS_MAX)
+        .map(|(name, (count, text))| {
+            format!(
+                "{} × {}, first with the words: {}",
+                thousands(count),
+                words::one_line(name, 40),
+                words::one_line(text, 160)
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,107 @@
+//! The plots, each as SVG and as PNG.
+
+mod bar;
+mod broken;
+mod clocks;
+mod closeup;
+mod font;
+mod gantt;
+mod latency;
+mod mark;
+mod palette;
+mod panel;
+mod picture;
+mod rate;
+mod render;
+mod scale;
+mod sheet;
+mod surroundings;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use plotters::prelude::{BitMapBackend, IntoDrawingArea as _, SVGBackend};
+
+use self::picture::Picture;
+use super::ReportError;
+use super::story::Story;
+
+/// Who held which lock over the whole run.
+pub(super) const GANTT: &str = "gantt";
+
+/// The close-up of the most telling anomaly, where there is one.
+pub(super) const CLOSEUP: &str = "gantt-anomaly";
+
+/// Writes all plots into a folder: the files written, and what failed.
+pub(super) fn write_all(story: &Story<'_>, folder: &Path) -> (Vec<PathBuf>, Vec<ReportError>) {
+    let mut written = Vec::new();
+    let mut failed = Vec::new();
+    if let Err(error) = font::register() {
+        return (written, vec![error]);
+    }
+    if let Err(source) = fs::create_dir_all(folder) {
+        return (written, vec![ReportError::Write { path: folder.to_owned(), source }]);
+    }
+    for (name, picture) in pictures(story) {
+        for write in [write_svg, write_png] {
+            match write(name, &picture, folder) {
+                Ok(path) => written.push(path),
+                Err(error) => failed.push(error),
+            }
+        }
+    }
+    (written, failed)
+}
+
+/// Every picture that the story gives something to draw for, by name.
+fn pictures(story: &Story<'_>) -> Vec<(&'static str, Picture)> {
+    let mut pictures = vec![(GANTT, gantt::whole_run(story))];
+    pictures.extend(story.telling_anomaly().map(|anomaly| (CLOSEUP, closeup::of(story, anomaly))));
+    if !story.ops.is_empty() {
+        pictures.push(("latency", latency::of(story)));
+        pictures.push(("rate", rate::of(story)));
+    }
+    if !story.clocks.is_empty() {
+        pictures.push(("clocks", clocks::of(story)));
+    }
+    pictures
+}
+
+/// All plots as SVG, by name.
+pub(super) fn svgs(story: &Story<'_>) -> Result<Vec<(&'static str, String)>, ReportError> {
+    font::register()?;
+    pictures(story).iter().map(|(name, picture)| Ok((*name, svg(name, picture)?))).collect()
+}
+
+fn svg(name: &str, picture: &Picture) -> Result<String, ReportError> {
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, size(picture)).into_drawing_area();
+        render::draw(picture, render::SVG_LOWERED, &area).map_err(|error| cannot_draw(name, &error))?;
+    }
+    Ok(svg)
+}
+
+fn write_svg(name: &str, picture: &Picture, folder: &Path) -> Result<PathBuf, ReportError> {
+    let path = folder.join(format!("{name}.svg"));
+    let svg = svg(name, picture)?;
+    fs::write(&path, svg).map_err(|source| ReportError::Write { path: path.clone(), source })?;
+    Ok(path)
+}
+
+fn write_png(name: &str, picture: &Picture, folder: &Path) -> Result<PathBuf, ReportError> {
+    let path = folder.join(format!("{name}.png"));
+    {
+        let area = BitMapBackend::new(&path, size(picture)).into_drawing_area();
+        render::draw(picture, render::BITMAP_LOWERED, &area).map_err(|error| cannot_draw(name, &error))?;
+    }
+    Ok(path)
+}
+
+fn size(picture: &Picture) -> (u32, u32) {
+    (picture.width.unsigned_abs(), picture.height.unsigned_abs())
+}
+
+fn cannot_draw(plot: &str, reason: &dyn std::error::Error) -> ReportError {
+    ReportError::Draw { plot: plot.to_owned(), reason: reason.to_string() }
+}

@@ -1,0 +1,119 @@
+//! Faults: what the nemesis did, from injection to healing, with the proof that it bit.
+
+use leasehold_checkers::context::JUST_ENDED;
+use leasehold_checkers::history::vocabulary::{FaultPhase, FaultValue};
+use leasehold_checkers::history::{EventType, FaultEvent, RunTime};
+use serde_json::Value;
+
+use crate::report::words;
+
+/// Whether a fault took effect.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::report) enum Effect {
+    /// It did, and this shows it.
+    Bit(Value),
+    /// It did not, as far as was seen.
+    Missed,
+    /// Its injection never came to an end, so nobody measured.
+    Unmeasured,
+}
+
+/// A fault.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::report) struct Fault {
+    /// Its number in the schedule.
+    pub number: u64,
+    /// The kind of fault, for example `clock`.
+    pub package: String,
+    /// The role it aimed at.
+    pub target: String,
+    /// The nodes it hit.
+    pub nodes: Vec<String>,
+    /// What it does, in words.
+    pub what: String,
+    /// When it began to be injected.
+    pub from: RunTime,
+    /// When it was healed for certain, or else the end of the run.
+    pub until: RunTime,
+    /// Whether it was healed.
+    pub healed: bool,
+    /// Whether it took effect.
+    pub effect: Effect,
+}
+
+impl Fault {
+    /// What it does and where: `clock +9 s on n2`.
+    pub(in crate::report) fn what_and_where(&self) -> String {
+        let what = words::one_line(&self.what, 60);
+        let what = if what.is_empty() { words::one_line(&self.package, 30) } else { what };
+        let nodes: Vec<String> = self.nodes.iter().take(5).map(|node| words::one_line(node, 20)).collect();
+        let place = if nodes.is_empty() { words::one_line(&self.target, 30) } else { words::list(&nodes) };
+        if place.is_empty() || what.ends_with(&place) { what } else { format!("{what} on {place}") }
+    }
+
+    /// Whether it came to nothing.
+    pub(in crate::report) fn missed(&self) -> bool {
+        self.effect == Effect::Missed
+    }
+
+    /// Whether it was active at this time or had just ended.
+    pub(in crate::report) fn touches(&self, at: RunTime) -> bool {
+        self.from <= at && at <= self.until.after(JUST_ENDED)
+    }
+}
+
+/// Puts the events of each fault together.
+pub(super) fn of(events: &[FaultEvent], end: RunTime) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = Vec::new();
+    for event in events {
+        let is_same =
+            |fault: &Fault| fault.number == event.value.fault && fault.package == event.package && !fault.healed;
+        let known = faults.iter().rposition(is_same);
+        match (event.value.phase, event.kind, known) {
+            (FaultPhase::Inject, EventType::Fail, Some(index)) => {
+                faults.remove(index);
+            }
+            (FaultPhase::Inject, EventType::Fail, None) | (FaultPhase::Heal, _, None) => {}
+            (FaultPhase::Inject, _, None) => faults.push(begun(event, end)),
+            (FaultPhase::Inject, _, Some(index)) => learn(&mut faults[index], event.kind, &event.value),
+            (FaultPhase::Heal, EventType::Ok, Some(index)) => {
+                faults[index].until = event.time;
+                faults[index].healed = true;
+            }
+            (FaultPhase::Heal, _, Some(_)) => {}
+        }
+    }
+    faults.sort_by_key(|fault| (fault.from, fault.number));
+    faults
+}
+
+fn begun(event: &FaultEvent, end: RunTime) -> Fault {
+    let mut fault = Fault {
+        number: event.value.fault,
+        package: event.package.clone(),
+        target: event.value.target.clone(),
+        nodes: Vec::new(),
+        what: String::new(),
+        from: event.time,
+        until: end,
+        healed: false,
+        effect: Effect::Unmeasured,
+    };
+    learn(&mut fault, event.kind, &event.value);
+    fault
+}
+
+/// The completion of an injection knows best what was hit; the invocation may have named only a role.
+fn learn(fault: &mut Fault, kind: EventType, value: &FaultValue) {
+    if !value.nodes.is_empty() {
+        fault.nodes.clone_from(&value.nodes);
+    }
+    if !value.what.is_empty() {
+        fault.what.clone_from(&value.what);
+    }
+    fault.effect = match kind {
+        EventType::Ok => Effect::Bit(value.proof.clone()),
+        EventType::Fail | EventType::Info => Effect::Missed,
+        EventType::Invoke => return,
+    };
+}

@@ -1,0 +1,126 @@
+//! What a history tells, in the terms of a report: operations, holds, faults, leaders, clocks.
+//!
+//! Everything here is read off the recorded events. Nothing is judged: the verdict and the anomalies come from the
+//! checkers, and the story only shows them in their surroundings.
+
+mod clocks;
+mod faults;
+mod holds;
+mod impact;
+mod leaders;
+
+use std::cmp::Reverse;
+
+use leasehold_checkers::history::{History, Op, Ops, Outcome, RunTime, Surroundings};
+use leasehold_checkers::holds::grants;
+use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Grade, Judgement};
+
+pub(super) use clocks::ClockReading;
+pub(super) use faults::{Effect, Fault};
+pub(super) use holds::{End, Hold, SeenBy};
+pub(super) use impact::{Impact, KindCount};
+pub(super) use leaders::Reign;
+
+/// A history and its judgement, made ready to be told and drawn.
+#[derive(Debug)]
+pub(super) struct Story<'a> {
+    /// The history.
+    pub history: &'a History,
+    /// What the checkers say of it.
+    pub judgement: &'a Judgement,
+    /// All client operations, in the order of their invocations, as anomalies count them.
+    pub ops: Vec<Op>,
+    /// All holds, in the order in which they were granted.
+    pub holds: Vec<Hold>,
+    /// All faults, in the order in which they began.
+    pub faults: Vec<Fault>,
+    /// Who led, from when on.
+    pub reigns: Vec<Reign>,
+    /// What the probes measured of the servers' clocks.
+    pub clocks: Vec<ClockReading<'a>>,
+    /// When the last event happened.
+    pub end: RunTime,
+}
+
+impl<'a> Story<'a> {
+    pub(super) fn new(history: &'a History, judgement: &'a Judgement) -> Self {
+        let end = history.events.iter().map(|event| event.time).max().unwrap_or_default();
+        let ops = Ops::of(history).all;
+        let surroundings = Surroundings::of(history);
+        let holds = holds::of(&grants(&history.header, &ops, &surroundings), &ops);
+        Self {
+            history,
+            judgement,
+            holds,
+            ops,
+            faults: faults::of(&surroundings.faults, end),
+            reigns: leaders::of(&surroundings.leaders),
+            clocks: clocks::of(&history.events),
+            end,
+        }
+    }
+
+    /// What was broken, and how badly.
+    pub(super) fn impact(&self) -> Impact<'a> {
+        Impact::of(&self.judgement.anomalies, self.end)
+    }
+
+    /// The proven anomaly that began first.
+    pub(super) fn first_anomaly(&self) -> Option<&'a Anomaly> {
+        self.proven().min_by_key(|anomaly| (anomaly.at_ns, anomaly.kind))
+    }
+
+    /// The proven anomaly with the greatest margin among those of the most serious kind.
+    pub(super) fn worst_anomaly(&self) -> Option<&'a Anomaly> {
+        self.proven().min_by_key(|anomaly| (anomaly.kind, Reverse(anomaly.margin_ns), anomaly.at_ns))
+    }
+
+    /// The proven anomaly to look at closely: the first one that is not much less grave than the worst. What caused it
+    /// is still near then, and little else has gone wrong yet.
+    pub(super) fn telling_anomaly(&self) -> Option<&'a Anomaly> {
+        let worst = self.worst_anomaly()?;
+        let as_grave = |anomaly: &&Anomaly| anomaly.kind == worst.kind && anomaly.margin_ns >= worst.margin_ns / 2;
+        self.proven().filter(as_grave).min_by_key(|anomaly| anomaly.at_ns)
+    }
+
+    /// The faults that tell the most: those around the first and the worst anomaly, then the earliest. In the order of
+    /// their beginnings.
+    pub(super) fn faults_to_tell(&self, at_most: usize) -> Vec<&Fault> {
+        let moments: Vec<RunTime> =
+            [self.first_anomaly(), self.worst_anomaly()].into_iter().flatten().map(|a| RunTime(a.at_ns)).collect();
+        let mut faults: Vec<&Fault> = self.faults.iter().collect();
+        faults.sort_by_key(|fault| !moments.iter().any(|at| fault.touches(*at)));
+        faults.truncate(at_most);
+        faults.sort_by_key(|fault| (fault.from, fault.number));
+        faults
+    }
+
+    /// The anomalies that no correct service could have shown.
+    pub(super) fn proven(&self) -> impl Iterator<Item = &'a Anomaly> + use<'a> {
+        self.judgement.anomalies.iter().filter(|anomaly| anomaly.grade == Grade::Proven)
+    }
+
+    /// How many operations of this name ended so.
+    pub(super) fn count(&self, f: &str, outcome: Outcome) -> usize {
+        self.ops.iter().filter(|op| op.f == f && op.outcome == outcome).count()
+    }
+}
+
+/// From when until when the promise stood broken, in ns.
+pub(super) fn broken_span(anomaly: &Anomaly) -> (u64, u64) {
+    let Anomaly { at_ns, margin_ns, .. } = *anomaly;
+    match anomaly.kind {
+        AnomalyKind::OverdueExpiry => (at_ns.saturating_sub(margin_ns), at_ns),
+        _ => (at_ns, at_ns.saturating_add(margin_ns)),
+    }
+}
+
+/// What an anomaly of this kind means, about one lock, in the fewest words.
+pub(super) fn in_words(kind: AnomalyKind) -> &'static str {
+    match kind {
+        AnomalyKind::DoubleAcquisition => "two clients held one lock at once",
+        AnomalyKind::PrematureExpiry => "a lease ended before its time",
+        AnomalyKind::SplitBelief => "two clients each had reason to believe that they held one lock",
+        AnomalyKind::OverdueExpiry => "a lease outlived the time by which it had to end",
+    }
+}

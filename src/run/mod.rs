@@ -1,0 +1,9 @@
+//! What every actor of a run shares: its clock, its record, and the word that it shall end.
+
+mod clock;
+mod recorder;
+mod stop;
+
+pub use clock::RunClock;
+pub use recorder::{Entry, Recorder, Tally};
+pub use stop::{Stop, Stopper, stop_signal};

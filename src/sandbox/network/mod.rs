@@ -1,0 +1,87 @@
+//! The hosts of the sandbox and what lies between them.
+//!
+//! Each node has a network namespace with a loopback interface and one card, `eth0`; so has the client
+//! side, which is the harness itself. There is no way out of any of them. Behind every card sits the
+//! [`Switch`].
+
+mod address;
+mod builder;
+pub(in crate::sandbox) mod interface;
+mod medium;
+mod namespace;
+mod netlink;
+mod tun;
+mod veth;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+pub use medium::Medium;
+
+pub(super) use address::port_at;
+pub(super) use builder::Hosts;
+
+use super::SandboxError;
+use super::spawn::Spawner;
+use super::switch::{Port, Switch};
+use crate::NodeId;
+use address::{MOST_NODES, address_of};
+
+/// The hosts of the sandbox, connected by a running switch.
+///
+/// It stands until this process ends, even if the value is dropped: servers may still be using it.
+#[derive(Debug)]
+pub struct Network {
+    nodes: u8,
+    medium: Medium,
+    switch: Switch,
+    spawner: Spawner,
+}
+
+impl Network {
+    pub(super) fn build(medium: Medium, nodes: u8) -> Result<Self, SandboxError> {
+        if !(1..=MOST_NODES).contains(&nodes) {
+            return Err(SandboxError::NodeCount { asked: nodes, most: MOST_NODES });
+        }
+        let (hosts, wires) = builder::build(medium, nodes)?;
+        let switch = Switch::start(wires).map_err(|source| SandboxError::Thread { what: "switch", source })?;
+        let spawner =
+            Spawner::start(Arc::new(hosts)).map_err(|source| SandboxError::Thread { what: "spawner", source })?;
+        Ok(Self { nodes, medium, switch, spawner })
+    }
+
+    /// The nodes, in order.
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = NodeId> + Clone {
+        NodeId::first(self.nodes)
+    }
+
+    /// The address of a node, `10.77.0.<n>`.
+    #[must_use]
+    pub fn address(&self, node: NodeId) -> Ipv4Addr {
+        address_of(Port::Node(node))
+    }
+
+    /// The address of the harness, as the servers see it: `10.77.0.100`.
+    #[must_use]
+    pub fn client_address(&self) -> Ipv4Addr {
+        address_of(Port::Client)
+    }
+
+    /// What the hosts' cards are made of.
+    #[must_use]
+    pub fn medium(&self) -> Medium {
+        self.medium
+    }
+
+    /// The switch between all hosts.
+    #[must_use]
+    pub fn switch(&self) -> Switch {
+        self.switch.clone()
+    }
+
+    /// What starts servers on the nodes.
+    #[must_use]
+    pub fn spawner(&self) -> Spawner {
+        self.spawner.clone()
+    }
+}

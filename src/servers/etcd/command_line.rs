@@ -1,0 +1,121 @@
+//! How a member of an etcd cluster is started.
+
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use super::{CLIENT_PORT, PEER_PORT};
+use crate::NodeId;
+
+/// What can be chosen about a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EtcdOptions {
+    /// How often the leader tells that it lives. etcd wants the election time-out to be at least five times as long.
+    pub heartbeat_interval_ms: u32,
+    /// For how long a follower waits for the leader before it stands for election.
+    pub election_timeout_ms: u32,
+    /// Whether the old API is served.
+    pub enable_v2: bool,
+    /// A name that keeps the members of this cluster from talking to those of another.
+    pub cluster_token: String,
+    /// Further flags, put last so that they win.
+    pub extra_flags: Vec<String>,
+}
+
+impl Default for EtcdOptions {
+    /// Half of etcd's own times, as fits a network without distance: a new leader is found in half the time.
+    fn default() -> Self {
+        Self {
+            heartbeat_interval_ms: 50,
+            election_timeout_ms: 500,
+            enable_v2: true,
+            cluster_token: "leasehold".to_owned(),
+            extra_flags: Vec::new(),
+        }
+    }
+}
+
+/// A program, its arguments and its whole environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandLine {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Its environment, in full: nothing is to be inherited, for etcd takes every `ETCD_*` variable for a flag.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// The command line of the member `node`, for its first start as for every later one: a member with data on its disk
+/// ignores what is said about the initial cluster.
+///
+/// # Panics
+/// If `addresses` does not contain `node`.
+#[must_use]
+pub fn command_line(
+    program: &Path,
+    node: NodeId,
+    addresses: &[(NodeId, Ipv4Addr)],
+    data_dir: &Path,
+    options: &EtcdOptions,
+) -> CommandLine {
+    let own = addresses.iter().find(|(id, _)| *id == node).map(|(_, address)| *address);
+    let own = own.expect("a node of the cluster has an address");
+    let client_url = url(own, CLIENT_PORT);
+    let peer_url = url(own, PEER_PORT);
+    let members: Vec<_> = addresses.iter().map(|(id, address)| format!("{id}={}", url(*address, PEER_PORT))).collect();
+
+    let mut arguments: Vec<OsString> = vec!["--data-dir".into(), data_dir.into()];
+    let mut flag = |name: &str, value: &str| arguments.extend([name.into(), value.into()]);
+    flag("--name", &node.to_string());
+    flag("--listen-client-urls", &client_url);
+    flag("--advertise-client-urls", &client_url);
+    flag("--listen-peer-urls", &peer_url);
+    flag("--initial-advertise-peer-urls", &peer_url);
+    flag("--initial-cluster", &members.join(","));
+    flag("--initial-cluster-state", "new");
+    flag("--initial-cluster-token", &options.cluster_token);
+    flag("--heartbeat-interval", &options.heartbeat_interval_ms.to_string());
+    flag("--election-timeout", &options.election_timeout_ms.to_string());
+    // A Go program takes no value of a truth flag from the next argument.
+    arguments.push(format!("--enable-v2={}", options.enable_v2).into());
+    arguments.extend(options.extra_flags.iter().map(OsString::from));
+
+    CommandLine {
+        program: program.to_owned(),
+        arguments,
+        // Members share this machine: each would otherwise start a thread for every processor.
+        environment: vec![("GOMAXPROCS".into(), "2".into())],
+    }
+}
+
+fn url(address: Ipv4Addr, port: u16) -> String {
+    format!("http://{address}:{port}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_names_itself_and_all_its_peers() {
+        let addresses: Vec<_> = NodeId::first(3).map(|node| (node, Ipv4Addr::new(10, 0, 0, node.number()))).collect();
+        let line = command_line(
+            Path::new("/bin/etcd"),
+            NodeId::new(2),
+            &addresses,
+            Path::new("/data/n2"),
+            &EtcdOptions { extra_flags: vec!["--log-level=debug".to_owned()], ..EtcdOptions::default() },
+        );
+        let arguments: Vec<_> = line.arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+        assert_eq!(
+            arguments.join(" "),
+            "--data-dir /data/n2 --name n2 --listen-client-urls http://10.0.0.2:2379 --advertise-client-urls http://10.0.0.2:2379 \
+             --listen-peer-urls http://10.0.0.2:2380 --initial-advertise-peer-urls http://10.0.0.2:2380 \
+             --initial-cluster n1=http://10.0.0.1:2380,n2=http://10.0.0.2:2380,n3=http://10.0.0.3:2380 \
+             --initial-cluster-state new --initial-cluster-token leasehold --heartbeat-interval 50 --election-timeout 500 \
+             --enable-v2=true --log-level=debug"
+        );
+        assert!(line.environment.iter().all(|(name, _)| !name.to_string_lossy().starts_with("ETCD_")));
+    }
+}

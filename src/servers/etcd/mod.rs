@@ -1,0 +1,15 @@
+//! etcd: how a member is started, and what it can be asked about itself.
+
+mod clock;
+mod command_line;
+mod probes;
+mod readiness;
+
+pub use command_line::{CommandLine, EtcdOptions, command_line};
+pub use probes::{EtcdProbes, LeaderView, ProbeError};
+pub use readiness::NotReady;
+
+/// Where a member answers clients.
+pub const CLIENT_PORT: u16 = 2379;
+/// Where a member answers its peers.
+pub const PEER_PORT: u16 = 2380;

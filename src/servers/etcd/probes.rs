@@ -1,0 +1,277 @@
+//! What a member can be asked about itself, by a harness that asks it several times a second.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use etcd_client::{Client, StatusResponse};
+use leasehold_checkers::history::vocabulary::{ClockValue, LeaderValue};
+
+use super::{CLIENT_PORT, PEER_PORT, clock};
+use crate::NodeId;
+use crate::clients::http;
+
+/// A member answers these questions from its own memory, so one that does not answer in this time is stuck.
+const OWN_KNOWLEDGE: Duration = Duration::from_secs(1);
+/// For its health a member asks the cluster for a consensus, and waits at least a second for it before it says no.
+const CONSENSUS: Duration = Duration::from_millis(2_500);
+const CONNECT: Duration = Duration::from_secs(1);
+const ANSWER_BYTES: usize = 64 * 1024;
+
+/// Who leads, as one member sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderView {
+    /// The leader; `None` where the member knows none.
+    pub leader: Option<NodeId>,
+    /// Its term; a greater one means that there was an election. etcd tells the term of the last entry that the member has
+    /// applied, so for a moment a new leader is seen under the old term.
+    pub term: u64,
+}
+
+impl From<LeaderView> for LeaderValue {
+    fn from(view: LeaderView) -> Self {
+        Self { leader: view.leader.map(|node| node.to_string()), term: view.term }
+    }
+}
+
+/// Why a question was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// No such node is in the cluster.
+    #[error("{0} is no node of this cluster")]
+    NoSuchNode(NodeId),
+    /// No answer came in time.
+    #[error("{node} did not answer within {} ms", within.as_millis())]
+    Silent {
+        /// The node.
+        node: NodeId,
+        /// For how long it was waited for.
+        within: Duration,
+    },
+    /// The question failed.
+    #[error("{node} did not answer: {why}")]
+    Failed {
+        /// The node.
+        node: NodeId,
+        /// Why, with the chain of causes.
+        why: String,
+    },
+    /// The answer makes no sense.
+    #[error("{node} gave an answer that makes no sense: {why}")]
+    Nonsense {
+        /// The node.
+        node: NodeId,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nobody leads, so nobody can hand over.
+    #[error("no node leads")]
+    NoLeader,
+}
+
+/// Asks the members of one cluster about themselves, over connections that stay open.
+#[derive(Debug)]
+pub struct EtcdProbes {
+    nodes: BTreeMap<NodeId, Ipv4Addr>,
+    http: reqwest::Client,
+    grpc: Mutex<BTreeMap<NodeId, Connection>>,
+    /// Which node calls itself by which member id, as the nodes have told so far.
+    members: Mutex<BTreeMap<u64, NodeId>>,
+}
+
+/// A gRPC connection to one member.
+struct Connection(Client);
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+impl EtcdProbes {
+    /// Probes for these nodes. It opens nothing yet.
+    #[must_use]
+    pub fn new(nodes: &[(NodeId, Ipv4Addr)]) -> Self {
+        Self {
+            nodes: nodes.iter().copied().collect(),
+            http: http::client(CONNECT),
+            grpc: Mutex::default(),
+            members: Mutex::default(),
+        }
+    }
+
+    /// The nodes, in order.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.keys().copied()
+    }
+
+    /// Who leads, as this node sees it. A node that is cut off goes on naming whom it last knew.
+    ///
+    /// # Errors
+    /// If it does not answer in time.
+    pub async fn leader(&self, node: NodeId) -> Result<LeaderView, ProbeError> {
+        let status = self.status(node).await?;
+        let leader = match status.leader() {
+            0 => None,
+            member => Some(self.name_of(member, node).await?),
+        };
+        Ok(LeaderView { leader, term: status.raft_term() })
+    }
+
+    /// What this node says of its own health. It says no where it finds no consensus.
+    ///
+    /// # Errors
+    /// If it does not answer in time.
+    pub async fn health(&self, node: NodeId) -> Result<bool, ProbeError> {
+        let answer = self.get(node, CLIENT_PORT, "health", CONSENSUS).await?;
+        // {"health":"true"}, and later versions add a reason. An unhealthy member says so with status 503.
+        let claim: serde_json::Value = serde_json::from_slice(&answer).map_err(|error| nonsense(node, &error))?;
+        claim["health"]
+            .as_str()
+            .map(|health| health == "true")
+            .ok_or_else(|| ProbeError::Nonsense { node, why: "it says nothing of its health".to_owned() })
+    }
+
+    /// How far this node's wall clock is from the harness's.
+    ///
+    /// # Errors
+    /// If it does not answer in time.
+    pub async fn clock(&self, node: NodeId) -> Result<ClockValue, ProbeError> {
+        let asked = clock::Asked::now();
+        let answer = self.get(node, PEER_PORT, "raft/probing", OWN_KNOWLEDGE).await?;
+        let member = clock::parse(&answer).map_err(|error| nonsense(node, &error))?;
+        Ok(asked.answered(member))
+    }
+
+    /// Asks the leader to hand over to this node, and returns once it has.
+    ///
+    /// # Errors
+    /// If nobody leads, or the leader refuses: it does when `to` lags behind or cannot be reached.
+    pub async fn move_leader(&self, to: NodeId) -> Result<(), ProbeError> {
+        let target = self.member_id(to).await?;
+        let leader = self.any_leader().await?;
+        if leader == to {
+            return Ok(());
+        }
+        let client = self.client(leader).await?;
+        let handed_over = async { client.maintenance_client().move_leader(target).await };
+        self.bounded(leader, CONSENSUS, handed_over).await.map(drop)
+    }
+
+    /// Reads through a consensus at this node.
+    pub(super) async fn linearizable_read(&self, node: NodeId) -> Result<(), ProbeError> {
+        let client = self.client(node).await?;
+        let read = async { client.kv_client().get("leasehold/ready", None).await };
+        self.bounded(node, OWN_KNOWLEDGE, read).await.map(drop)
+    }
+
+    /// The node that leads by its own account, or else by another's.
+    async fn any_leader(&self) -> Result<NodeId, ProbeError> {
+        let mut named = None;
+        for node in self.nodes() {
+            match self.leader(node).await {
+                Ok(LeaderView { leader: Some(leader), .. }) if leader == node => return Ok(node),
+                Ok(LeaderView { leader, .. }) => named = named.or(leader),
+                Err(_) => {} // One of the others may know.
+            }
+        }
+        named.ok_or(ProbeError::NoLeader)
+    }
+
+    /// The node that calls itself by this member id. Asks the nodes where none has said so yet.
+    async fn name_of(&self, member: u64, source: NodeId) -> Result<NodeId, ProbeError> {
+        if let Some(node) = locked(&self.members).get(&member) {
+            return Ok(*node);
+        }
+        for node in self.nodes().filter(|node| *node != source) {
+            // A node that is down may be the one, but then nobody can tell.
+            let _ = self.status(node).await;
+            if let Some(node) = locked(&self.members).get(&member) {
+                return Ok(*node);
+            }
+        }
+        Err(ProbeError::Nonsense { node: source, why: format!("member {member:x} leads, and no node goes by that id") })
+    }
+
+    async fn member_id(&self, node: NodeId) -> Result<u64, ProbeError> {
+        let known = locked(&self.members).iter().find(|(_, known)| **known == node).map(|(member, _)| *member);
+        match known {
+            Some(member) => Ok(member),
+            None => member_of(&self.status(node).await?, node),
+        }
+    }
+
+    /// The member's own status, from which it also learns by which id the node goes.
+    async fn status(&self, node: NodeId) -> Result<StatusResponse, ProbeError> {
+        let client = self.client(node).await?;
+        let status = async { client.maintenance_client().status().await };
+        let status = self.bounded(node, OWN_KNOWLEDGE, status).await?;
+        let member = member_of(&status, node)?;
+        let mut members = locked(&self.members);
+        members.retain(|id, known| *known != node || *id == member); // A node that was wiped comes back under a new id.
+        members.insert(member, node);
+        Ok(status)
+    }
+
+    async fn client(&self, node: NodeId) -> Result<Client, ProbeError> {
+        if let Some(Connection(client)) = locked(&self.grpc).get(&node) {
+            return Ok(client.clone());
+        }
+        let options = etcd_client::ConnectOptions::new().with_connect_timeout(CONNECT);
+        let endpoint = format!("http://{}:{CLIENT_PORT}", self.address(node)?);
+        // This opens nothing: the first question does.
+        let client = Client::connect([endpoint], Some(options)).await.map_err(|error| failed(node, &error))?;
+        locked(&self.grpc).insert(node, Connection(client.clone()));
+        Ok(client)
+    }
+
+    /// Waits for a question over gRPC. After one that failed the next goes over a new connection, for the old one may have
+    /// been cut and would be tried again only after a wait that doubles each time.
+    async fn bounded<T>(
+        &self,
+        node: NodeId,
+        within: Duration,
+        question: impl Future<Output = Result<T, etcd_client::Error>>,
+    ) -> Result<T, ProbeError> {
+        let answer = match tokio::time::timeout(within, question).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Err(failed(node, &error)),
+            Err(_) => Err(ProbeError::Silent { node, within }),
+        };
+        locked(&self.grpc).remove(&node);
+        answer
+    }
+
+    async fn get(&self, node: NodeId, port: u16, path: &str, within: Duration) -> Result<Vec<u8>, ProbeError> {
+        let url = format!("http://{}:{port}/{path}", self.address(node)?);
+        let question = async {
+            let response = self.http.get(url).send().await.map_err(|error| failed(node, &error))?;
+            http::body(response, ANSWER_BYTES).await.map_err(|error| failed(node, &error))
+        };
+        tokio::time::timeout(within, question).await.unwrap_or(Err(ProbeError::Silent { node, within }))
+    }
+
+    fn address(&self, node: NodeId) -> Result<Ipv4Addr, ProbeError> {
+        self.nodes.get(&node).copied().ok_or(ProbeError::NoSuchNode(node))
+    }
+}
+
+fn member_of(status: &StatusResponse, node: NodeId) -> Result<u64, ProbeError> {
+    let header = status.header().ok_or_else(|| ProbeError::Nonsense { node, why: "it has no header".to_owned() })?;
+    Ok(header.member_id())
+}
+
+fn failed(node: NodeId, error: &dyn std::error::Error) -> ProbeError {
+    ProbeError::Failed { node, why: http::with_causes(error) }
+}
+
+fn nonsense(node: NodeId, error: &dyn std::error::Error) -> ProbeError {
+    ProbeError::Nonsense { node, why: http::with_causes(error) }
+}
+
+/// The locks are held for a look-up only, so what a panic left behind is whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

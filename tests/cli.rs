@@ -1,0 +1,126 @@
+//! What a user types and reads, without any cluster.
+
+mod common;
+
+use std::fs;
+use std::process::{Output, Stdio};
+
+use common::{leasehold, told};
+
+fn run(arguments: &[&str]) -> Output {
+    leasehold().args(arguments).stdin(Stdio::null()).output().expect("the program starts")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn help_goes_to_stdout_and_wrong_usage_to_stderr() {
+    let help = run(&["--help"]);
+    assert!(help.status.success() && stdout(&help).contains("Exit codes"), "{}", told(&help));
+    for verb in ["run", "check", "fetch", "scenarios", "faults", "doctor"] {
+        assert!(stdout(&help).contains(verb), "{verb} is not in the help");
+        assert!(run(&[verb, "--help"]).status.success());
+    }
+    let wrong = run(&["run", "etcd-v2-calm", "--sed", "1"]);
+    assert_eq!(wrong.status.code(), Some(64));
+    assert!(stderr(&wrong).contains("--seed"), "{}", told(&wrong));
+}
+
+#[test]
+fn an_unknown_scenario_names_the_nearest_and_all() {
+    let output = run(&["run", "etcd-v2-clam"]);
+    assert_eq!(output.status.code(), Some(64));
+    let text = stderr(&output);
+    assert!(text.contains("did you mean `etcd-v2-calm`?") && text.contains("etcd-v3-leader-pause"), "{text}");
+}
+
+#[test]
+fn a_typo_in_a_scenario_is_named_with_its_place() {
+    let root = tempfile::tempdir().expect("a folder");
+    let path = root.path().join("mine.toml");
+    let text = stdout(&run(&["scenarios", "etcd-v2-early-expiry"])).replace("offset_ms", "ofset_ms");
+    fs::write(&path, text).expect("a file");
+    let output = run(&["run", path.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(64), "{}", told(&output));
+    let text = stderr(&output);
+    assert!(text.contains("mine.toml:18:1"), "{text}");
+    assert!(text.contains("did you mean `offset_ms`?"), "{text}");
+}
+
+#[test]
+fn an_unknown_version_lists_those_that_are_known() {
+    let output = run(&["run", "etcd-v2-calm", "--servers", "etcd@3.4.24"]);
+    assert_eq!(output.status.code(), Some(69), "{}", told(&output));
+    for version in ["3.3.25", "3.4.23", "3.5.16", "3.5.30"] {
+        assert!(stderr(&output).contains(version), "{}", told(&output));
+    }
+    assert!(!fs::exists("results/etcd-v2-calm").unwrap_or(false) || !stderr(&output).contains("results"));
+}
+
+#[test]
+fn a_server_program_that_is_not_there_is_named() {
+    let output = run(&["run", "etcd-v2-calm", "--server-bin", "etcd=/no/such/etcd"]);
+    assert_eq!(output.status.code(), Some(69));
+    assert!(stderr(&output).contains("/no/such/etcd"), "{}", told(&output));
+}
+
+#[test]
+fn broken_histories_give_a_clear_error_or_an_unknown_verdict() {
+    let root = tempfile::tempdir().expect("a folder");
+    let check = |name: &str, text: &str| {
+        let path = root.path().join(name);
+        fs::write(&path, text).expect("a file");
+        let output = run(&["check", path.to_str().expect("UTF-8")]);
+        assert!(!stderr(&output).contains("panicked"), "{}", told(&output));
+        output
+    };
+    let header = r#"{"leasehold":1,"scenario":"s","workload":"lease","model":"lease-lock","service":"etcd-v3","servers":"etcd 1","nodes":3,"seed":1,"clock":"CLOCK_MONOTONIC","start":"2026-01-01T00:00:00Z","contract":{"service":"etcd-v3","early_slack_ms":0,"latest_expiry":null,"fencing_tokens":true,"source":"-"}}"#;
+    let read = |time: u64, kind: &str| {
+        format!(
+            r#"{{"time":{time},"process":0,"type":"{kind}","f":"read","key":"k","value":{{"linearizable":true,"owner":null}},"node":"n1"}}"#
+        )
+    };
+
+    let output = check("nonsense", "not a history\n");
+    assert_eq!(output.status.code(), Some(65), "{}", told(&output));
+    assert!(stderr(&output).contains("nonsense"), "{}", told(&output));
+
+    let output = check("empty", "");
+    assert_eq!(output.status.code(), Some(65), "{}", told(&output));
+
+    let broken_middle = format!("{header}\n{}\n{{\"time\":\n{}\n", read(1, "invoke"), read(2, "ok"));
+    let output = check("broken-middle", &broken_middle);
+    assert_eq!(output.status.code(), Some(65), "{}", told(&output));
+    assert!(stderr(&output).contains('3'), "the line is named: {}", told(&output));
+
+    let cut = format!("{header}\n{}\n{}\n{{\"time\":3,\"proc", read(1, "invoke"), read(2, "ok"));
+    let output = check("cut", &cut);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+
+    let backwards = format!("{header}\n{}\n{}\n", read(5, "invoke"), read(2, "ok"));
+    let output = check("backwards", &backwards);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(stdout(&output).contains("unknown") || stdout(&output).contains("UNKNOWN"), "{}", told(&output));
+
+    let output = run(&["check", "/no/such/history"]);
+    assert_eq!(output.status.code(), Some(65), "{}", told(&output));
+}
+
+#[test]
+fn lists_are_complete_and_clean_in_a_pipe() {
+    let scenarios = run(&["scenarios"]);
+    assert!(stdout(&scenarios).contains("etcd-v2-early-expiry"));
+    let faults = run(&["faults"]);
+    for package in ["clock", "election", "pause", "kill", "partition"] {
+        assert!(stdout(&faults).contains(package));
+    }
+    for output in [scenarios, faults] {
+        assert!(!stdout(&output).contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,191 @@
+//! The report, written for made-up runs.
+
+mod hostile;
+mod synthetic;
+mod xml;
+
+use std::fs;
+use std::path::Path;
+
+use leasehold::report::{self, ReportError};
+use leasehold_checkers::history::History;
+use leasehold_checkers::verdict::{Judgement, Verdict};
+
+fn stories() -> Vec<(&'static str, History, Judgement)> {
+    let stories = [
+        ("early", synthetic::early_expiry()),
+        ("cut", synthetic::cut_off()),
+        ("calm", synthetic::calm()),
+        ("storm", synthetic::stormy()),
+        ("nothing", synthetic::nothing_granted()),
+        ("many", synthetic::many_keys()),
+    ];
+    stories.into_iter().map(|(name, history)| (name, leasehold_checkers::check(&history), history)).map(swap).collect()
+}
+
+fn swap((name, judgement, history): (&'static str, Judgement, History)) -> (&'static str, History, Judgement) {
+    (name, history, judgement)
+}
+
+fn story(wanted: &str) -> (History, Judgement) {
+    let (_, history, judgement) = stories().into_iter().find(|(name, ..)| *name == wanted).expect("a known story");
+    (history, judgement)
+}
+
+fn svg(history: &History, judgement: &Judgement, wanted: &str) -> String {
+    let plots = report::plots(history, judgement).expect("plots can be drawn");
+    plots.into_iter().find(|(name, _)| *name == wanted).expect("the plot is there").1
+}
+
+fn texts(svg: &str) -> Vec<String> {
+    xml::labels(svg).into_iter().map(|label| label.text).collect()
+}
+
+#[test]
+fn the_summary_of_a_broken_lock_reads_like_an_incident_report() {
+    let (history, judgement) = story("early");
+    let summary = report::summary(&history, &judgement);
+    for needed in [
+        "# INVALID: the lock did not hold (etcd 3.4.23, `early-expiry`)",
+        "**etcd-v2 broke its promise 44 times on 2 locks; at worst two clients held one lock at once for 8.83 s**",
+        "0.304 s: first acquisition: process 0 got `jobs/0` for 10 s",
+        "3.000 s: fault: clock +9 s on n2 (proof: measured offset 9 s, uncertainty 0.14 ms)",
+        "4.234 s: **first broken promise**: process 1 still held `jobs/1` for another 8.68 s when process 3 was",
+        "**worst**: ",
+        "16.515 s: healed: clock +9 s on n2",
+        "22 × **double-acquisition** on `jobs/0` and `jobs/1`",
+        "double runs: 22, up to 8.83 s each",
+        "none: n2 led when first asked (term 3)",
+        "`split-belief`: held",
+        "leasehold run early-expiry --servers etcd@3.4.23 --nodes 3 --seed 42",
+    ] {
+        assert!(summary.contains(needed), "{needed:?} is missing from:\n{summary}");
+    }
+    assert!(summary.lines().count() < 60, "{} lines are no summary", summary.lines().count());
+}
+
+#[test]
+fn a_valid_run_says_what_was_tried() {
+    let (history, judgement) = story("storm");
+    let summary = report::summary(&history, &judgement);
+    assert!(summary.starts_with("# VALID: the lock held"));
+    assert!(summary.contains("**No promise was broken** in 133 acquisitions, 194 renewals, 133 releases"), "{summary}");
+    assert!(summary.contains("8 faults were injected, 1 of which had no effect"), "{summary}");
+    assert!(summary.contains("27.200 s: n1 leads (term 6)"), "{summary}");
+    assert!(summary.contains("not that none can"));
+}
+
+#[test]
+fn an_unknown_run_is_never_called_a_pass_and_says_why() {
+    let (history, judgement) = story("nothing");
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+    let summary = report::summary(&history, &judgement);
+    assert!(summary.contains("**This is not a pass:**"), "{summary}");
+    assert!(summary.contains("no acquisition succeeded in 40 ops"), "{summary}");
+    assert!(summary.contains("30 × timeout, first with the words: the server said: timeout"), "{summary}");
+    assert!(report::console(&history, &judgement, Path::new("x"), false, 80).contains("not a pass"));
+}
+
+#[test]
+fn the_gantt_names_locks_faults_leaders_and_margins() {
+    let (history, judgement) = story("early");
+    let gantt = texts(&svg(&history, &judgement, "gantt"));
+    for needed in ["jobs/0", "jobs/1", "clock +9 s on n2", "n2, term 3", "11 × two holders for up to 8.83 s", "INVALID"]
+    {
+        assert!(gantt.iter().any(|text| text == needed), "{needed:?} is missing from {gantt:?}");
+    }
+    let closeup = texts(&svg(&history, &judgement, "gantt-anomaly"));
+    for needed in [
+        "double-acquisition: jobs/1",
+        "two holders for 8.68 s",
+        "process 1 via n2",
+        "granted by 0.514 s, 4 renewals (last 2.913 s), lost to process 3 at 4.234 s, promised until 12.910 s",
+    ] {
+        assert!(closeup.iter().any(|text| text == needed), "{needed:?} is missing from {closeup:?}");
+    }
+}
+
+#[test]
+fn of_many_locks_the_broken_ones_come_first_and_the_rest_is_counted() {
+    let (history, judgement) = story("many");
+    let gantt = texts(&svg(&history, &judgement, "gantt"));
+    let lanes: Vec<&String> = gantt.iter().filter(|text| text.starts_with("jobs/")).collect();
+    assert_eq!(lanes.len(), 12, "{lanes:?}");
+    assert_eq!(lanes[..2], ["jobs/17", "jobs/133"]);
+    assert!(gantt.iter().any(|text| text == "Left out: 188 more locks, none with a broken promise."), "{gantt:?}");
+}
+
+#[test]
+fn no_label_covers_another() {
+    for (story, history, judgement) in stories() {
+        for (plot, svg) in report::plots(&history, &judgement).expect("plots can be drawn") {
+            let labels = xml::labels(&svg);
+            for (index, one) in labels.iter().enumerate() {
+                for other in &labels[index + 1..] {
+                    assert!(!overlap(one, other), "{story}/{plot}: {one:?} covers {other:?}");
+                }
+            }
+        }
+    }
+}
+
+fn overlap(one: &xml::Label, other: &xml::Label) -> bool {
+    let (a, b) = (one.area(), other.area());
+    a.0 < b.2 && b.0 < a.2 && a.1 < b.3 && b.1 < a.3
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes() {
+    let (history, judgement) = story("early");
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let written = folders.each_ref().map(|folder| {
+        let paths = report::write_all(&history, &judgement, folder.path()).expect("everything can be written");
+        let names: Vec<_> =
+            paths.iter().map(|path| path.strip_prefix(folder.path()).expect("below it").to_owned()).collect();
+        let bytes: Vec<_> = paths.iter().map(|path| fs::read(path).expect("it is there")).collect();
+        (names, bytes)
+    });
+    assert_eq!(written[0].0.len(), 11);
+    assert_eq!(written[0].0, written[1].0);
+    assert!(written[0].1 == written[1].1, "the bytes differ");
+}
+
+#[test]
+fn one_plot_that_fails_does_not_lose_the_others() {
+    let (history, judgement) = story("nothing");
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir_all(folder.path().join("plots/gantt.svg")).expect("a folder in the way");
+    fs::create_dir_all(folder.path().join("plots/rate.png")).expect("another one");
+    let error = report::write_all(&history, &judgement, folder.path()).expect_err("two files cannot be written");
+    let said = error.to_string();
+    let ReportError::Parts { written, failed } = error else { panic!("{error}") };
+    assert_eq!((written.len(), failed.len()), (5, 2), "{said}");
+    assert!(said.contains("2 parts of the report failed") && said.contains("gantt.svg"), "{said}");
+}
+
+#[test]
+fn the_console_is_plain_without_colour_and_keeps_to_its_width() {
+    let (history, judgement) = story("early");
+    let plain = report::console(&history, &judgement, Path::new("results/latest"), false, 80);
+    assert!(plain.starts_with("INVALID   early-expiry on etcd 3.4.23"), "{plain}");
+    assert!(
+        plain.contains(
+            "22 ×      double-acquisition: two clients held one lock at once, at worst for\n          8.83 s"
+        )
+    );
+    assert!(plain.contains("results/latest/plots/gantt-anomaly.svg"));
+    assert!(!plain.contains('\x1b'));
+    assert!(plain.lines().all(|line| line.chars().count() <= 80), "{plain}");
+    let coloured = report::console(&history, &judgement, Path::new("results/latest"), true, 80);
+    assert!(coloured.starts_with("\x1b[1;31mINVALID\x1b[0m"));
+}
+
+/// Writes every story's report to `target/tmp/stories`, where it can be looked at.
+#[test]
+fn every_story_is_written_whole() {
+    for (name, history, judgement) in stories() {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stories").join(name);
+        let written = report::write_all(&history, &judgement, &folder).expect("everything can be written");
+        assert!(written.iter().all(|file| file.metadata().is_ok_and(|file| file.len() > 0)), "{written:?}");
+    }
+}

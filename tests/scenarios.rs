@@ -1,0 +1,122 @@
+//! The named scenarios on real clusters: what must be found is found, and what is correct is not accused.
+
+mod common;
+
+use std::fs;
+
+use common::{Run, alone, leasehold};
+
+/// A valid run in which something happened.
+fn must_be_valid(arguments: &[&str]) -> Run {
+    let run = Run::of(arguments);
+    assert_eq!(run.code(), Some(0), "{}", run.told());
+    assert_eq!(run.verdict()["verdict"], "valid");
+    assert!(run.verdict()["ops"].as_u64() > Some(20), "{}", run.verdict());
+    run
+}
+
+#[test]
+fn a_leader_whose_clock_is_ahead_ends_v2_ttls_early() {
+    let _alone = alone();
+    let run = Run::of(&["etcd-v2-early-expiry", "--seed", "1"]);
+    assert_eq!(run.code(), Some(1), "{}", run.told());
+    assert!(run.proven("premature-expiry").iter().any(|&margin| margin > 8.0), "{}", run.told());
+    assert!(!run.proven("double-acquisition").is_empty(), "{}", run.told());
+    for file in ["run.json", "scenario.toml", "summary.md", "plots/gantt.svg", "plots/gantt.png", "logs/n1/server.log"]
+    {
+        assert!(fs::metadata(run.folder.join(file)).is_ok_and(|file| file.len() > 0), "{file} is missing");
+    }
+    the_stored_run_is_judged_to_the_same_bytes(&run);
+}
+
+fn the_stored_run_is_judged_to_the_same_bytes(run: &Run) {
+    let again = run.folder.join("again.json");
+    let output = leasehold().arg("check").arg(&run.folder).arg("--out").arg(&again).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1));
+    let bytes = |path: &std::path::Path| fs::read(path).expect("a verdict");
+    assert_eq!(bytes(&again), bytes(&run.folder.join("verdict.json")));
+}
+
+#[test]
+fn without_the_fault_the_same_scenario_is_valid() {
+    let _alone = alone();
+    must_be_valid(&["etcd-v2-early-expiry", "--no-faults", "--seconds", "12", "--seed", "2"]);
+}
+
+#[test]
+fn elections_among_clocks_that_differ_end_v2_ttls_early() {
+    let _alone = alone();
+    let run = Run::of(&["etcd-v2-elections", "--seed", "1"]);
+    assert_eq!(run.code(), Some(1), "{}", run.told());
+    let margins = run.proven("premature-expiry");
+    assert!(margins.iter().any(|&margin| margin > 0.5), "{margins:?}");
+    // Clocks are at most 2 s apart, so that is the most that can be lost.
+    assert!(margins.iter().all(|&margin| margin < 2.05), "{margins:?}");
+}
+
+#[test]
+fn calm_v2_is_valid() {
+    let _alone = alone();
+    must_be_valid(&["etcd-v2-calm", "--seed", "3"]);
+    must_be_valid(&["etcd-v2-calm", "--servers", "etcd@3.5.30", "--seed", "4"]);
+}
+
+#[test]
+fn calm_v3_is_valid() {
+    let _alone = alone();
+    must_be_valid(&["etcd-v3-calm", "--servers", "etcd@3.4.23", "--seed", "5"]);
+    must_be_valid(&["etcd-v3-calm", "--seed", "6"]);
+}
+
+#[test]
+fn v3_leases_outlive_their_leaders() {
+    let _alone = alone();
+    for servers in ["etcd@3.4.23", "etcd@3.5.30"] {
+        let run = must_be_valid(&["etcd-v3-leader-change", "--servers", servers, "--seed", "7"]);
+        let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
+        let bit = |package: &str| {
+            history.lines().any(|line| {
+                line.contains("\"process\":\"nemesis\",\"type\":\"ok\"")
+                    && line.contains(&format!("\"f\":\"{package}\""))
+            })
+        };
+        for package in ["kill", "election", "partition"] {
+            assert!(bit(package), "{package} did not bite on {servers}");
+        }
+    }
+}
+
+#[test]
+fn a_wall_clock_set_back_keeps_leases_alive_on_3_4_23_alone() {
+    let _alone = alone();
+    let run = Run::of(&["etcd-v3-clock-back", "--seed", "8"]);
+    assert_eq!(run.code(), Some(1), "{}", run.told());
+    assert!(run.proven("overdue-expiry").iter().any(|&margin| margin > 4.5), "{}", run.told());
+    must_be_valid(&["etcd-v3-clock-back", "--servers", "etcd@3.5.30", "--seed", "8"]);
+}
+
+#[test]
+fn a_lock_is_given_to_a_dead_lease_on_3_4_23_alone() {
+    let _alone = alone();
+    let run = Run::of(&["etcd-v3-lock-dead-lease", "--seed", "9"]);
+    assert_eq!(run.code(), Some(1), "{}", run.told());
+    assert!(!run.proven("double-acquisition").is_empty(), "{}", run.told());
+    must_be_valid(&["etcd-v3-lock-dead-lease", "--servers", "etcd@3.5.30", "--seed", "9"]);
+}
+
+/// What a pause of the leader brings to light is a race inside the server. So the verdict is open; that the pauses bit
+/// and that whatever is found is proven by a real margin is not.
+#[test]
+fn a_paused_leader_is_judged_with_proof_either_way() {
+    let _alone = alone();
+    let run = Run::of(&["etcd-v3-leader-pause", "--seed", "10"]);
+    assert!(matches!(run.code(), Some(0 | 1)), "{}", run.told());
+    let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
+    let pauses = history
+        .lines()
+        .filter(|line| line.contains("\"type\":\"ok\",\"f\":\"pause\"") && line.contains("\"phase\":\"inject\""));
+    assert!(pauses.count() >= 6);
+    for margin in run.proven("premature-expiry") {
+        assert!(margin > 0.0 && margin <= 3.0, "a lease of 3 s cannot end {margin} s early");
+    }
+}

@@ -1,0 +1,28 @@
+//! The named scenarios, as text. The `leasehold` program reads and validates them.
+
+/// A scenario that comes with the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its name, by which it is run.
+    pub name: &'static str,
+    /// Its TOML text.
+    pub toml: &'static str,
+}
+
+macro_rules! named {
+    ($($name:literal),* $(,)?) => {
+        &[$(Named { name: $name, toml: include_str!(concat!("../scenarios/", $name, ".toml")) }),*]
+    };
+}
+
+/// All scenarios that come with the program, in the order in which a newcomer should meet them.
+pub const ALL: &[Named] = named![
+    "etcd-v2-early-expiry",
+    "etcd-v2-elections",
+    "etcd-v2-calm",
+    "etcd-v3-calm",
+    "etcd-v3-leader-change",
+    "etcd-v3-leader-pause",
+    "etcd-v3-clock-back",
+    "etcd-v3-lock-dead-lease",
+];
