@@ -170,6 +170,27 @@ mod tests {
     }
 
     #[test]
+    fn a_renewal_with_a_longer_ttl_puts_the_expiry_off() {
+        accuses(held().renew(1, "a", 1_000..1_010, 10_000).read(4, 8_000..8_100, None), 2_900);
+        // Of two that were under way together either may have been carried out last.
+        let together = held().renew(1, "a", 1_000..1_100, 10_000).renew(9, "a", 1_050..1_060, 2_000);
+        accuses_nobody(together.clone().read(4, 3_050..3_060, None));
+        accuses(together.read(4, 3_000..3_040, None), 10);
+    }
+
+    #[test]
+    fn an_unanswered_renewal_with_a_shorter_ttl_may_bring_the_expiry_forward_from_when_it_was_asked() {
+        let asked = |ttl_ms| {
+            let value = serde_json::json!({ "owner": "a", "ttl_ms": ttl_ms });
+            let long = script().acquire(1, "a", 0..100, 10_000);
+            long.client(5_000, 1, crate::history::EventType::Invoke, "renew", value, None)
+        };
+        accuses_nobody(asked(1_000).read(4, 5_900..6_000, None));
+        accuses(asked(1_000).read(4, 5_800..5_900, None), 100);
+        accuses(asked(20_000).read(4, 9_800..9_900, None), 100);
+    }
+
+    #[test]
     fn a_read_that_shows_nobody_or_another() {
         accuses(held().read(4, 500..600, None), 2_400);
         accuses(held().read(4, 500..600, Some("b")), 2_400);
