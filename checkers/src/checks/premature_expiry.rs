@@ -191,6 +191,13 @@ mod tests {
     }
 
     #[test]
+    fn an_unanswered_renewal_that_does_not_say_its_ttl_is_taken_for_the_shortest() {
+        let unsaid = || held().renew(1, "a", 1_000..1_010, 10_000).renew_open(1, "a", 1_500);
+        accuses_nobody(unsaid().read(4, 4_400..4_500, None));
+        accuses(unsaid().read(4, 4_300..4_400, None), 100);
+    }
+
+    #[test]
     fn a_read_that_shows_nobody_or_another() {
         accuses(held().read(4, 500..600, None), 2_400);
         accuses(held().read(4, 500..600, Some("b")), 2_400);
@@ -263,6 +270,13 @@ mod tests {
         let found = found(inverted);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].at_ns, found[0].margin_ns), (600_000_000, 2_400_000_000));
+    }
+
+    #[test]
+    fn one_contradiction_makes_all_tokens_of_a_lock_useless() {
+        let pair = || script().acquire_token(2, "b", 500..600, 9_000, 48).acquire_token(3, "c", 550..700, 9_000, 60);
+        accuses(pair(), 8_800);
+        accuses(pair().acquire_token(1, "a", 0..10, 3_000, 51), 2_400);
     }
 
     #[test]
