@@ -2,8 +2,8 @@
 //!
 //! A careful client counts the TTL from the moment at which it *asked*, on its own clock, which is the harness's. So each
 //! `ok` acquisition or renewal `r` entitles it from `end(r)`, when it learns of it, until `inv(r) + T`. The belief ends for good
-//! with its own release, with its asking for the lock again, and with any answer to a renewal or release that told it otherwise. Between one such span and the
-//! next, while a renewal is late, it must not act.
+//! with its own release, with its asking for the lock again, and with any later answer to a renewal or release that told it
+//! otherwise. Between one such span and the next, while a renewal is late, it must not act.
 
 use std::time::Duration;
 
@@ -42,7 +42,8 @@ fn end_of_belief(grant: &Grant, ops: &[Op]) -> Option<RunTime> {
         .chain(&grant.releases)
         .map(|op| &ops[*op])
         .filter(|op| [code::NOT_HELD, code::EXPIRED, code::MISMATCH].iter().any(|code| op.failed_with(code)))
-        .filter_map(|op| op.ended);
+        .filter_map(|op| op.ended)
+        .filter(|told| *told > grant.ended);
     told_otherwise.chain(grant.release_invoked).chain(grant.asked_again).min()
 }
 

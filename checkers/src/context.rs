@@ -149,6 +149,7 @@ fn paired(events: &[FaultEvent]) -> Vec<Fault> {
                 fault.what = described(event);
                 fault.in_place = Some(event.time);
                 fault.bit = event.kind == EventType::Ok;
+                fault.ended = fault.ended.or((fault.bit && event.package == f::ELECTION).then_some(event.time));
             }
             (FaultPhase::Heal, EventType::Ok) => fault.ended = fault.ended.or(Some(event.time)),
         }
@@ -325,6 +326,13 @@ mod tests {
         assert_eq!(spans(healed(EventType::Info)), [(ms(10), None)]);
         assert_eq!(spans(healed(EventType::Ok)), [(ms(10), Some(ms(50)))]);
         assert_eq!(spans(script().nemesis(50, EventType::Ok, FaultPhase::Heal, CLOCK)), [(ms(0), Some(ms(50)))]);
+    }
+
+    #[test]
+    fn an_election_is_over_when_it_is_done() {
+        let election = script::Fault(1, "election", "move-leader", "n1");
+        let context = context(script().fault(election, 1_000..1_100, None));
+        assert_eq!(context.faults[0].ended, Some(ms(1_100)));
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub fn human(duration: Duration) -> String {
 pub fn when(context: &Context, at: RunTime) -> String {
     let faults = context.faults.iter().flat_map(|fault| {
         let begun = fault.in_place.filter(|in_place| *in_place <= at).unwrap_or(fault.begun);
-        let ended = fault.ended.map(|ended| (ended, format!("the end of {}", fault.what)));
+        let ended = fault.ended.filter(|ended| Some(*ended) != fault.in_place);
+        let ended = ended.map(|ended| (ended, format!("the end of {}", fault.what)));
         [Some((begun, fault.what.clone())), ended]
     });
     let changes = context

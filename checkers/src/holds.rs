@@ -7,8 +7,7 @@
 //!
 //! * **Earliest legal expiry** `E(g) = max over the ok acquisition and renewals r of inv(r) + T/(1+rho) - slack`. A lease
 //!   that the service prolonged at some instant after `inv(r)` lives for `T` by the service's clock, which runs at most
-//!   `1+rho` times as fast as ours. `T` is what the service answered. Where one grant was answered with several TTLs, `T` is
-//!   the shortest of them, for a later renewal with a shorter TTL may take effect last and so bring the expiry forward.
+//!   `1+rho` times as fast as ours. `T` is what the service answered. (Where the TTLs differ see [below](#ttls-that-differ).)
 //! * **Cut** `c(g) = min(E(g), R(g))`, with `R(g)` the invocation of its first release, whatever became of that.
 //! * **Gone by** `D(g)`: the earliest completion of an observation that the lease is gone: see [`crate::observations`].
 //! * **Core**: `[end(g), c(g))` where `end(g) < c(g)`. A correct service lets nobody else hold the lock in it.
@@ -46,9 +45,18 @@
 //! `D` is what convicts etcd's Lock RPC before 3.5 (issues 9921 and 11456), which answered `ok` to a waiter whose lease had run
 //! out: without it, the grant might have been made at the very instant of the answer.
 //!
+//! # TTLs that differ
+//!
+//! A renewal with a shorter TTL brings the expiry forward, so the maximum above would promise too much. What counts is which
+//! op the service carried out last. Let `M` be the greatest `inv` of all ok ops of the grant. The last one was carried out after all of
+//! these, so no earlier than `M`. It was an ok op that ended at `M` or later, or it was an unanswered renewal, which was carried out after
+//! its own `inv` as well. So `E = min over these r of max(M, inv(r)) + T(r)/(1+rho) - slack`, which is the formula above where
+//! all TTLs are the same.
+//!
 //! # Assumptions
 //!
-//! An owner names one acquisition, so its key is created once and never comes back. Nobody but the owner's own release, and the
+//! A lease is granted, or prolonged, within the acquisition that takes the lock on it; an acquisition on a session that is older
+//! needs a slack of that age. An owner names one acquisition, so its key is created once and never comes back. Nobody but the owner's own release, and the
 //! end of its lease, may take the lock from it. Unanswered renewals ask for the TTL that the history says, or else
 //! for no shorter one than was granted.
 
@@ -56,7 +64,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::beliefs::beliefs;
-use crate::history::{Action, Granted, Header, Op, Outcome, RunTime, Surroundings};
+use crate::history::{Action, Granted, Header, Op, RunTime, Surroundings};
 use crate::observations::{Observation, Witnesses};
 
 /// From an instant until another, which does not belong to it.
@@ -228,12 +236,9 @@ impl Promise {
         let ended = op.ended?;
         let nothing = Owned::default();
         let owned = by_owner.get(&(op.key.as_str(), owner.as_str())).unwrap_or(&nothing);
-        let renewals = || owned.renewals.iter().map(|renewal| &ops[*renewal]);
+        let renewals: Vec<&Op> = owned.renewals.iter().map(|renewal| &ops[*renewal]).collect();
 
-        let shortest_ttl_ms = renewals().filter_map(shortest_ttl_ms).fold(*ttl_ms, u64::min);
-        let longest_ttl_ms = renewals().filter_map(longest_ttl_ms).fold(*ttl_ms, u64::max);
-        let last_certain = renewals().filter(|renewal| renewal.outcome == Outcome::Ok).map(|renewal| renewal.invoked);
-        let last_certain = last_certain.fold(op.invoked, RunTime::max);
+        let longest_ttl_ms = renewals.iter().filter_map(|renewal| longest_ttl_ms(renewal)).fold(*ttl_ms, u64::max);
         Some(Grant {
             key: op.key.clone(),
             owner: owner.clone(),
@@ -245,7 +250,7 @@ impl Promise {
             renewals: owned.renewals.clone(),
             releases: owned.releases.clone(),
             longest_ttl: Duration::from_millis(longest_ttl_ms),
-            earliest_expiry: self.earliest_expiry(last_certain, Duration::from_millis(shortest_ttl_ms)),
+            earliest_expiry: self.earliest_expiry(op, &renewals),
             release_invoked: owned.releases.first().map(|release| ops[*release].invoked),
             asked_again: None,
             hold: Hold::Nowhere,
@@ -254,20 +259,50 @@ impl Promise {
         })
     }
 
-    /// `inv + T/(1+rho) - slack`, rounded down.
-    fn earliest_expiry(&self, invoked: RunTime, ttl: Duration) -> RunTime {
+    /// The earliest instant at which a correct service may end the lease of an acquisition with these renewals.
+    fn earliest_expiry(&self, acquisition: &Op, renewals: &[&Op]) -> RunTime {
+        let confirmed = || std::iter::once(&acquisition).chain(renewals).filter_map(|op| Confirmed::of(op));
+        let latest = confirmed().map(|op| op.invoked).max().unwrap_or_default();
+        let shortest_ttl_ms = confirmed().map(|op| op.ttl_ms).min().unwrap_or_default();
+        let by_confirmed = confirmed().filter(|op| op.ended >= latest).map(|op| self.outlives(latest, op.ttl_ms));
+        let by_unanswered = renewals.iter().filter(|renewal| renewal.is_unanswered()).map(|renewal| {
+            let ttl_ms = asked_ttl_ms(renewal).unwrap_or(shortest_ttl_ms);
+            self.outlives(latest.max(renewal.invoked), ttl_ms)
+        });
+        by_confirmed.chain(by_unanswered).min().unwrap_or_default()
+    }
+
+    /// `from + T/(1+rho) - slack`, rounded down.
+    fn outlives(&self, from: RunTime, ttl_ms: u64) -> RunTime {
         const MILLION: u128 = 1_000_000;
-        let at_least = ttl.as_nanos() * MILLION / (MILLION + u128::from(self.rate_error_ppm));
-        let expiry = (u128::from(invoked.as_nanos()) + at_least).saturating_sub(self.slack.as_nanos());
+        let ttl = Duration::from_millis(ttl_ms).as_nanos();
+        let at_least = ttl * MILLION / (MILLION + u128::from(self.rate_error_ppm));
+        let expiry = (u128::from(from.as_nanos()) + at_least).saturating_sub(self.slack.as_nanos());
         RunTime(u64::try_from(expiry).unwrap_or(u64::MAX))
     }
 }
 
-/// The TTL that a renewal may have left behind: what was granted, or what was asked for where no answer came.
-fn shortest_ttl_ms(renewal: &Op) -> Option<u64> {
+/// An acquisition or renewal that the service confirmed.
+struct Confirmed {
+    invoked: RunTime,
+    ended: RunTime,
+    ttl_ms: u64,
+}
+
+impl Confirmed {
+    fn of(op: &Op) -> Option<Self> {
+        let ttl_ms = match op.action {
+            Action::Acquire { granted: Some(granted), .. } => granted.ttl_ms,
+            Action::Renew { granted_ttl_ms: Some(granted), .. } => granted,
+            _ => return None,
+        };
+        Some(Self { invoked: op.invoked, ended: op.ended?, ttl_ms })
+    }
+}
+
+fn asked_ttl_ms(renewal: &Op) -> Option<u64> {
     match renewal.action {
-        Action::Renew { granted_ttl_ms: Some(granted), .. } => Some(granted),
-        Action::Renew { asked_ttl_ms, .. } if renewal.is_unanswered() => asked_ttl_ms,
+        Action::Renew { asked_ttl_ms, .. } => asked_ttl_ms,
         _ => None,
     }
 }

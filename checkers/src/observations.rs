@@ -16,6 +16,8 @@
 //! * **Watch.** An event that says that this owner's key is no more, and that arrived after the acquisition was invoked.
 //!   It needs no answer to the acquisition: the key is created once, so it is gone for good.
 //!
+//! A service that wrongly *says* that a lease is gone breaks its promise as one that ends it: its client must let go.
+//!
 //! The service saw the loss at some instant before the observation's completion, so completions are what counts. Where
 //! times are equal, the order is not known, and nothing is concluded.
 
@@ -91,7 +93,7 @@ struct Token {
     witness: Witness,
 }
 
-/// Whether some grant was over before another was asked for, and yet has no smaller token.
+/// Whether, among tokens in the order of the invocations, some grant was over before another was asked for, and yet has no smaller token.
 fn contradict_time(tokens: &[Token]) -> bool {
     let mut by_end: Vec<&Token> = tokens.iter().collect();
     by_end.sort_by_key(|token| token.witness);
@@ -274,5 +276,61 @@ impl<'a> Reads<'a> {
         let (first, second) = self.from.get(self.all.partition_point(|read| read.invoked <= after))?;
         let found = if first.seen == Some(owner) { second.as_ref() } else { Some(first) };
         found.map(|read| read.witness)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_earliest_read_without_an_owner_is_found(
+            reads in proptest::collection::vec((0..10_u64, 0..10_u64, 0..4_usize), 0..12),
+            after in 0..10_u64,
+            owner in 1..4_usize,
+        ) {
+            const OWNERS: [Option<&str>; 4] = [None, Some("a"), Some("b"), Some("c")];
+            let read = |(op, (invoked, lasted, seen)): (usize, (u64, u64, usize))| Read {
+                invoked: RunTime(invoked),
+                witness: Witness { ended: RunTime(invoked + lasted), op },
+                seen: OWNERS[seen],
+            };
+            let mut indexed = Reads { all: reads.into_iter().enumerate().map(read).collect(), from: Vec::new() };
+            let bears_witness = |read: &&Read<'_>| read.invoked > RunTime(after) && read.seen != OWNERS[owner];
+            let expected = indexed.all.iter().filter(bears_witness).map(|read| read.witness).min();
+            indexed.index();
+            prop_assert_eq!(indexed.earliest_without(OWNERS[owner].unwrap_or_default(), RunTime(after)), expected);
+        }
+
+        #[test]
+        fn the_earliest_witness_above_a_bound_is_found(
+            ranks in proptest::collection::vec((0..10_u64, 0..10_u64), 0..12),
+            bound in 0..10_u64,
+        ) {
+            let witness = |(op, (rank, ended)): (usize, (u64, u64))| (rank, Witness { ended: RunTime(ended), op });
+            let mut indexed = Earliest { all: ranks.into_iter().enumerate().map(witness).collect(), from: Vec::new() };
+            let expected = indexed.all.iter().filter(|(rank, _)| *rank > bound).map(|(_, witness)| *witness).min();
+            indexed.index();
+            prop_assert_eq!(indexed.earliest_above(&bound), expected);
+        }
+
+        #[test]
+        fn tokens_are_held_against_the_times_of_all_pairs(
+            tokens in proptest::collection::vec((0..6_u64, 0..10_u64, 0..4_u64), 0..8),
+        ) {
+            let token = |(op, (token, invoked, lasted)): (usize, (u64, u64, u64))| Token {
+                token,
+                invoked: RunTime(invoked),
+                witness: Witness { ended: RunTime(invoked + lasted), op },
+            };
+            let mut tokens: Vec<Token> = tokens.into_iter().enumerate().map(token).collect();
+            tokens.sort_by_key(|token| token.invoked);
+            let expected = tokens.iter().any(|earlier| {
+                tokens.iter().any(|later| earlier.witness.ended < later.invoked && earlier.token >= later.token)
+            });
+            prop_assert_eq!(contradict_time(&tokens), expected);
+        }
     }
 }

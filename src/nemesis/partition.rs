@@ -73,7 +73,7 @@ fn dropped(cluster: &Cluster, links: &[Link]) -> u64 {
 }
 
 fn names(links: &[Link]) -> Vec<String> {
-    links.iter().map(|(from, to)| format!("{from}->{to}")).collect()
+    links.iter().map(|(from, to)| format!("{from} to {to}")).collect()
 }
 
 #[cfg(test)]
@@ -90,19 +90,19 @@ mod tests {
 
     #[test]
     fn isolation_cuts_both_directions_of_every_link_of_the_target() {
-        assert_eq!(cut(PartitionShape::Isolate, &[2], 3), ["n1->n2", "n2->n1", "n2->n3", "n3->n2"]);
+        assert_eq!(cut(PartitionShape::Isolate, &[2], 3), ["n1 to n2", "n2 to n1", "n2 to n3", "n3 to n2"]);
     }
 
     #[test]
     fn one_way_cuts_what_the_target_sends() {
-        assert_eq!(cut(PartitionShape::OneWay, &[2], 3), ["n2->n1", "n2->n3"]);
+        assert_eq!(cut(PartitionShape::OneWay, &[2], 3), ["n2 to n1", "n2 to n3"]);
     }
 
     #[test]
     fn halves_put_the_target_into_the_smaller_one() {
         assert_eq!(
             cut(PartitionShape::Halves, &[4], 4),
-            ["n1->n2", "n1->n3", "n2->n1", "n2->n4", "n3->n1", "n3->n4", "n4->n2", "n4->n3"]
+            ["n1 to n2", "n1 to n3", "n2 to n1", "n2 to n4", "n3 to n1", "n3 to n4", "n4 to n2", "n4 to n3"]
         );
         assert_eq!(cut(PartitionShape::Halves, &[2], 3), cut(PartitionShape::Isolate, &[2], 3));
     }

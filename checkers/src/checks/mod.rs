@@ -7,6 +7,8 @@ pub mod premature_expiry;
 pub mod split_belief;
 pub mod well_formed;
 
+use std::collections::BTreeMap;
+
 use crate::context::{Context, Pulse};
 use crate::explain::Count;
 use crate::history::{Header, History, Op, Ops, RunTime, Surroundings};
@@ -22,6 +24,8 @@ pub struct Run<'a> {
     pub ops: &'a [Op],
     /// The grants, by lock.
     pub grants: Grants,
+    /// The processes behind the owners of the grants, by lock and owner.
+    pub acquirers: BTreeMap<(String, String), u64>,
     /// The faults and the leaders.
     pub context: Context,
     /// How regularly the nodes answered.
@@ -33,10 +37,14 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn of(history: &'a History, ops: &'a Ops, surroundings: &Surroundings) -> Self {
         let end = history.events.last().map_or(RunTime::default(), |event| event.time);
+        let grants = grants(&history.header, &ops.all, surroundings);
+        let acquirers =
+            grants.values().flatten().map(|grant| ((grant.key.clone(), grant.owner.clone()), grant.process));
         Self {
             header: &history.header,
             ops: &ops.all,
-            grants: grants(&history.header, &ops.all, surroundings),
+            acquirers: acquirers.collect(),
+            grants,
             context: Context::of(surroundings),
             pulse: Pulse::of(&surroundings.leaders, end),
         }

@@ -9,6 +9,7 @@
 //!
 //! * no renewal was unanswered, for such a one may take effect at any later time;
 //! * no fault but of clocks was active when the sighting was invoked: a cluster without a quorum cannot end a lease;
+//! * the leadership was settled: no sign of an election for as long as the contract's grace, for without a leader nothing ends;
 //! * the sighting was invoked after the **deadline**: the last of `end(r)`, the end of each fault but of clocks, and (where
 //!   the contract says that it starts leases anew) each sign of a leader change, plus `T/(1-rho)`, the contract's grace, and the time
 //!   for which any node's probes were missing since ([`Pulse::stalled`](crate::context::Pulse::stalled));
@@ -96,7 +97,7 @@ fn overdue<'a>(run: &Run<'_>, grant: &Grant, renewals: &Renewals, sighting: &'a 
         return None;
     }
     let proven =
-        !last.any_unanswered && grace.is_some_and(|grace| is_inexcusable(run, sighting, last.ended, ttl + grace));
+        !last.any_unanswered && grace.is_some_and(|grace| is_inexcusable(run, sighting, last.ended, ttl, grace));
     let grade = if proven { Grade::Proven } else { Grade::Possible };
     Some(Overdue { sighting, last: last.op, late, grade })
 }
@@ -109,26 +110,30 @@ fn longest_life(ttl: Duration, rate_error_ppm: u64) -> Option<Duration> {
     Some(Duration::from_nanos(u64::try_from(nanos).ok()?))
 }
 
-/// Whether neither a fault, nor an election, nor a stall can explain that a lease which had to end `allowed` after
+/// Whether neither a fault, nor an election, nor a stall can explain that a lease which had to end `ttl` and `grace` after
 /// `last` was still there.
-fn is_inexcusable(run: &Run<'_>, sighting: &Op, last: RunTime, allowed: Duration) -> bool {
+fn is_inexcusable(run: &Run<'_>, sighting: &Op, last: RunTime, ttl: Duration, grace: Duration) -> bool {
     let seen = sighting.invoked;
-    let context = &run.context;
-    let mut disturbing = context.faults.iter().filter(|fault| !fault.is_of_clocks());
-    if disturbing.clone().any(|fault| fault.is_active(seen)) {
+    let disturbing = || run.context.faults.iter().filter(|fault| !fault.is_of_clocks());
+    if disturbing().any(|fault| fault.is_active(seen)) {
         return false;
     }
-    let last_fault = disturbing.by_ref().filter_map(|fault| fault.ended).filter(|ended| *ended < seen).max();
+    let Some(elected) = last_election(run, seen) else { return false };
     let restarts = run.header.contract.latest_expiry.is_some_and(|latest| latest.restarts_at_leader_change);
-    let Some(heard) = run.pulse.all_heard_again_after(seen) else { return false };
-    let known = context.unsettled.partition_point(|at| *at <= seen);
-    let moved_meanwhile = context.unsettled.get(known).is_some_and(|at| *at <= heard);
-    if restarts && moved_meanwhile {
-        return false;
-    }
-    let last_election = if restarts { context.unsettled[..known].last().copied() } else { None };
-    let counted_from = [Some(last), last_fault, last_election].into_iter().flatten().max().unwrap_or(last);
-    seen > counted_from.after(allowed).after(run.pulse.stalled(counted_from, seen))
+    let healed = disturbing().filter_map(|fault| fault.ended).filter(|ended| *ended < seen).max().unwrap_or_default();
+    let counted_from = last.max(healed).max(if restarts { elected } else { RunTime::default() });
+    let is_over = |from: RunTime, allowed: Duration| seen > from.after(allowed).after(run.pulse.stalled(from, seen));
+    is_over(elected, grace) && is_over(counted_from, ttl + grace)
+}
+
+/// The last sign of an election before an instant; `None` where there may have been one that shows only later, or not at
+/// all.
+fn last_election(run: &Run<'_>, before: RunTime) -> Option<RunTime> {
+    let heard = run.pulse.all_heard_again_after(before)?;
+    let unsettled = &run.context.unsettled;
+    let known = unsettled.partition_point(|at| *at <= before);
+    let moved_meanwhile = unsettled.get(known).is_some_and(|at| *at <= heard);
+    (!moved_meanwhile).then(|| unsettled[..known].last().copied().unwrap_or_default())
 }
 
 /// What prolonged a lease, so that the last before any instant is found at once.
@@ -301,6 +306,16 @@ mod tests {
             contract.latest_expiry = Some(LatestExpiry { grace_ms: 1_000, restarts_at_leader_change: false });
         };
         finds(elected().contract(not_restarting).read(4, 4_200..4_210, Some("a")), &[(Grade::Proven, 1_100)]);
+    }
+
+    #[test]
+    fn an_election_is_an_excuse_for_a_while_even_where_it_starts_nothing_anew() {
+        let not_restarting = |contract: &mut crate::contract::Contract| {
+            contract.latest_expiry = Some(LatestExpiry { grace_ms: 1_000, restarts_at_leader_change: false });
+        };
+        let elected = || unwatched().contract(not_restarting).steady(0..4_000, "n1", 5).steady(4_000..12_000, "n2", 6);
+        finds(elected().read(4, 4_900..4_910, Some("a")), &[(Grade::Possible, 1_800)]);
+        finds(elected().read(4, 5_001..5_010, Some("a")), &[(Grade::Proven, 1_901)]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A lease that ended before the time that was promised for it.
 //!
 //! Proven where an observation that the lease is gone (see [`crate::observations`]) was complete before `E`, the earliest
-//! legal expiry (see [`crate::holds`]), and no release had been invoked by then, other than the one that makes the
-//! observation. The margin is `E - end(observation)`, for the earliest such observation: by so much at least the lease ended too
+//! legal expiry (see [`crate::holds`]), and its client had not let go by then, by a release other than the one that makes the
+//! observation, or by asking for the lock again. The margin is `E - end(observation)`, for the earliest such observation: by so much at least the lease ended too
 //! early. One anomaly a grant.
 //!
 //! A service that gives a lock to another while the lease stands breaks the same promise, so such a grant counts as an
@@ -93,9 +93,8 @@ fn noun(action: &Action) -> &'static str {
 
 /// The process behind an owner, or the owner's name where no process acquired under it.
 fn holder_in_words(run: &Run<'_>, grant: &Grant, owner: &str) -> String {
-    let acquired = |other: &&Grant| other.owner == owner;
-    let others = run.grants.get(&grant.key).into_iter().flatten();
-    others.into_iter().find(acquired).map_or_else(|| format!("`{owner}`"), |other| format!("process {}", other.process))
+    let acquirer = run.acquirers.get(&(grant.key.clone(), owner.to_owned()));
+    acquirer.map_or_else(|| format!("`{owner}`"), |process| format!("process {process}"))
 }
 
 #[cfg(test)]
@@ -171,6 +170,34 @@ mod tests {
     }
 
     #[test]
+    fn a_renewal_with_a_longer_ttl_puts_the_expiry_off() {
+        accuses(held().renew(1, "a", 1_000..1_010, 10_000).read(4, 8_000..8_100, None), 2_900);
+        // Of two that were under way together either may have been carried out last.
+        let together = held().renew(1, "a", 1_000..1_100, 10_000).renew(9, "a", 1_050..1_060, 2_000);
+        accuses_nobody(together.clone().read(4, 3_050..3_060, None));
+        accuses(together.read(4, 3_000..3_040, None), 10);
+    }
+
+    #[test]
+    fn an_unanswered_renewal_with_a_shorter_ttl_may_bring_the_expiry_forward_from_when_it_was_asked() {
+        let asked = |ttl_ms| {
+            let value = serde_json::json!({ "owner": "a", "ttl_ms": ttl_ms });
+            let long = script().acquire(1, "a", 0..100, 10_000);
+            long.client(5_000, 1, crate::history::EventType::Invoke, "renew", value, None)
+        };
+        accuses_nobody(asked(1_000).read(4, 5_900..6_000, None));
+        accuses(asked(1_000).read(4, 5_800..5_900, None), 100);
+        accuses(asked(20_000).read(4, 9_800..9_900, None), 100);
+    }
+
+    #[test]
+    fn an_unanswered_renewal_that_does_not_say_its_ttl_is_taken_for_the_shortest() {
+        let unsaid = || held().renew(1, "a", 1_000..1_010, 10_000).renew_open(1, "a", 1_500);
+        accuses_nobody(unsaid().read(4, 4_400..4_500, None));
+        accuses(unsaid().read(4, 4_300..4_400, None), 100);
+    }
+
+    #[test]
     fn a_read_that_shows_nobody_or_another() {
         accuses(held().read(4, 500..600, None), 2_400);
         accuses(held().read(4, 500..600, Some("b")), 2_400);
@@ -217,6 +244,12 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_asks_again_may_be_given_what_it_has() {
+        accuses_nobody(held().acquire(1, "b", 500..600, 3_000).read(4, 700..800, Some("b")));
+        accuses(held().renew_fails(1, "a", 300..400, "expired").acquire(1, "b", 500..600, 3_000), 2_600);
+    }
+
+    #[test]
     fn another_s_grant_that_may_have_come_first() {
         accuses_nobody(script().acquire(2, "b", 0..1_000, 300).acquire(1, "a", 400..500, 3_000));
         accuses_nobody(script().acquire(2, "b", 100..1_000, 50).acquire(1, "a", 0..100, 3_000));
@@ -237,6 +270,13 @@ mod tests {
         let found = found(inverted);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].at_ns, found[0].margin_ns), (600_000_000, 2_400_000_000));
+    }
+
+    #[test]
+    fn one_contradiction_makes_all_tokens_of_a_lock_useless() {
+        let pair = || script().acquire_token(2, "b", 500..600, 9_000, 48).acquire_token(3, "c", 550..700, 9_000, 60);
+        accuses(pair(), 8_800);
+        accuses(pair().acquire_token(1, "a", 0..10, 3_000, 51), 2_400);
     }
 
     #[test]

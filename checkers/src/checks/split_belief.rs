@@ -179,6 +179,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_told_in_the_queue_does_not_end_a_belief_that_began_later() {
+        let queued = script()
+            .contract(|contract| contract.early_slack_ms = 1_000)
+            .renew_fails(9, "a", 10..20, "not-held")
+            .acquire(1, "a", 0..100, 3_000)
+            .acquire(2, "b", 2_200..2_300, 3_000);
+        assert_eq!(split(&judged(queued)).len(), 1);
+    }
+
+    #[test]
     fn a_client_whose_renewal_is_late_does_not_believe_meanwhile() {
         let late = script()
             .contract(|contract| contract.early_slack_ms = 3_000)

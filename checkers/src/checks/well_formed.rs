@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::explain::Count;
-use crate::history::{Flaw, FlawKind, History, Ops, RunTime, Surroundings};
+use crate::history::{Flaw, FlawKind, History, LEASE_LOCK, Ops, RunTime, Surroundings};
 use crate::verdict::{CheckerResult, Verdict};
 
 /// The name of this checker.
@@ -13,7 +13,8 @@ pub const NAME: &str = "well-formed";
 #[must_use]
 pub fn check(history: &History, ops: &Ops, surroundings: &Surroundings) -> CheckerResult {
     let mut flaws: BTreeMap<usize, String> = BTreeMap::new();
-    for flaw in times_that_go_back(history).iter().chain(&ops.flaws).chain(&surroundings.flaws) {
+    let model = unknown_model(history);
+    for flaw in model.iter().chain(&times_that_go_back(history)).chain(&ops.flaws).chain(&surroundings.flaws) {
         flaws.entry(flaw.line).or_insert_with(|| flaw.to_string());
     }
     match flaws.first_key_value() {
@@ -26,6 +27,11 @@ pub fn check(history: &History, ops: &Ops, surroundings: &Surroundings) -> Check
             CheckerResult { verdict: Verdict::Unknown, reason: format!("{first}{others}") }
         }
     }
+}
+
+fn unknown_model(history: &History) -> Option<Flaw> {
+    let model = history.header.model.clone();
+    (model != LEASE_LOCK).then_some(Flaw { line: 1, kind: FlawKind::UnknownModel { model } })
 }
 
 fn times_that_go_back(history: &History) -> Vec<Flaw> {
@@ -82,6 +88,15 @@ mod tests {
         history.events.extend(guilty().events);
         let judgement = crate::check(&history);
         assert_eq!(reason(&judgement), "line 6: time goes back from 0.300 s to 0.000 s, and 3 lines more with a flaw");
+    }
+
+    #[test]
+    fn a_model_that_is_not_known_is_not_judged() {
+        let mut history = guilty();
+        history.header.model = "semaphore:2".to_owned();
+        let judgement = crate::check(&history);
+        assert_eq!((judgement.verdict, judgement.anomalies.len()), (Verdict::Unknown, 0));
+        assert_eq!(reason(&judgement), "line 1: the model `semaphore:2` is not known: `lease-lock` is");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::header::LEASE_LOCK;
 use super::{Process, RunTime};
 
 /// An assumption that a line of the history breaks.
@@ -26,6 +27,13 @@ impl fmt::Display for Flaw {
 /// The assumptions that a history can break.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlawKind {
+    /// The history is judged by a model that the checkers know. Under another, such as a semaphore's, what they would call a
+    /// broken promise may be none.
+    #[error("the model `{model}` is not known: `{LEASE_LOCK}` is")]
+    UnknownModel {
+        /// The model that the header names.
+        model: String,
+    },
     /// All events are stamped by one clock that never goes back, in the order of the file.
     #[error("time goes back from {from} to {to}")]
     TimeGoesBack {

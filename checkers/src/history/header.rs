@@ -7,6 +7,9 @@ use crate::contract::Contract;
 /// The version of the history format that this crate writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// The model of a lock that one owner holds at a time, under a lease that may end from the earliest legal instant on.
+pub const LEASE_LOCK: &str = "lease-lock";
+
 /// The first line of `history.jsonl`: what was run, and against what promises it is to be judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {

@@ -14,7 +14,7 @@ pub mod vocabulary;
 
 pub use event::{ErrorInfo, Event, EventType, Process, RunTime};
 pub use flaw::{Flaw, FlawKind};
-pub use header::{FORMAT_VERSION, Header};
+pub use header::{FORMAT_VERSION, Header, LEASE_LOCK};
 pub use ops::{Action, Granted, Op, Ops, Outcome};
 pub use reader::{MAX_EVENTS, MAX_LINE_BYTES, Problem, ReadError, header_to_line, to_line};
 pub use surroundings::{FaultEvent, LeaderView, Loss, Surroundings, WatchedLoss};

@@ -143,6 +143,9 @@ struct Service {
     /// When nothing at all runs, and when only the servers stand still.
     stalls: Vec<(u64, u64)>,
     pauses: Vec<(u64, u64)>,
+    /// Whether the servers still say who leads while they can do nothing else, as with a frozen disk.
+    answers_while_paused: bool,
+    restarts: bool,
     rate_ppm: i64,
     delay: u64,
     loss: u64,
@@ -167,7 +170,8 @@ impl Service {
             });
         let error = i64::try_from(rate_error_ppm).unwrap_or(0);
         let rate_ppm = i64::try_from(random.of(0..2 * rate_error_ppm + 1)).unwrap_or(0) - error;
-        let elections = if restarts && random.percent(50) { random.of(1..4) } else { 0 };
+        let answers_while_paused = random.percent(50);
+        let elections = if random.percent(50) { random.of(1..4) } else { 0 };
         let stalls = (0..if random.percent(30) { random.of(1..3) } else { 0 })
             .map(|_| {
                 let from = random.of(100..RUN_MS);
@@ -199,6 +203,8 @@ impl Service {
             leader: 0,
             stalls,
             pauses,
+            answers_while_paused,
+            restarts,
             rate_ppm,
             delay,
             loss,
@@ -257,7 +263,11 @@ impl Service {
 
     /// Puts a step on the list: later, where the machine or the servers stand still.
     fn at(&mut self, mut at: u64, step: Step) {
-        let on_server = matches!(step, Step::Arrive(_) | Step::Expire { .. } | Step::Probe(_) | Step::Election);
+        let on_server = match step {
+            Step::Arrive(_) | Step::Expire { .. } | Step::Election => true,
+            Step::Probe(_) => !self.answers_while_paused,
+            Step::Think(_) | Step::Deliver(..) | Step::GiveUp(_) => false,
+        };
         for _ in 0..2 {
             for (from, until) in &self.stalls {
                 at = if (*from..*until).contains(&at) { *until } else { at };
@@ -572,6 +582,9 @@ impl Service {
     fn elect(&mut self) {
         self.term += 1;
         self.leader = self.random.of(0..3) as usize;
+        if !self.restarts {
+            return;
+        }
         let alive: Vec<String> =
             self.leases.iter().filter(|(_, lease)| lease.alive).map(|(owner, _)| owner.clone()).collect();
         for owner in alive {
