@@ -1,9 +1,9 @@
 //! When a client was entitled to believe that it holds a lock.
 //!
-//! A careful client counts the TTL from the moment at which it *asked*, on its own clock, which is the harness's. So each
-//! `ok` acquisition or renewal `r` entitles it from `end(r)`, when it learns of it, until `inv(r) + T`. The belief ends for good
-//! with its own release, with its asking for the lock again, and with any later answer to a renewal or release that told it
-//! otherwise. Between one such span and the next, while a renewal is late, it must not act.
+//! A careful client counts the TTL from the moment at which it *asked*, on its own clock, which is the harness's. So
+//! each `ok` acquisition or renewal `r` entitles it from `end(r)`, when it learns of it, until `inv(r) + T`. The belief
+//! ends for good with its own release, with its asking for the lock again, and with any later answer to a renewal or
+//! release that told it otherwise. Between one such span and the next, while a renewal is late, it must not act.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn end_of_belief(grant: &Grant, ops: &[Op]) -> Option<RunTime> {
         .filter(|op| [code::NOT_HELD, code::EXPIRED, code::MISMATCH].iter().any(|code| op.failed_with(code)))
         .filter_map(|op| op.ended)
         .filter(|told| *told > grant.ended);
-    told_otherwise.chain(grant.let_go()).min()
+    told_otherwise.chain(grant.release_invoked).chain(grant.asked_again).min()
 }
 
 fn merged(sorted: &[Span]) -> Vec<Span> {

@@ -140,8 +140,10 @@ impl Nemesis {
         };
         let kind = completion_of(&result);
         self.record(kind, FaultPhase::Inject, &planned, &nodes, result);
-        if !planned.fault.is_instant() {
-            self.active.push(Active { planned, nodes });
+        let (number, is_instant) = (planned.number, planned.fault.is_instant());
+        self.active.push(Active { planned, nodes });
+        if is_instant {
+            self.end(number).await;
         }
     }
 
