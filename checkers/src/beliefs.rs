@@ -1,9 +1,9 @@
 //! When a client was entitled to believe that it holds a lock.
 //!
-//! A careful client counts the TTL from the moment at which it *asked*, on its own clock, which is the harness's. So each
-//! `ok` acquisition or renewal `r` entitles it from `end(r)`, when it learns of it, until `inv(r) + T`. The belief ends for good
-//! with its own release, with its asking for the lock again, and with any later answer to a renewal or release that told it
-//! otherwise. Between one such span and the next, while a renewal is late, it must not act.
+//! A careful client counts the TTL from the moment at which it *asked*, on its own clock, which is the harness's. So
+//! each `ok` acquisition or renewal `r` entitles it from `end(r)`, when it learns of it, until `inv(r) + T`. The belief
+//! ends for good with its own release, with its asking for the lock again, and with any later answer to a renewal or
+//! release that told it otherwise. Between one such span and the next, while a renewal is late, it must not act.
 
 use std::time::Duration;
 

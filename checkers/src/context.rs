@@ -149,7 +149,6 @@ fn paired(events: &[FaultEvent]) -> Vec<Fault> {
                 fault.what = described(event);
                 fault.in_place = Some(event.time);
                 fault.bit = event.kind == EventType::Ok;
-                fault.ended = fault.ended.or((fault.bit && event.package == f::ELECTION).then_some(event.time));
             }
             (FaultPhase::Heal, EventType::Ok) => fault.ended = fault.ended.or(Some(event.time)),
         }
@@ -183,8 +182,8 @@ fn described(event: &FaultEvent) -> String {
 
 /// When the leadership moved, and when it was not settled.
 ///
-/// A term only grows, so an election that no probe saw still shows in the next answer. A node that lags behind and names
-/// an older term says nothing new.
+/// A term only grows, so an election that no probe saw still shows in the next answer. A node that lags behind and
+/// names an older term says nothing new.
 fn leadership(views: &[LeaderView]) -> (Vec<LeaderChange>, Vec<RunTime>) {
     let mut changes = Vec::new();
     let mut unsettled = Vec::new();
@@ -213,8 +212,8 @@ fn leadership(views: &[LeaderView]) -> (Vec<LeaderChange>, Vec<RunTime>) {
 /// 200 ms, and half a beat for the answer to travel.
 const STALL: Duration = Duration::from_millis(500);
 
-/// How regularly the probes of the leader were answered. Where they were not, the machine, a node or the network stood still,
-/// and the cluster cannot be blamed for being late by as much.
+/// How regularly the probes of the leader were answered. Where they were not, the machine, a node or the network stood
+/// still, and the cluster cannot be blamed for being late by as much.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
     by_node: BTreeMap<String, Vec<RunTime>>,
@@ -255,8 +254,8 @@ impl Pulse {
 
     /// By when every node has answered a probe that was sent after an instant; `None` where one did not in time.
     ///
-    /// A node is asked again only when it has answered, so its second answer after the instant is to a question that was
-    /// asked after the first one, and so after the instant.
+    /// A node is asked again only when it has answered, so its second answer after the instant is to a question that
+    /// was asked after the first one, and so after the instant.
     #[must_use]
     pub fn all_heard_again_after(&self, at: RunTime) -> Option<RunTime> {
         let second_answer = |beats: &Vec<RunTime>| {
@@ -326,13 +325,6 @@ mod tests {
         assert_eq!(spans(healed(EventType::Info)), [(ms(10), None)]);
         assert_eq!(spans(healed(EventType::Ok)), [(ms(10), Some(ms(50)))]);
         assert_eq!(spans(script().nemesis(50, EventType::Ok, FaultPhase::Heal, CLOCK)), [(ms(0), Some(ms(50)))]);
-    }
-
-    #[test]
-    fn an_election_is_over_when_it_is_done() {
-        let election = script::Fault(1, "election", "move-leader", "n1");
-        let context = context(script().fault(election, 1_000..1_100, None));
-        assert_eq!(context.faults[0].ended, Some(ms(1_100)));
     }
 
     #[test]

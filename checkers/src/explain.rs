@@ -21,14 +21,13 @@ pub fn human(duration: Duration) -> String {
     if text == "0" { "less than 0.01 ms".to_owned() } else { format!("{text} {unit}") }
 }
 
-/// An instant, told from the nearest thing that explains it: `120 ms after clock +9 s on n3`; or else by the fault that lasts
-/// all the while; or else from the start of the run.
+/// An instant, told from the nearest thing that explains it: `120 ms after clock +9 s on n3`; or else by the fault that
+/// lasts all the while; or else from the start of the run.
 #[must_use]
 pub fn when(context: &Context, at: RunTime) -> String {
     let faults = context.faults.iter().flat_map(|fault| {
         let begun = fault.in_place.filter(|in_place| *in_place <= at).unwrap_or(fault.begun);
-        let ended = fault.ended.filter(|ended| Some(*ended) != fault.in_place);
-        let ended = ended.map(|ended| (ended, format!("the end of {}", fault.what)));
+        let ended = fault.ended.map(|ended| (ended, format!("the end of {}", fault.what)));
         [Some((begun, fault.what.clone())), ended]
     });
     let changes = context

@@ -5,60 +5,61 @@
 //! All times are on the harness's one clock. A service acts on an op that it answers at some instant between the op's
 //! invocation `inv` and its completion `end`. For a grant `g`, which is an acquisition that was answered `ok`:
 //!
-//! * **Earliest legal expiry** `E(g) = max over the ok acquisition and renewals r of inv(r) + T/(1+rho) - slack`. A lease
-//!   that the service prolonged at some instant after `inv(r)` lives for `T` by the service's clock, which runs at most
-//!   `1+rho` times as fast as ours. `T` is what the service answered. (Where the TTLs differ see [below](#ttls-that-differ).)
+//! * **Earliest legal expiry** `E(g) = max over the ok acquisition and renewals r of inv(r) + T/(1+rho) - slack`. A
+//!   lease that the service prolonged at some instant after `inv(r)` lives for `T` by the service's clock, which runs
+//!   at most `1+rho` times as fast as ours. `T` is what the service answered. (Where the TTLs differ see
+//!   [below](#ttls-that-differ).)
 //! * **Cut** `c(g) = min(E(g), R(g))`, with `R(g)` the invocation of its first release, whatever became of that.
 //! * **Gone by** `D(g)`: the earliest completion of an observation that the lease is gone: see [`crate::observations`].
 //! * **Core**: `[end(g), c(g))` where `end(g) < c(g)`. A correct service lets nobody else hold the lock in it.
-//! * **Floater**: a grant without a core. Its **window** is `[max(inv(g), c(g)), min(end(g), D(g))]`. The answer came late,
-//!   but the grant was made at *some* instant, and the hold covers an instant of the window, or all instants just before it
-//!   begins.
+//! * **Floater**: a grant without a core. Its **window** is `[max(inv(g), c(g)), min(end(g), D(g))]`. The answer came
+//!   late, but the grant was made at *some* instant, and the hold covers an instant of the window, or all instants just
+//!   before it begins.
 //!
 //! # The theorem
 //!
-//! Let a *schedule* give each grant a half-open hold `[alpha, omega)` with `inv <= alpha <= min(end, D)`, `alpha < omega`,
-//! `omega <= D`, and `omega >= c` where `alpha < c`; a schedule is *legal* where no two holds of one lock overlap. What a
-//! correct service does is a legal schedule: it grants between invocation and completion, it keeps a lease until `c` at
-//! least, and a lease that is gone by `D` ended before. Let `D(g) >= c(g)` for all grants (otherwise `g` is itself a premature
-//! expiry). Then:
+//! Let a *schedule* give each grant a half-open hold `[alpha, omega)` with `inv <= alpha <= min(end, D)`, `alpha <
+//! omega`, `omega <= D`, and `omega >= c` where `alpha < c`; a schedule is *legal* where no two holds of one lock
+//! overlap. What a correct service does is a legal schedule: it grants between invocation and completion, it keeps a
+//! lease until `c` at least, and a lease that is gone by `D` ended before. Let `D(g) >= c(g)` for all grants (otherwise
+//! `g` is itself a premature expiry). Then:
 //!
 //! **There is a legal schedule if and only if no two cores overlap and no floater's window lies inside another
 //! grant's core**, where *inside* excludes both ends.
 //!
-//! *Only if.* A hold covers its core: it begins at `end` at the latest and lasts until `c` at least. So overlapping cores
-//! are overlapping holds. A floater's hold that begins before `c` covers all instants just before `c`, and then `c` is the
-//! window's begin; one that begins at `c` or later begins at an instant of the window, as `inv <= alpha <= min(end, D)`. If the
-//! window lies inside another core, both the instants just before its begin and all of its own instants belong to
-//! that core, so the two holds overlap.
+//! *Only if.* A hold covers its core: it begins at `end` at the latest and lasts until `c` at least. So overlapping
+//! cores are overlapping holds. A floater's hold that begins before `c` covers all instants just before `c`, and then
+//! `c` is the window's begin; one that begins at `c` or later begins at an instant of the window, as `inv <= alpha <=
+//! min(end, D)`. If the window lies inside another core, both the instants just before its begin and all of its own
+//! instants belong to that core, so the two holds overlap.
 //!
-//! *If.* Shrink each hold with a core to its core, and each floater's to an instant of its window that is in no core. There is
-//! one: cores are disjoint, so a window that lies in their union lies in a chain of cores that touch; if it reaches from one
-//! into the next it contains the point where they touch, at which a hold of no length fits between them; else it lies in one core, and
-//! not inside, so it shares an end with it, and the hold fits there. (Two floaters at one instant come one after the
-//! other.) The measure of such a hold is zero, which is the limit of what a service does, and no recording could tell
-//! the difference.
+//! *If.* Shrink each hold with a core to its core, and each floater's to an instant of its window that is in no core.
+//! There is one: cores are disjoint, so a window that lies in their union lies in a chain of cores that touch; if it
+//! reaches from one into the next it contains the point where they touch, at which a hold of no length fits between
+//! them; else it lies in one core, and not inside, so it shares an end with it, and the hold fits there. (Two floaters
+//! at one instant come one after the other.) The measure of such a hold is zero, which is the limit of what a service
+//! does, and no recording could tell the difference.
 //!
-//! The criterion without `D` is the zone test of Gibbons and Korach (*Testing Shared Memories*, SIAM J. Comput. 26(4), 1997)
-//! carried over to holds. `tests/oracle.rs` compares it with a search through all schedules of small instances.
+//! The criterion without `D` is the zone test of Gibbons and Korach (*Testing Shared Memories*, SIAM J. Comput. 26(4),
+//! 1997) carried over to holds. `tests/oracle.rs` compares it with a search through all schedules of small instances.
 //!
-//! `D` is what convicts etcd's Lock RPC before 3.5 (issues 9921 and 11456), which answered `ok` to a waiter whose lease had run
-//! out: without it, the grant might have been made at the very instant of the answer.
+//! `D` is what convicts etcd's Lock RPC before 3.5 (issues 9921 and 11456), which answered `ok` to a waiter whose lease
+//! had run out: without it, the grant might have been made at the very instant of the answer.
 //!
 //! # TTLs that differ
 //!
-//! A renewal with a shorter TTL brings the expiry forward, so the maximum above would promise too much. What counts is which
-//! op the service carried out last. Let `M` be the greatest `inv` of all ok ops of the grant. The last one was carried out after all of
-//! these, so no earlier than `M`. It was an ok op that ended at `M` or later, or it was an unanswered renewal, which was carried out after
-//! its own `inv` as well. So `E = min over these r of max(M, inv(r)) + T(r)/(1+rho) - slack`, which is the formula above where
-//! all TTLs are the same.
+//! A renewal with a shorter TTL brings the expiry forward, so the maximum above would promise too much. What counts is
+//! which op the service carried out last. Let `M` be the greatest `inv` of all ok ops of the grant. The last one was
+//! carried out after all of these, so no earlier than `M`. It was an ok op that ended at `M` or later, or it was an
+//! unanswered renewal, which was carried out after its own `inv` as well. So `E = min over these r of max(M, inv(r)) +
+//! T(r)/(1+rho) - slack`, which is the formula above where all TTLs are the same.
 //!
 //! # Assumptions
 //!
-//! A lease is granted, or prolonged, within the acquisition that takes the lock on it; an acquisition on a session that is older
-//! needs a slack of that age. An owner names one acquisition, so its key is created once and never comes back. Nobody but the owner's own release, and the
-//! end of its lease, may take the lock from it. Unanswered renewals ask for the TTL that the history says, or else
-//! for no shorter one than was granted.
+//! A lease is granted, or prolonged, within the acquisition that takes the lock on it; an acquisition on a session that
+//! is older needs a slack of that age. An owner names one acquisition, so its key is created once and never comes back.
+//! Nobody but the owner's own release, and the end of its lease, may take the lock from it. Unanswered renewals ask for
+//! the TTL that the history says, or else for no shorter one than was granted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,20 +1,20 @@
 //! What shows that a lease is gone.
 //!
-//! An observation is something the *service* said, never what a client computed for itself. Each kind is used only where it
-//! certainly speaks of the time after the grant, for before the grant the lock was not its owner's either:
+//! An observation is something the *service* said, never what a client computed for itself. Each kind is used only
+//! where it certainly speaks of the time after the grant, for before the grant the lock was not its owner's either:
 //!
-//! * **Own answer.** A renewal or release of the same owner answered `not-held`, `expired` or `mismatch`, and invoked after
-//!   the grant was answered. `expired` speaks of the lease rather than the lock, so it also counts where the grant was not yet
-//!   answered, if the lease is known to have existed: another renewal had been answered `ok` before this one was
-//!   invoked. (That is a waiter's lease that ran out in the queue.) `mismatch` only says that the value was not the one
-//!   expected, so it counts only where no other renewal of that owner may have changed the value: all others were
-//!   over, with an answer, before it was invoked.
+//! * **Own answer.** A renewal or release of the same owner answered `not-held`, `expired` or `mismatch`, and invoked
+//!   after the grant was answered. `expired` speaks of the lease rather than the lock, so it also counts where the
+//!   grant was not yet answered, if the lease is known to have existed: another renewal had been answered `ok` before
+//!   this one was invoked. (That is a waiter's lease that ran out in the queue.) `mismatch` only says that the value
+//!   was not the one expected, so it counts only where no other renewal of that owner may have changed the value: all
+//!   others were over, with an answer, before it was invoked.
 //! * **Read.** A linearizable read invoked after the grant was answered that shows nobody or another owner.
-//! * **Another's grant.** An acquisition of another owner answered `ok` that certainly came later: it was invoked after the
-//!   grant was answered; or, where the contract says that tokens grow, it carries a greater token. Where the tokens of a
-//!   lock are seen to contradict the times of its grants, they tell nothing about their order and are not used.
-//! * **Watch.** An event that says that this owner's key is no more, and that arrived after the acquisition was invoked.
-//!   It needs no answer to the acquisition: the key is created once, so it is gone for good.
+//! * **Another's grant.** An acquisition of another owner answered `ok` that certainly came later: it was invoked after
+//!   the grant was answered; or, where the contract says that tokens grow, it carries a greater token. Where the tokens
+//!   of a lock are seen to contradict the times of its grants, they tell nothing about their order and are not used.
+//! * **Watch.** An event that says that this owner's key is no more, and that arrived after the acquisition was
+//!   invoked. It needs no answer to the acquisition: the key is created once, so it is gone for good.
 //!
 //! A service that wrongly *says* that a lease is gone breaks its promise as one that ends it: its client must let go.
 //!
@@ -93,7 +93,8 @@ struct Token {
     witness: Witness,
 }
 
-/// Whether, among tokens in the order of the invocations, some grant was over before another was asked for, and yet has no smaller token.
+/// Whether, among tokens in the order of the invocations, some grant was over before another was asked for, and yet has
+/// no smaller token.
 fn contradict_time(tokens: &[Token]) -> bool {
     let mut by_end: Vec<&Token> = tokens.iter().collect();
     by_end.sort_by_key(|token| token.witness);

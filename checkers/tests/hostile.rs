@@ -43,6 +43,11 @@ fn odd_value() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Which field of a value, which field of that, and so on.
+fn path() -> impl Strategy<Value = Vec<Index>> {
+    proptest::collection::vec(any::<Index>(), 1..4)
+}
+
 /// Replaces a field somewhere in a JSON value.
 fn disturb(value: &mut Value, path: &[Index], with: &Value) {
     match (value, path.split_first()) {
@@ -100,11 +105,14 @@ proptest! {
     #[test]
     fn fields_of_a_history_replaced(
         seed in 0..50_u64,
-        changes in proptest::collection::vec((any::<Index>(), proptest::collection::vec(any::<Index>(), 1..4), odd_value()), 1..8),
+        changes in proptest::collection::vec((any::<Index>(), path(), odd_value()), 1..8),
     ) {
         let bytes = file(seed);
-        let mut lines: Vec<Value> =
-            bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap_or_default()).collect();
+        let mut lines: Vec<Value> = bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap_or_default())
+            .collect();
         for (line, path, with) in changes {
             let line = line.index(lines.len());
             disturb(&mut lines[line], &path, &with);

@@ -1,8 +1,8 @@
 //! The criterion for double acquisitions against a search through all schedules.
 //!
-//! Small instances of one lock: each grant has an acquisition, a TTL, perhaps a release, and perhaps a watch that saw its key
-//! vanish. The search tries every begin of every hold, on half steps so that a hold fits between any two instants on record.
-//! A hold is best as short as it may be, so its end need not be searched.
+//! Small instances of one lock: each grant has an acquisition, a TTL, perhaps a release, and perhaps a watch that saw
+//! its key vanish. The search tries every begin of every hold, on half steps so that a hold fits between any two
+//! instants on record. A hold is best as short as it may be, so its end need not be searched.
 
 mod support;
 
@@ -70,8 +70,8 @@ fn can_be_scheduled(grants: &[Instance], placed: &mut Vec<Hold>) -> bool {
     })
 }
 
-/// The history in which the grants were recorded. Each client's release comes from a process of its own, so that it may be
-/// invoked before the acquisition is answered.
+/// The history in which the grants were recorded. Each client's release comes from a process of its own, so that it may
+/// be invoked before the acquisition is answered.
 fn recorded(grants: &[Instance]) -> History {
     const STEP_MS: u64 = 1_000;
     (0..)
@@ -113,8 +113,8 @@ prop_compose! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 30_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Accused exactly where no schedule exists: by a double acquisition or, where a lease is seen to be gone before its
-    /// time, by a premature expiry.
+    /// Accused exactly where no schedule exists: by a double acquisition or, where a lease is seen to be gone before
+    /// its time, by a premature expiry.
     #[test]
     fn accused_if_and_only_if_there_is_no_schedule(grants in proptest::collection::vec(instance(), 1..=4)) {
         let judgement = leasehold_checkers::check(&recorded(&grants));
@@ -122,7 +122,8 @@ proptest! {
         prop_assert_eq!(judgement.verdict == Verdict::Valid, innocent, "{:#?}", judgement);
     }
 
-    /// The theorem itself: where no lease is gone before its time, a double acquisition is found exactly where no schedule exists.
+    /// The theorem itself: where no lease is gone before its time, a double acquisition is found exactly where no
+    /// schedule exists.
     #[test]
     fn without_premature_expiries_the_criterion_is_exact(grants in proptest::collection::vec(instance(), 2..=4)) {
         let grants: Vec<Instance> = grants

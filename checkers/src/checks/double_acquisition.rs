@@ -3,16 +3,17 @@
 //! Proven where two grants of one lock cannot both be fitted into time, by the theorem in [`crate::holds`]: their cores
 //! overlap, or one is a floater whose window lies inside the other's core.
 //!
-//! Two holds of one process are not two holders: a process does one thing after the other, and one that asks for a lock again no
-//! longer acts on its former hold. What the service broke then is the promise of the former lease, and that is a premature expiry.
+//! Two holds of one process are not two holders: a process does one thing after the other, and one that asks for a lock
+//! again no longer acts on its former hold. What the service broke then is the promise of the former lease, and that is
+//! a premature expiry.
 //!
-//! Each grant is reported at most once, against the grant that leaves it the least room: of the cores of other processes that
-//! began no later than its own, or before its window, the one that reaches furthest. So n grants make at most n anomalies, and where any pair
-//! conflicts at least one is reported.
+//! Each grant is reported at most once, against the grant that leaves it the least room: of the cores of other
+//! processes that began no later than its own, or before its window, the one that reaches furthest. So n grants make at
+//! most n anomalies, and where any pair conflicts at least one is reported.
 //!
-//! The margin of overlapping cores is the time for which both certainly stood. The margin of a floater is how deep its window lies
-//! in the core: the shorter of the distances between their begins and between their ends. By so much at least
-//! a time on record would have to be wrong for the service to be right.
+//! The margin of overlapping cores is the time for which both certainly stood. The margin of a floater is how deep its
+//! window lies in the core: the shorter of the distances between their begins and between their ends. By so much at
+//! least a time on record would have to be wrong for the service to be right.
 
 use super::{Finding, Run, word};
 use crate::explain::{Count, human, lock, when};

@@ -1,23 +1,27 @@
 //! A lease that was still there long after it had to end.
 //!
 //! A **sighting** of a grant is a linearizable read that showed its owner, or an acquisition that failed because that
-//! owner held the lock. Its **lateness** is `inv(sighting) - (end(r) + T/(1-rho))`, where `r` is the last to end of the acquisition
-//! and of the renewals of any outcome that were invoked before the sighting's end, and `T` the greatest TTL that was asked for or
-//! granted. A renewal acts before it ends, so by then the lease has had its time.
+//! owner held the lock. Its **lateness** is `inv(sighting) - (end(r) + T/(1-rho))`, where `r` is the last to end of the
+//! acquisition and of the renewals of any outcome that were invoked before the sighting's end, and `T` the greatest TTL
+//! that was asked for or granted. A renewal acts before it ends, so by then the lease has had its time.
 //!
 //! It is **proven** late only where the contract names a bound, and nothing else can explain it:
 //!
 //! * no renewal was unanswered, for such a one may take effect at any later time;
 //! * no fault but of clocks was active when the sighting was invoked: a cluster without a quorum cannot end a lease;
-//! * the leadership was settled: no sign of an election for as long as the contract's grace, for without a leader nothing ends;
-//! * the sighting was invoked after the **deadline**: the last of `end(r)`, the end of each fault but of clocks, and (where
-//!   the contract says that it starts leases anew) each sign of a leader change, plus `T/(1-rho)`, the contract's grace, and the time
-//!   for which any node's probes were missing since ([`Pulse::stalled`](crate::context::Pulse::stalled));
-//! * no leader change went unseen: each node was heard again after the sighting was invoked, and with that the leadership was still
-//!   the same. (A probe only tells of an election when it is answered, and the election may by then be some time past.)
+//! * the leadership was settled: no sign of an election for as long as the contract's grace, for without a leader
+//!   nothing ends;
+//! * the sighting was invoked after the **deadline**: the last of `end(r)`, the end of each fault but of clocks, and
+//!   (where the contract says that it starts leases anew) each sign of a leader change, plus `T/(1-rho)`, the
+//!   contract's grace, and the time for which any node's probes were missing since
+//!   ([`Pulse::stalled`](crate::context::Pulse::stalled));
+//! * no leader change went unseen: each node was heard again after the sighting was invoked, and with that the
+//!   leadership was still the same. (A probe only tells of an election when it is answered, and the election may by
+//!   then be some time past.)
 //!
-//! Everything else that is later than the contract's grace, or than 1 s where it names none, is a measurement: of grade `possible`.
-//! Ops that the history leaves open, and acquisitions without an answer, give no `end`, so nothing is measured from them.
+//! Everything else that is later than the contract's grace, or than 1 s where it names none, is a measurement: of grade
+//! `possible`. Ops that the history leaves open, and acquisitions without an answer, give no `end`, so nothing is
+//! measured from them.
 //!
 //! One anomaly a grant: of its proven sightings, or else of all, the latest.
 
@@ -110,8 +114,8 @@ fn longest_life(ttl: Duration, rate_error_ppm: u64) -> Option<Duration> {
     Some(Duration::from_nanos(u64::try_from(nanos).ok()?))
 }
 
-/// Whether neither a fault, nor an election, nor a stall can explain that a lease which had to end `ttl` and `grace` after
-/// `last` was still there.
+/// Whether neither a fault, nor an election, nor a stall can explain that a lease which had to end `ttl` and `grace`
+/// after `last` was still there.
 fn is_inexcusable(run: &Run<'_>, sighting: &Op, last: RunTime, ttl: Duration, grace: Duration) -> bool {
     let seen = sighting.invoked;
     let disturbing = || run.context.faults.iter().filter(|fault| !fault.is_of_clocks());
@@ -126,8 +130,8 @@ fn is_inexcusable(run: &Run<'_>, sighting: &Op, last: RunTime, ttl: Duration, gr
     is_over(elected, grace) && is_over(counted_from, ttl + grace)
 }
 
-/// The last sign of an election before an instant; `None` where there may have been one that shows only later, or not at
-/// all.
+/// The last sign of an election before an instant; `None` where there may have been one that shows only later, or not
+/// at all.
 fn last_election(run: &Run<'_>, before: RunTime) -> Option<RunTime> {
     let heard = run.pulse.all_heard_again_after(before)?;
     let unsettled = &run.context.unsettled;

@@ -1,9 +1,9 @@
 //! Two clients that were each entitled to believe that they held one lock, although the service kept its word.
 //!
-//! That happens where the service allows itself an early expiry, or where clocks run at wrong rates: a client that counts its TTL on
-//! a good clock then believes longer than the service promised. The cure is on the client's side (fencing tokens, or a margin),
-//! so it is graded `possible`, unless the scenario demands that beliefs exclude one another. Two grants that are a
-//! double acquisition in themselves are not reported again.
+//! That happens where the service allows itself an early expiry, or where clocks run at wrong rates: a client that
+//! counts its TTL on a good clock then believes longer than the service promised. The cure is on the client's side
+//! (fencing tokens, or a margin), so it is graded `possible`, unless the scenario demands that beliefs exclude one
+//! another. Two grants that are a double acquisition in themselves are not reported again.
 //!
 //! Each belief is compared with the earlier belief of another grant that reaches furthest. The margin is the time for
 //! which both believed.

@@ -27,8 +27,8 @@ impl fmt::Display for Flaw {
 /// The assumptions that a history can break.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlawKind {
-    /// The history is judged by a model that the checkers know. Under another, such as a semaphore's, what they would call a
-    /// broken promise may be none.
+    /// The history is judged by a model that the checkers know. Under another, such as a semaphore's, what they would
+    /// call a broken promise may be none.
     #[error("the model `{model}` is not known: `{LEASE_LOCK}` is")]
     UnknownModel {
         /// The model that the header names.

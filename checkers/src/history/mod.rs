@@ -1,8 +1,8 @@
 //! The record of a run: a header, then events in the order in which they happened.
 //!
 //! On disk it is `history.jsonl`, one JSON object a line: see [`Header`] and [`Event`], and [`vocabulary`] for what
-//! stands in an event's `value`. [`History::read`] reads it back. [`Ops`] pairs what the clients asked with what they were
-//! told, and [`Surroundings`] holds what the nemesis, the probes and the watches put on record.
+//! stands in an event's `value`. [`History::read`] reads it back. [`Ops`] pairs what the clients asked with what they
+//! were told, and [`Surroundings`] holds what the nemesis, the probes and the watches put on record.
 
 mod event;
 mod flaw;

@@ -33,8 +33,6 @@ pub mod f {
     pub const HEALTH: &str = "health";
     /// A probe of a server's wall clock; also the nemesis package that moves it.
     pub const CLOCK: &str = "clock";
-    /// The nemesis package that makes the leader change. Its faults are over as soon as they are in place.
-    pub const ELECTION: &str = "election";
     /// A watch saw a lease run out.
     pub const EXPIRED: &str = "expired";
     /// A watch saw a holder let go.
@@ -113,8 +111,7 @@ pub enum FaultPhase {
     Heal,
 }
 
-/// The value of a nemesis event. A fault is active from the invocation of its `inject` to the completion of its `heal`; one of
-/// the package [`f::ELECTION`], which needs no healing, to the completion of its `inject`.
+/// The value of a nemesis event. A fault is active from the invocation of its `inject` to the completion of its `heal`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaultValue {
     /// The number of the fault in the run's schedule. Inject and heal of one fault share it.
