@@ -104,6 +104,18 @@ fn a_lock_is_given_to_a_dead_lease_on_3_4_23_alone() {
     must_be_valid(&["etcd-v3-lock-dead-lease", "--servers", "etcd@3.5.30", "--seed", "9"]);
 }
 
+#[test]
+fn a_server_program_of_the_users_own_is_run() {
+    let _alone = alone();
+    let fetched = leasehold().args(["fetch", "etcd@3.5.16"]).output().expect("the program starts");
+    let line = String::from_utf8_lossy(&fetched.stdout).into_owned();
+    let path = line.split_whitespace().last().unwrap_or_else(|| panic!("{}", common::told(&fetched)));
+    let program = format!("etcd={path}");
+    let run = must_be_valid(&["etcd-v3-calm", "--server-bin", &program, "--seconds", "6", "--seed", "11"]);
+    let text = fs::read_to_string(run.folder.join("summary.md")).expect("a summary");
+    assert!(text.contains(&program), "the command to reproduce it names the program: {text}");
+}
+
 /// What a pause of the leader brings to light is a race inside the server. So the verdict is open; that the pauses bit
 /// and that whatever is found is proven by a real margin is not.
 #[test]

@@ -43,7 +43,7 @@ fn end_of_belief(grant: &Grant, ops: &[Op]) -> Option<RunTime> {
         .map(|op| &ops[*op])
         .filter(|op| [code::NOT_HELD, code::EXPIRED, code::MISMATCH].iter().any(|code| op.failed_with(code)))
         .filter_map(|op| op.ended);
-    told_otherwise.chain(grant.let_go()).min()
+    told_otherwise.chain(grant.release_invoked).chain(grant.asked_again).min()
 }
 
 fn merged(sorted: &[Span]) -> Vec<Span> {

@@ -9,9 +9,7 @@
 //!   that the service prolonged at some instant after `inv(r)` lives for `T` by the service's clock, which runs at most
 //!   `1+rho` times as fast as ours. `T` is what the service answered. Where one grant was answered with several TTLs, `T` is
 //!   the shortest of them, for a later renewal with a shorter TTL may take effect last and so bring the expiry forward.
-//! * **Cut** `c(g) = min(E(g), R(g))`, with `R(g)` the instant at which its client let go: the invocation of its first release,
-//!   whatever became of that, or of the next acquisition of the same lock by the same process. (Who asks for a lock again no
-//!   longer claims to have it; two holds of one process are no two holders.)
+//! * **Cut** `c(g) = min(E(g), R(g))`, with `R(g)` the invocation of its first release, whatever became of that.
 //! * **Gone by** `D(g)`: the earliest completion of an observation that the lease is gone: see [`crate::observations`].
 //! * **Core**: `[end(g), c(g))` where `end(g) < c(g)`. A correct service lets nobody else hold the lock in it.
 //! * **Floater**: a grant without a core. Its **window** is `[max(inv(g), c(g)), min(end(g), D(g))]`. The answer came late,
@@ -145,12 +143,6 @@ impl Grant {
             Hold::Core(span) => Some(span),
             Hold::Floater { .. } | Hold::Nowhere => None,
         }
-    }
-
-    /// When its client let go, by a release or by asking for the lock again.
-    #[must_use]
-    pub fn let_go(&self) -> Option<RunTime> {
-        self.release_invoked.into_iter().chain(self.asked_again).min()
     }
 
     /// The first release that was invoked other than this op.
@@ -290,7 +282,7 @@ fn longest_ttl_ms(renewal: &Op) -> Option<u64> {
 
 /// The core or the window of a grant: see the definitions above.
 fn hold(grant: &Grant) -> Hold {
-    let cut = grant.let_go().map_or(grant.earliest_expiry, |let_go| let_go.min(grant.earliest_expiry));
+    let cut = grant.release_invoked.map_or(grant.earliest_expiry, |release| release.min(grant.earliest_expiry));
     if grant.ended < cut {
         return Hold::Core(Span { from: grant.ended, until: cut });
     }

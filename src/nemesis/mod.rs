@@ -143,8 +143,10 @@ impl Nemesis {
         };
         let kind = completion_of(&result);
         self.record(kind, FaultPhase::Inject, &planned, &nodes, result);
-        if !planned.fault.is_instant() {
-            self.active.push(Active { planned, nodes });
+        let (number, is_instant) = (planned.number, planned.fault.is_instant());
+        self.active.push(Active { planned, nodes });
+        if is_instant {
+            self.end(number).await;
         }
     }
 

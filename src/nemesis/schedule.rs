@@ -3,7 +3,7 @@
 use leasehold_checkers::history::RunTime;
 use leasehold_workloads::script::Dice;
 
-use crate::scenario::{ElectionMeans, Fault, FaultPlan, PartitionShape, Target};
+use crate::scenario::{Fault, FaultPlan, Target};
 
 /// The dice by which the schedule is unrolled: a number that no worker has.
 const SCHEDULE: u64 = u64::MAX;
@@ -30,23 +30,15 @@ impl std::fmt::Display for PlannedFault {
     }
 }
 
-/// A fault in a few words.
+/// A fault in a few words, those of the scenarios.
 #[must_use]
 pub fn describe(fault: &Fault) -> String {
     match fault {
         Fault::Clock { offset_ms } => format!("clock {:+} s", *offset_ms as f64 / 1000.0),
-        Fault::Election { how } => match how {
-            ElectionMeans::MoveLeader => "election: the leader hands over".to_owned(),
-            ElectionMeans::Pause => "election: the leader is paused".to_owned(),
-            ElectionMeans::Cut => "election: the leader is cut off".to_owned(),
-        },
+        Fault::Election { how } => format!("election ({})", how.word()),
         Fault::Pause => "pause".to_owned(),
         Fault::Kill => "kill".to_owned(),
-        Fault::Partition { shape } => match shape {
-            PartitionShape::Isolate => "partition: cut off from the other nodes".to_owned(),
-            PartitionShape::Halves => "partition: two halves".to_owned(),
-            PartitionShape::OneWay => "partition: sends to no other node, hears them all".to_owned(),
-        },
+        Fault::Partition { shape } => format!("partition ({})", shape.word()),
     }
 }
 

@@ -67,6 +67,18 @@ pub enum ElectionMeans {
     Cut,
 }
 
+impl ElectionMeans {
+    /// Its word in scenarios.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::MoveLeader => "move-leader",
+            Self::Pause => "pause",
+            Self::Cut => "cut",
+        }
+    }
+}
+
 /// Which packets a partition drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -77,6 +89,18 @@ pub enum PartitionShape {
     Halves,
     /// Those from the target to the other nodes, not those back.
     OneWay,
+}
+
+impl PartitionShape {
+    /// Its word in scenarios.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Isolate => "isolate",
+            Self::Halves => "halves",
+            Self::OneWay => "one-way",
+        }
+    }
 }
 
 /// The role that a fault aims at; which nodes play it is found out when the fault begins.

@@ -3,8 +3,11 @@
 //! Proven where two grants of one lock cannot both be fitted into time, by the theorem in [`crate::holds`]: their cores
 //! overlap, or one is a floater whose window lies inside the other's core.
 //!
-//! Each grant is reported at most once, against the grant that leaves it the least room: of the cores that began no later
-//! than its own, or before its window, the one that reaches furthest. So n grants make at most n anomalies, and where any pair
+//! Two holds of one process are not two holders: a process does one thing after the other, and one that asks for a lock again no
+//! longer acts on its former hold. What the service broke then is the promise of the former lease, and that is a premature expiry.
+//!
+//! Each grant is reported at most once, against the grant that leaves it the least room: of the cores of other processes that
+//! began no later than its own, or before its window, the one that reaches furthest. So n grants make at most n anomalies, and where any pair
 //! conflicts at least one is reported.
 //!
 //! The margin of overlapping cores is the time for which both certainly stood. The margin of a floater is how deep its window lies
@@ -30,6 +33,9 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
 /// Whether two grants of one lock cannot both have been made by a correct service.
 #[must_use]
 pub fn conflict(a: &Grant, b: &Grant) -> bool {
+    if a.process == b.process {
+        return false;
+    }
     match (a.hold, b.hold) {
         (Hold::Core(a), Hold::Core(b)) => !a.overlap(b).is_zero(),
         (Hold::Core(core), Hold::Floater { from, to }) | (Hold::Floater { from, to }, Hold::Core(core)) => {
@@ -47,9 +53,9 @@ fn among(run: &Run<'_>, grants: &[Grant]) -> Vec<Anomaly> {
     let cores = Cores::of(grants);
     let overlapping = cores.overlapping().map(|(earlier, later)| of_cores(run, earlier, later));
     let floating = grants.iter().filter_map(|grant| match grant.hold {
-        Hold::Floater { from, to } => {
-            cores.around(from, to).map(|(core, holder)| of_floater(run, (core, holder), (from, to), grant))
-        }
+        Hold::Floater { from, to } => cores
+            .around(from, to, grant.process)
+            .map(|(core, holder)| of_floater(run, (core, holder), (from, to), grant)),
         Hold::Core(_) | Hold::Nowhere => None,
     });
     overlapping.chain(floating).collect()
@@ -57,35 +63,68 @@ fn among(run: &Run<'_>, grants: &[Grant]) -> Vec<Anomaly> {
 
 /// The cores of one lock, by their begin.
 struct Cores<'a> {
-    sorted: Vec<(Span, &'a Grant)>,
-    /// For each position, the core up to there that reaches furthest.
-    furthest: Vec<(Span, &'a Grant)>,
+    sorted: Vec<Held<'a>>,
+    /// For each position, the cores up to there that reach furthest.
+    furthest: Vec<Furthest<'a>>,
+}
+
+/// A core and whose it is.
+type Held<'a> = (Span, &'a Grant);
+
+/// Of some cores the one that reaches furthest, and of those of other processes than its own the one that does.
+#[derive(Clone, Copy)]
+struct Furthest<'a> {
+    first: Held<'a>,
+    of_another: Option<Held<'a>>,
+}
+
+impl<'a> Furthest<'a> {
+    fn and(self, next: Held<'a>) -> Self {
+        let same_process = self.first.1.process == next.1.process;
+        let reaches_further = self.first.0.until < next.0.until;
+        match (reaches_further, same_process) {
+            (true, true) => Self { first: next, ..self },
+            (true, false) => Self { first: next, of_another: Some(self.first) },
+            (false, true) => self,
+            (false, false) => {
+                let of_another = self.of_another.filter(|other| other.0.until >= next.0.until).unwrap_or(next);
+                Self { of_another: Some(of_another), ..self }
+            }
+        }
+    }
+
+    /// The one that reaches furthest among those of other processes than this one.
+    fn against(self, process: u64) -> Option<Held<'a>> {
+        if self.first.1.process == process { self.of_another } else { Some(self.first) }
+    }
 }
 
 impl<'a> Cores<'a> {
     fn of(grants: &'a [Grant]) -> Self {
-        let mut sorted: Vec<(Span, &Grant)> =
+        let mut sorted: Vec<Held<'a>> =
             grants.iter().filter_map(|grant| grant.core().map(|core| (core, grant))).collect();
         sorted.sort_by_key(|(core, grant)| (*core, grant.acquire));
-        let mut furthest: Vec<(Span, &Grant)> = Vec::with_capacity(sorted.len());
-        for (core, grant) in &sorted {
-            let reaching = furthest.last().filter(|(before, _)| before.until >= core.until);
-            furthest.push(reaching.copied().unwrap_or((*core, grant)));
+        let mut furthest: Vec<Furthest<'a>> = Vec::with_capacity(sorted.len());
+        for held in &sorted {
+            let before = furthest.last();
+            furthest.push(before.map_or(Furthest { first: *held, of_another: None }, |before| before.and(*held)));
         }
         Self { sorted, furthest }
     }
 
-    /// Each core that begins before an earlier one has ended, with that one.
-    fn overlapping(&self) -> impl Iterator<Item = ((Span, &'a Grant), (Span, &'a Grant))> {
+    /// Each core that begins before an earlier one of another process has ended, with that one.
+    fn overlapping(&self) -> impl Iterator<Item = (Held<'a>, Held<'a>)> {
         let pairs = self.furthest.iter().zip(self.sorted.iter().skip(1));
-        pairs.filter(|((earlier, _), (later, _))| later.from < earlier.until).map(|(earlier, later)| (*earlier, *later))
+        pairs
+            .filter_map(|(before, later)| Some((before.against(later.1.process)?, *later)))
+            .filter(|(earlier, later)| later.0.from < earlier.0.until)
     }
 
-    /// The core that a window lies inside.
-    fn around(&self, from: RunTime, to: RunTime) -> Option<(Span, &'a Grant)> {
+    /// The core of another process that a floater's window lies inside.
+    fn around(&self, from: RunTime, to: RunTime, process: u64) -> Option<Held<'a>> {
         let begun_before = self.sorted.partition_point(|(core, _)| core.from < from);
-        let (core, holder) = self.furthest.get(begun_before.checked_sub(1)?)?;
-        lies_inside(from, to, *core).then_some((*core, *holder))
+        let held = self.furthest.get(begun_before.checked_sub(1)?)?.against(process)?;
+        lies_inside(from, to, held.0).then_some(held)
     }
 }
 
@@ -185,12 +224,15 @@ mod tests {
     #[test]
     fn one_process_is_not_two_holders() {
         accuses_nobody(held().acquire(1, "b", 1_000..1_100, 3_000));
-        // But its new hold is one, and so was the old one until it asked again.
+        // But it is one against every other process, with its old hold and its new one.
         accuses(held().acquire(1, "b", 1_000..1_100, 3_000).acquire(2, "c", 1_400..1_500, 3_000), &[(1, 2, 2_500)]);
         accuses(
             held().acquire(2, "c", 400..500, 3_000).acquire(1, "b", 1_000..1_100, 3_000),
-            &[(0, 1, 500), (1, 2, 2_300)],
+            &[(0, 1, 2_500), (1, 2, 2_300)],
         );
+        // The furthest core is of the same process, and a nearer one of another is found all the same.
+        let between = script().acquire(2, "c", 0..50, 2_000).acquire(1, "a", 100..200, 6_000);
+        accuses(between.acquire(1, "b", 1_000..1_100, 3_000), &[(0, 1, 1_800), (0, 2, 900)]);
     }
 
     #[test]

@@ -149,7 +149,7 @@ fn header(prepared: &Prepared, connect: &dyn Connect) -> Header {
         nodes: scenario.nodes,
         seed: *seed,
         clock: "CLOCK_MONOTONIC".to_owned(),
-        start: start.to_string(),
+        start: start.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         command: prepared.command.clone(),
         contract: connect.contract(),
         clock_rate_error_ppm: 0,
