@@ -23,6 +23,12 @@ impl NodeId {
         (1..=count).map(NodeId)
     }
 
+    /// Its place among the nodes, counted from 0.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0) - 1
+    }
+
     /// Its number, counted from 1.
     #[must_use]
     pub fn number(self) -> u8 {

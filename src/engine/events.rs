@@ -4,11 +4,10 @@ use leasehold_checkers::history::vocabulary::{AcquireValue, HeldValue, OwnerValu
 use leasehold_checkers::history::{ErrorInfo, EventType, Process};
 use leasehold_workloads::op::{Answer, Op, Wait};
 use leasehold_workloads::service::{Certainty, OpError};
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::NodeId;
-use crate::run::Entry;
+use crate::run::{Entry, value_of};
 
 /// The event of an invocation.
 pub(super) fn invocation(process: u64, node: NodeId, op: &Op) -> Entry {
@@ -50,7 +49,7 @@ fn name(op: &Op) -> &'static str {
 
 fn asked(op: &Op) -> Value {
     match op {
-        Op::Acquire { owner, ttl, wait, .. } => json(&AcquireValue {
+        Op::Acquire { owner, ttl, wait, .. } => value_of(&AcquireValue {
             owner: owner.to_string(),
             ttl_ms: millis(*ttl),
             token: None,
@@ -58,15 +57,15 @@ fn asked(op: &Op) -> Value {
             blocking: *wait == Wait::InQueue,
         }),
         Op::Renew { hold, .. } | Op::Release { hold } => {
-            json(&OwnerValue { owner: hold.owner.to_string(), ttl_ms: None })
+            value_of(&OwnerValue { owner: hold.owner.to_string(), ttl_ms: None })
         }
-        Op::Read { linearizable, .. } => json(&ReadValue { linearizable: *linearizable, owner: None }),
+        Op::Read { linearizable, .. } => value_of(&ReadValue { linearizable: *linearizable, owner: None }),
     }
 }
 
 fn answered(op: &Op, answer: &Answer) -> Value {
     match (op, answer) {
-        (Op::Acquire { owner, wait, .. }, Answer::Acquired(grant)) => json(&AcquireValue {
+        (Op::Acquire { owner, wait, .. }, Answer::Acquired(grant)) => value_of(&AcquireValue {
             owner: owner.to_string(),
             ttl_ms: millis(grant.ttl),
             token: grant.token,
@@ -74,10 +73,10 @@ fn answered(op: &Op, answer: &Answer) -> Value {
             blocking: *wait == Wait::InQueue,
         }),
         (Op::Renew { hold, .. }, Answer::Renewed { ttl }) => {
-            json(&OwnerValue { owner: hold.owner.to_string(), ttl_ms: Some(millis(*ttl)) })
+            value_of(&OwnerValue { owner: hold.owner.to_string(), ttl_ms: Some(millis(*ttl)) })
         }
         (Op::Read { linearizable, .. }, Answer::Holder(owner)) => {
-            json(&ReadValue { linearizable: *linearizable, owner: owner.clone() })
+            value_of(&ReadValue { linearizable: *linearizable, owner: owner.clone() })
         }
         _ => asked(op),
     }
@@ -86,7 +85,7 @@ fn answered(op: &Op, answer: &Answer) -> Value {
 fn refused(op: &Op, error: &OpError) -> Value {
     match op {
         Op::Acquire { owner, .. } if error.code == code::HELD => {
-            json(&HeldValue { owner: owner.to_string(), holder: error.holder.clone() })
+            value_of(&HeldValue { owner: owner.to_string(), holder: error.holder.clone() })
         }
         _ => asked(op),
     }
@@ -94,8 +93,4 @@ fn refused(op: &Op, error: &OpError) -> Value {
 
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn json(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
 }

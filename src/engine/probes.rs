@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::NodeId;
 use crate::cluster::{Cluster, ClusterError};
-use crate::run::{Entry, Recorder, Stop};
+use crate::run::{Entry, Recorder, Stop, value_of};
 
 /// From one question for the leader to the next. The checkers rely on this rhythm to see when the machine itself stood
 /// still.
@@ -42,7 +42,7 @@ pub(super) async fn probe(cluster: Arc<Cluster>, recorder: Recorder, node: NodeI
 
 fn record<T: Serialize>(recorder: &Recorder, node: NodeId, f: &str, answer: Result<T, ClusterError>) {
     let (kind, value, error) = match answer {
-        Ok(value) => (EventType::Ok, serde_json::to_value(value).unwrap_or_default(), None),
+        Ok(value) => (EventType::Ok, value_of(&value), None),
         Err(error) => {
             let error = ErrorInfo { code: "no-answer".to_owned(), text: error.to_string() };
             (EventType::Info, serde_json::Value::Null, Some(error))

@@ -8,7 +8,7 @@ use leasehold_checkers::history::{EventType, Process};
 use leasehold_workloads::service::{Change, ChangeKind, Connect};
 
 use crate::NodeId;
-use crate::run::{Entry, Recorder, Stop};
+use crate::run::{Entry, Recorder, Stop, value_of};
 
 /// How long to wait after a watch broke before the next node is tried.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -29,7 +29,7 @@ pub(super) async fn watch(
             true
         });
         tokio::select! {
-            ended = connect.watch(usize::from(node.number()) - 1, &keys, on_change) => {
+            ended = connect.watch(node.index(), &keys, on_change) => {
                 if let Err(error) = ended {
                     tracing::debug!("the watch through {node} broke: {error}");
                 }
@@ -55,7 +55,7 @@ fn entry(node: NodeId, change: Change) -> Entry {
         kind: EventType::Ok,
         f: f.to_owned(),
         key: Some(change.key),
-        value: serde_json::to_value(value).unwrap_or_default(),
+        value: value_of(&value),
         node: Some(node.to_string()),
         error: None,
     }

@@ -30,7 +30,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(connect: Arc<dyn Connect>, recorder: Recorder, node: NodeId, process: u64, stride: u64) -> Self {
-        let connection = connect.connect(usize::from(node.number()) - 1);
+        let connection = connect.connect(node.index());
         Self { connect, recorder, node, process, stride, connection }
     }
 
@@ -54,7 +54,7 @@ impl Client {
     /// The process ends; its connection is closed, so that nothing more is sent on its behalf.
     fn retire(&mut self) {
         self.process += self.stride;
-        self.connection = self.connect.connect(usize::from(self.node.number()) - 1);
+        self.connection = self.connect.connect(self.node.index());
     }
 }
 

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::NodeId;
 use crate::cluster::{Cluster, ClusterError};
-use crate::run::{Entry, Recorder, Stop};
+use crate::run::{Entry, Recorder, Stop, value_of};
 use crate::scenario::{Fault, Target};
 
 pub use schedule::{PlannedFault, describe, schedule};
@@ -57,6 +57,9 @@ pub struct Package {
 pub const PACKAGES: [Package; 5] =
     [clock::PACKAGE, election::PACKAGE, pause::PACKAGE, kill::PACKAGE, partition::PACKAGE];
 
+/// The dice by which targets are picked: a number that neither a worker nor the schedule has.
+const AIM: u64 = u64::MAX - 1;
+
 /// Runs a schedule against a cluster.
 #[derive(Debug)]
 pub struct Nemesis {
@@ -83,7 +86,7 @@ impl Nemesis {
     /// A nemesis that has done nothing yet.
     #[must_use]
     pub fn new(cluster: Arc<Cluster>, recorder: Recorder, seed: u64) -> Self {
-        Self { cluster, recorder, dice: Dice::new(seed, u64::MAX - 1), active: Vec::new() }
+        Self { cluster, recorder, dice: Dice::new(seed, AIM), active: Vec::new() }
     }
 
     /// Carries out the schedule until it is done or the run stops. What is active then stays so: see
@@ -181,7 +184,7 @@ impl Nemesis {
             kind,
             f: planned.fault.package().to_owned(),
             key: None,
-            value: serde_json::to_value(value).unwrap_or_default(),
+            value: value_of(&value),
             node: None,
             error,
         });

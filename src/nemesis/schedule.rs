@@ -5,8 +5,8 @@ use leasehold_workloads::script::Dice;
 
 use crate::scenario::{Fault, FaultPlan, Target};
 
-/// The dice of the nemesis: a number that no worker has.
-const NEMESIS: u64 = u64::MAX;
+/// The dice by which the schedule is unrolled: a number that no worker has.
+const SCHEDULE: u64 = u64::MAX;
 
 /// One fault of the schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub fn describe(fault: &Fault) -> String {
 /// Unrolls the plans: every repetition with its times. The same seed gives the same schedule.
 #[must_use]
 pub fn schedule(plans: &[FaultPlan], seed: u64) -> Vec<PlannedFault> {
-    let mut dice = Dice::new(seed, NEMESIS);
+    let mut dice = Dice::new(seed, SCHEDULE);
     let mut faults: Vec<PlannedFault> = plans
         .iter()
         .flat_map(|plan| (0..plan.times).map(move |round| (plan, round)))

@@ -5,5 +5,5 @@ mod recorder;
 mod stop;
 
 pub use clock::RunClock;
-pub use recorder::{Entry, Recorder, Tally};
+pub use recorder::{Entry, Recorder, Tally, value_of};
 pub use stop::{Stop, Stopper, stop_signal};

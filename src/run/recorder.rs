@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use leasehold_checkers::history::{ErrorInfo, Event, EventType, Header, Process, RunTime};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -138,7 +139,16 @@ impl Tally {
     }
 }
 
-fn line_of(value: &impl serde::Serialize) -> io::Result<String> {
+/// What an event is about, as it stands in the record.
+///
+/// # Panics
+/// Never with the types of the history's vocabulary: their keys are field names.
+#[must_use]
+pub fn value_of(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("the vocabulary has string keys only, so it can always be written as JSON")
+}
+
+fn line_of(value: &impl Serialize) -> io::Result<String> {
     let mut line = serde_json::to_string(value)?;
     line.push('\n');
     Ok(line)

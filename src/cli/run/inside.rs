@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use leasehold_checkers::history::{FORMAT_VERSION, Header, History};
 use leasehold_checkers::verdict::{Judgement, Verdict};
+use leasehold_workloads::Workload;
 use leasehold_workloads::service::Connect;
 use nix::mount::{MsFlags, mount};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,7 +24,6 @@ use crate::results::{Ending, RunFolder};
 use crate::run::Recorder;
 use crate::sandbox::{Network, Sandbox};
 use crate::scenario::{Fault, Scenario, Service};
-use leasehold_workloads::Workload;
 
 /// Runs the scenario, judges what was recorded, and writes and tells the result.
 pub(super) fn run(sandbox: &Sandbox, mut prepared: Prepared) -> Result<Exit, Failure> {
