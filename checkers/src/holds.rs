@@ -9,6 +9,9 @@
 //!   that the service prolonged at some instant after `inv(r)` lives for `T` by the service's clock, which runs at most
 //!   `1+rho` times as fast as ours. `T` is what the service answered. Where one grant was answered with several TTLs, `T` is
 //!   the shortest of them, for a later renewal with a shorter TTL may take effect last and so bring the expiry forward.
+//!   Where the service counts from the *request* (etcd's v2 API turns a TTL into an instant as soon as it reads it), so may an
+//!   older one. Then `E` is the **least** `inv(r) + ...` over all that may have taken effect last: the unanswered, and
+//!   those `ok` that were not over when the last of the `ok` was invoked.
 //! * **Cut** `c(g) = min(E(g), R(g))`, with `R(g)` the invocation of its first release, whatever became of that.
 //! * **Gone by** `D(g)`: the earliest completion of an observation that the lease is gone: see [`crate::observations`].
 //! * **Core**: `[end(g), c(g))` where `end(g) < c(g)`. A correct service lets nobody else hold the lock in it.
@@ -213,6 +216,7 @@ fn ops_by_owner(ops: &[Op]) -> BTreeMap<(&str, &str), Owned> {
 struct Promise {
     rate_error_ppm: u64,
     slack: Duration,
+    counts_from_request: bool,
 }
 
 impl Promise {
@@ -220,6 +224,7 @@ impl Promise {
         Self {
             rate_error_ppm: header.clock_rate_error_ppm,
             slack: Duration::from_millis(header.contract.early_slack_ms),
+            counts_from_request: header.contract.counts_from_request,
         }
     }
 
@@ -232,8 +237,8 @@ impl Promise {
 
         let shortest_ttl_ms = renewals().filter_map(shortest_ttl_ms).fold(*ttl_ms, u64::min);
         let longest_ttl_ms = renewals().filter_map(longest_ttl_ms).fold(*ttl_ms, u64::max);
-        let last_certain = renewals().filter(|renewal| renewal.outcome == Outcome::Ok).map(|renewal| renewal.invoked);
-        let last_certain = last_certain.fold(op.invoked, RunTime::max);
+        let prolonging = || std::iter::once(op).chain(renewals());
+        let counted_from = self.counted_from(op, prolonging);
         Some(Grant {
             key: op.key.clone(),
             owner: owner.clone(),
@@ -245,13 +250,25 @@ impl Promise {
             renewals: owned.renewals.clone(),
             releases: owned.releases.clone(),
             longest_ttl: Duration::from_millis(longest_ttl_ms),
-            earliest_expiry: self.earliest_expiry(last_certain, Duration::from_millis(shortest_ttl_ms)),
+            earliest_expiry: self.earliest_expiry(counted_from, Duration::from_millis(shortest_ttl_ms)),
             release_invoked: owned.releases.first().map(|release| ops[*release].invoked),
             asked_again: None,
             hold: Hold::Nowhere,
             losses: Vec::new(),
             beliefs: Vec::new(),
         })
+    }
+
+    /// The invocation from which the lease certainly had its TTL.
+    fn counted_from<'a, I: Iterator<Item = &'a Op>>(&self, acquire: &Op, prolonging: impl Fn() -> I) -> RunTime {
+        let confirmed = |op: &&Op| op.outcome == Outcome::Ok;
+        let last = prolonging().filter(confirmed).map(|op| op.invoked).fold(acquire.invoked, RunTime::max);
+        if !self.counts_from_request {
+            return last;
+        }
+        let not_over = |op: &Op| op.ended.is_none_or(|ended| ended >= last);
+        let maybe_last = prolonging().filter(|op| op.is_unanswered() || confirmed(op) && not_over(op));
+        maybe_last.map(|op| op.invoked).fold(last, RunTime::min)
     }
 
     /// `inv + T/(1+rho) - slack`, rounded down.

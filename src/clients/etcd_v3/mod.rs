@@ -70,6 +70,8 @@ impl Connect for EtcdV3 {
             // The lessor looks for expired leases twice a second and revokes them through a consensus. A new leader
             // extends every lease by its full TTL.
             latest_expiry: Some(LatestExpiry { grace_ms: 3_000, restarts_at_leader_change: true }),
+            // The leader counts from when it prolongs the lease.
+            counts_from_request: false,
             fencing_tokens: true,
             source: "etcd documentation, `etcd API`, section `Lease API`; server/lease/lessor.go: a lease lives for its TTL at least, \
                      and a new primary lessor extends all of them (Promote). Token: the key's create_revision"
