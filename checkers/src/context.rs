@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::history::vocabulary::{FaultPhase, f};
-use crate::history::{EventType, FaultEvent, LeaderView, RunTime, Surroundings};
+use crate::history::{Action, EventType, FaultEvent, LeaderView, Op, RunTime, Surroundings};
 
 /// A fault that ended no longer ago than this is named next to an anomaly.
 pub const JUST_ENDED: Duration = Duration::from_secs(10);
@@ -213,18 +213,19 @@ fn leadership(views: &[LeaderView]) -> (Vec<LeaderChange>, Vec<RunTime>) {
 const STALL: Duration = Duration::from_millis(500);
 
 /// How regularly the probes of the leader were answered. Where they were not, the machine, a node or the network stood still,
-/// and the cluster cannot be blamed for being late by as much.
+/// and the cluster cannot be blamed for being late by as much. A node answers probes from its memory even where its disk stands
+/// still; then the clients' requests hang, so what they wait for longer than that is a stall too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
     by_node: BTreeMap<String, Vec<RunTime>>,
-    /// The spans in which at least one node's answers were missing: in order and disjoint.
+    /// The spans in which at least one node's answers were missing, or a client's: in order and disjoint.
     stalls: Vec<(RunTime, RunTime)>,
 }
 
 impl Pulse {
     /// Takes the pulse of all nodes that ever answered, from the start of the run to the end of its record.
     #[must_use]
-    pub fn of(views: &[LeaderView], end: RunTime) -> Self {
+    pub fn of(views: &[LeaderView], ops: &[Op], end: RunTime) -> Self {
         let mut by_node: BTreeMap<String, Vec<RunTime>> = BTreeMap::new();
         for view in views {
             by_node.entry(view.node.clone()).or_default().push(view.time);
@@ -238,10 +239,13 @@ impl Pulse {
             let until = beats.iter().copied().chain(std::iter::once(end));
             gaps.extend(from.zip(until).filter(|(from, until)| until.since(*from) > STALL));
         }
+        let waits_its_turn = |op: &Op| matches!(op.action, Action::Acquire { blocking: true, .. });
+        let asked = ops.iter().filter(|op| !waits_its_turn(op)).map(|op| (op.invoked, op.ended.unwrap_or(end)));
+        gaps.extend(asked.filter(|(from, until)| until.since(*from) > STALL));
         Self { by_node, stalls: union(gaps) }
     }
 
-    /// For how long, between two instants, at least one node's answers were missing.
+    /// For how long, between two instants, at least one node's answers were missing, or a client's.
     #[must_use]
     pub fn stalled(&self, from: RunTime, until: RunTime) -> Duration {
         let first = self.stalls.partition_point(|(_, end)| *end <= from);
@@ -289,7 +293,7 @@ mod tests {
     }
 
     fn pulse(script: Script, end: u64) -> Pulse {
-        Pulse::of(&Surroundings::of(&script.history()).leaders, ms(end))
+        Pulse::of(&Surroundings::of(&script.history()).leaders, &[], ms(end))
     }
 
     #[test]
@@ -379,7 +383,7 @@ mod tests {
         assert_eq!(pulse.stalled(ms(0), ms(3_100)), Duration::from_millis(1_000));
         assert_eq!(pulse.stalled(ms(1_500), ms(1_600)), Duration::from_millis(100));
         assert_eq!(pulse.stalled(ms(2_000), ms(3_000)), Duration::ZERO);
-        assert_eq!(Pulse::of(&[], ms(500)).stalled(ms(100), ms(500)), Duration::from_millis(400));
+        assert_eq!(Pulse::of(&[], &[], ms(500)).stalled(ms(100), ms(500)), Duration::from_millis(400));
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl<'a> Run<'a> {
             ops: &ops.all,
             grants: grants(&history.header, &ops.all, surroundings),
             context: Context::of(surroundings),
-            pulse: Pulse::of(&surroundings.leaders, end),
+            pulse: Pulse::of(&surroundings.leaders, &ops.all, end),
         }
     }
 
