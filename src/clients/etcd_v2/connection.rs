@@ -106,9 +106,20 @@ impl Connection {
         }
     }
 
-    /// Writes the state of rest, whatever is there.
+    /// Writes the state of rest in the place of what is there. A write that is carried out late, when the run has begun,
+    /// finds something else and leaves it.
     pub(super) async fn put_to_rest(&self, key: &str) -> Result<(), OpError> {
-        self.put(key, &[("value", AT_REST)]).await.map(drop).map_err(OpError::from)
+        let index;
+        let condition = match self.ask(self.http.get(self.url(key)).query(&[("quorum", "true")])).await {
+            Ok(Reply { node, .. }) if node.value.as_deref() == Some(AT_REST) && node.ttl.is_none() => return Ok(()),
+            Ok(reply) => {
+                index = reply.node.modified_index.to_string();
+                ("prevIndex", index.as_str())
+            }
+            Err(Failure::Refused(refusal)) if refusal.code == KEY_NOT_FOUND => ("prevExist", "false"),
+            Err(failure) => return Err(failure.into()),
+        };
+        self.put(key, &[("value", AT_REST), condition]).await.map(drop).map_err(OpError::from)
     }
 
     async fn put(&self, key: &str, form: &[Field<'_>]) -> Result<Reply, Failure> {
