@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::history::vocabulary::{FaultPhase, f};
-use crate::history::{Action, EventType, FaultEvent, LeaderView, Op, RunTime, Surroundings};
+use crate::history::vocabulary::{FaultPhase, code, f};
+use crate::history::{Action, EventType, FaultEvent, LeaderView, Op, Outcome, RunTime, Surroundings};
 
 /// A fault that ended no longer ago than this is named next to an anomaly.
 pub const JUST_ENDED: Duration = Duration::from_secs(10);
@@ -214,7 +214,7 @@ const STALL: Duration = Duration::from_millis(500);
 
 /// How regularly the probes of the leader were answered. Where they were not, the machine, a node or the network stood still,
 /// and the cluster cannot be blamed for being late by as much. A node answers probes from its memory even where its disk stands
-/// still; then the clients' requests hang, so what they wait for longer than that is a stall too.
+/// still; then the clients' requests hang, and where none is answered for longer than that it is a stall too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
     by_node: BTreeMap<String, Vec<RunTime>>,
@@ -239,9 +239,7 @@ impl Pulse {
             let until = beats.iter().copied().chain(std::iter::once(end));
             gaps.extend(from.zip(until).filter(|(from, until)| until.since(*from) > STALL));
         }
-        let waits_its_turn = |op: &Op| matches!(op.action, Action::Acquire { blocking: true, .. });
-        let asked = ops.iter().filter(|op| !waits_its_turn(op)).map(|op| (op.invoked, op.ended.unwrap_or(end)));
-        gaps.extend(asked.filter(|(from, until)| until.since(*from) > STALL));
+        gaps.extend(hung(ops, end));
         Self { by_node, stalls: union(gaps) }
     }
 
@@ -267,6 +265,38 @@ impl Pulse {
             beats.get(next + 1).copied().filter(|heard| heard.since(at) <= 2 * STALL)
         };
         self.by_node.values().map(second_answer).try_fold(at, |latest, heard| heard.map(|heard| heard.max(latest)))
+    }
+}
+
+/// The spans in which requests hung and no other showed that the cluster could agree on anything.
+///
+/// A renewal shows nothing, since a leader may answer it from its memory.
+fn hung(ops: &[Op], end: RunTime) -> Vec<(RunTime, RunTime)> {
+    let is_long = |(from, until): &(RunTime, RunTime)| until.since(*from) > STALL;
+    let waits_its_turn = |op: &&Op| matches!(op.action, Action::Acquire { blocking: true, .. });
+    let asked = ops.iter().filter(|op| !waits_its_turn(op)).map(|op| (op.invoked, op.ended.unwrap_or(end)));
+    let mut agreed: Vec<(RunTime, RunTime)> =
+        ops.iter().filter(|op| shows_agreement(op)).filter_map(|op| Some((op.ended?, op.invoked))).collect();
+    agreed.sort();
+    let mut hung = Vec::new();
+    for (mut from, until) in union(asked.filter(is_long).collect()) {
+        let first = agreed.partition_point(|(ended, _)| *ended <= from);
+        for (ended, invoked) in agreed[first..].iter().take_while(|(ended, _)| *ended <= until) {
+            hung.push((from, *ended));
+            from = from.max(*invoked);
+        }
+        hung.push((from, until));
+    }
+    hung.retain(is_long);
+    hung
+}
+
+fn shows_agreement(op: &Op) -> bool {
+    match op.action {
+        Action::Acquire { .. } => op.outcome == Outcome::Ok || op.failed_with(code::HELD),
+        Action::Read { linearizable, .. } => linearizable && op.outcome == Outcome::Ok,
+        Action::Release { .. } => op.outcome == Outcome::Ok,
+        Action::Renew { .. } | Action::Other => false,
     }
 }
 

@@ -300,6 +300,9 @@ mod tests {
         finds(hung(3_500), &[(Grade::Proven, 2_950)]);
         let timed_out = held().acquire_info(8, "b", 3_000..5_000, 3_000).renew_info(9, "z", 4_900..6_000);
         finds(timed_out.read(4, 6_050..6_060, Some("a")), &[(Grade::Possible, 2_950)]);
+        let served = held().acquire_held(8, "b", 3_000..6_000, "a").acquire_held(7, "c", 4_500..4_510, "a");
+        let served = (3_400..6_000).step_by(400).fold(served, |script, at| script.read(6, at..at + 10, Some("a")));
+        finds(served.read(4, 6_050..6_060, Some("a")), &[(Grade::Proven, 2_950)]);
         let queued = held().acquire_token(8, "b", 3_000..6_900, 3_000, 9).read(4, 6_050..6_060, Some("a"));
         finds(queued, &[(Grade::Proven, 2_950)]);
     }
