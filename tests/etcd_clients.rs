@@ -648,6 +648,22 @@ fn what_was_given_up_before_it_was_sent_is_never_sent() {
     });
 }
 
+/// A server that hangs while the locks are prepared may carry out what it was asked once the run has begun, and must find
+/// nothing to do then that takes a lock from its holder.
+#[test]
+fn nothing_is_written_unseen_when_locks_are_prepared() {
+    run(async {
+        let (_, address) = own_addresses(1)[0];
+        let listener = TcpListener::bind((address, 0)).expect("an address of our own");
+        let endpoints = vec![(NodeId::new(1), listener.local_addr().expect("an address"))];
+        let received = receive_everything(listener);
+        let prepared = EtcdV2::new(endpoints).prepare(&[LOCK.to_owned()]).await;
+        assert_eq!(prepared.expect_err("nobody answers").code, "timeout");
+        let received = received.lock().expect("whole");
+        assert!(contains(&received, "GET /v2/keys/leasehold/") && !contains(&received, "PUT "));
+    });
+}
+
 /// A listener that has as many connections waiting as it takes, so that the next one is not made until it accepts.
 fn full_listener(address: Ipv4Addr) -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind((address, 0)).expect("an address of our own");

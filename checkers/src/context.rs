@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::history::vocabulary::{FaultPhase, f};
-use crate::history::{EventType, FaultEvent, LeaderView, RunTime, Surroundings};
+use crate::history::vocabulary::{FaultPhase, code, f};
+use crate::history::{Action, EventType, FaultEvent, LeaderView, Op, Outcome, RunTime, Surroundings};
 
 /// A fault that ended no longer ago than this is named next to an anomaly.
 pub const JUST_ENDED: Duration = Duration::from_secs(10);
@@ -212,19 +212,20 @@ fn leadership(views: &[LeaderView]) -> (Vec<LeaderChange>, Vec<RunTime>) {
 /// 200 ms, and half a beat for the answer to travel.
 const STALL: Duration = Duration::from_millis(500);
 
-/// How regularly the probes of the leader were answered. Where they were not, the machine, a node or the network stood
-/// still, and the cluster cannot be blamed for being late by as much.
+/// How regularly the probes of the leader were answered. Where they were not, the machine, a node or the network stood still,
+/// and the cluster cannot be blamed for being late by as much. A node answers probes from its memory even where its disk stands
+/// still; then the clients' requests hang, and where none is answered for longer than that it is a stall too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
     by_node: BTreeMap<String, Vec<RunTime>>,
-    /// The spans in which at least one node's answers were missing: in order and disjoint.
+    /// The spans in which at least one node's answers were missing, or a client's: in order and disjoint.
     stalls: Vec<(RunTime, RunTime)>,
 }
 
 impl Pulse {
     /// Takes the pulse of all nodes that ever answered, from the start of the run to the end of its record.
     #[must_use]
-    pub fn of(views: &[LeaderView], end: RunTime) -> Self {
+    pub fn of(views: &[LeaderView], ops: &[Op], end: RunTime) -> Self {
         let mut by_node: BTreeMap<String, Vec<RunTime>> = BTreeMap::new();
         for view in views {
             by_node.entry(view.node.clone()).or_default().push(view.time);
@@ -238,10 +239,11 @@ impl Pulse {
             let until = beats.iter().copied().chain(std::iter::once(end));
             gaps.extend(from.zip(until).filter(|(from, until)| until.since(*from) > STALL));
         }
+        gaps.extend(hung(ops, end));
         Self { by_node, stalls: union(gaps) }
     }
 
-    /// For how long, between two instants, at least one node's answers were missing.
+    /// For how long, between two instants, at least one node's answers were missing, or a client's.
     #[must_use]
     pub fn stalled(&self, from: RunTime, until: RunTime) -> Duration {
         let first = self.stalls.partition_point(|(_, end)| *end <= from);
@@ -263,6 +265,38 @@ impl Pulse {
             beats.get(next + 1).copied().filter(|heard| heard.since(at) <= 2 * STALL)
         };
         self.by_node.values().map(second_answer).try_fold(at, |latest, heard| heard.map(|heard| heard.max(latest)))
+    }
+}
+
+/// The spans in which requests hung and no other showed that the cluster could agree on anything.
+///
+/// A renewal shows nothing, since a leader may answer it from its memory.
+fn hung(ops: &[Op], end: RunTime) -> Vec<(RunTime, RunTime)> {
+    let is_long = |(from, until): &(RunTime, RunTime)| until.since(*from) > STALL;
+    let waits_its_turn = |op: &&Op| matches!(op.action, Action::Acquire { blocking: true, .. });
+    let asked = ops.iter().filter(|op| !waits_its_turn(op)).map(|op| (op.invoked, op.ended.unwrap_or(end)));
+    let mut agreed: Vec<(RunTime, RunTime)> =
+        ops.iter().filter(|op| shows_agreement(op)).filter_map(|op| Some((op.ended?, op.invoked))).collect();
+    agreed.sort();
+    let mut hung = Vec::new();
+    for (mut from, until) in union(asked.filter(is_long).collect()) {
+        let first = agreed.partition_point(|(ended, _)| *ended <= from);
+        for (ended, invoked) in agreed[first..].iter().take_while(|(ended, _)| *ended <= until) {
+            hung.push((from, *ended));
+            from = from.max(*invoked);
+        }
+        hung.push((from, until));
+    }
+    hung.retain(is_long);
+    hung
+}
+
+fn shows_agreement(op: &Op) -> bool {
+    match op.action {
+        Action::Acquire { .. } => op.outcome == Outcome::Ok || op.failed_with(code::HELD),
+        Action::Read { linearizable, .. } => linearizable && op.outcome == Outcome::Ok,
+        Action::Release { .. } => op.outcome == Outcome::Ok,
+        Action::Renew { .. } | Action::Other => false,
     }
 }
 
@@ -289,7 +323,7 @@ mod tests {
     }
 
     fn pulse(script: Script, end: u64) -> Pulse {
-        Pulse::of(&Surroundings::of(&script.history()).leaders, ms(end))
+        Pulse::of(&Surroundings::of(&script.history()).leaders, &[], ms(end))
     }
 
     #[test]
@@ -379,7 +413,7 @@ mod tests {
         assert_eq!(pulse.stalled(ms(0), ms(3_100)), Duration::from_millis(1_000));
         assert_eq!(pulse.stalled(ms(1_500), ms(1_600)), Duration::from_millis(100));
         assert_eq!(pulse.stalled(ms(2_000), ms(3_000)), Duration::ZERO);
-        assert_eq!(Pulse::of(&[], ms(500)).stalled(ms(100), ms(500)), Duration::from_millis(400));
+        assert_eq!(Pulse::of(&[], &[], ms(500)).stalled(ms(100), ms(500)), Duration::from_millis(400));
     }
 
     #[test]

@@ -14,10 +14,19 @@ pub struct Contract {
     pub early_slack_ms: u64,
     /// When a lease must have ended at the latest; `None` where the service names no bound.
     pub latest_expiry: Option<LatestExpiry>,
+    /// Whether the service reckons a lease's end from when a renewal reached it, and not from when the renewal took effect. Then
+    /// an older renewal that takes effect after a newer one brings the end forward. Taken for granted where the history
+    /// does not say, for that accuses less.
+    #[serde(default = "unless_told_otherwise")]
+    pub counts_from_request: bool,
     /// Whether each later grant of a lock carries a greater fencing token.
     pub fencing_tokens: bool,
     /// Where these promises are written down.
     pub source: String,
+}
+
+fn unless_told_otherwise() -> bool {
+    true
 }
 
 /// The bound on how long a lease may outlive its TTL while the cluster can serve.

@@ -9,6 +9,9 @@
 //!   lease that the service prolonged at some instant after `inv(r)` lives for `T` by the service's clock, which runs
 //!   at most `1+rho` times as fast as ours. `T` is what the service answered. (Where the TTLs differ see
 //!   [below](#ttls-that-differ).)
+//!   Where the service counts from the *request* (etcd's v2 API turns a TTL into an instant as soon as it reads it), an older
+//!   request may be carried out last. Then `E` is the **least** `inv(r) + ...` over all that may have taken effect last: the
+//!   unanswered, and those `ok` that were not over when the last of the `ok` was invoked.
 //! * **Cut** `c(g) = min(E(g), R(g))`, with `R(g)` the invocation of its first release, whatever became of that.
 //! * **Gone by** `D(g)`: the earliest completion of an observation that the lease is gone: see [`crate::observations`].
 //! * **Core**: `[end(g), c(g))` where `end(g) < c(g)`. A correct service lets nobody else hold the lock in it.
@@ -222,6 +225,7 @@ fn ops_by_owner(ops: &[Op]) -> BTreeMap<(&str, &str), Owned> {
 struct Promise {
     rate_error_ppm: u64,
     slack: Duration,
+    counts_from_request: bool,
 }
 
 impl Promise {
@@ -229,6 +233,7 @@ impl Promise {
         Self {
             rate_error_ppm: header.clock_rate_error_ppm,
             slack: Duration::from_millis(header.contract.early_slack_ms),
+            counts_from_request: header.contract.counts_from_request,
         }
     }
 
@@ -265,12 +270,21 @@ impl Promise {
         let confirmed = || std::iter::once(&acquisition).chain(renewals).filter_map(|op| Confirmed::of(op));
         let latest = confirmed().map(|op| op.invoked).max().unwrap_or_default();
         let shortest_ttl_ms = confirmed().map(|op| op.ttl_ms).min().unwrap_or_default();
-        let by_confirmed = confirmed().filter(|op| op.ended >= latest).map(|op| self.outlives(latest, op.ttl_ms));
-        let by_unanswered = renewals.iter().filter(|renewal| renewal.is_unanswered()).map(|renewal| {
-            let ttl_ms = asked_ttl_ms(renewal).unwrap_or(shortest_ttl_ms);
-            self.outlives(latest.max(renewal.invoked), ttl_ms)
-        });
-        by_confirmed.chain(by_unanswered).min().unwrap_or_default()
+        let may_be_last = confirmed().filter(|op| op.ended >= latest).map(|op| (op.invoked, op.ttl_ms));
+        let unanswered = renewals.iter().filter(|renewal| renewal.is_unanswered());
+        let may_yet_be_last =
+            unanswered.map(|renewal| (renewal.invoked, asked_ttl_ms(renewal).unwrap_or(shortest_ttl_ms)));
+        may_be_last
+            .chain(may_yet_be_last)
+            .map(|(invoked, ttl_ms)| self.outlives(self.counted_from(invoked, latest), ttl_ms))
+            .min()
+            .unwrap_or_default()
+    }
+
+    /// From when a service at the earliest counts the TTL of an op that it carries out last, with `latest` the last of the
+    /// confirmed invocations.
+    fn counted_from(&self, invoked: RunTime, latest: RunTime) -> RunTime {
+        if self.counts_from_request { invoked } else { invoked.max(latest) }
     }
 
     /// `from + T/(1+rho) - slack`, rounded down.

@@ -26,6 +26,7 @@ impl Writer {
             service: service.into(),
             early_slack_ms: 0,
             latest_expiry: None,
+            counts_from_request: false,
             fencing_tokens: true,
             source: "https://etcd.io/docs/v2.3/api/#using-key-ttl".into(),
         };

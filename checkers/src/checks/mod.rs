@@ -46,7 +46,7 @@ impl<'a> Run<'a> {
             acquirers: acquirers.collect(),
             grants,
             context: Context::of(surroundings),
-            pulse: Pulse::of(&surroundings.leaders, end),
+            pulse: Pulse::of(&surroundings.leaders, &ops.all, end),
         }
     }
 

@@ -13,7 +13,7 @@
 //!   nothing ends;
 //! * the sighting was invoked after the **deadline**: the last of `end(r)`, the end of each fault but of clocks, and
 //!   (where the contract says that it starts leases anew) each sign of a leader change, plus `T/(1-rho)`, the
-//!   contract's grace, and the time for which any node's probes were missing since
+//!   contract's grace, and the time for which any node's probes or any client's answers were missing since
 //!   ([`Pulse::stalled`](crate::context::Pulse::stalled));
 //! * no leader change went unseen: each node was heard again after the sighting was invoked, and with that the
 //!   leadership was still the same. (A probe only tells of an election when it is answered, and the election may by
@@ -299,6 +299,21 @@ mod tests {
     #[test]
     fn the_greatest_ttl_counts() {
         finds(held().renew(1, "a", 200..210, 6_000).read(4, 7_000..7_010, Some("a")), &[]);
+    }
+
+    /// A server whose disk stands still answers probes from its memory, goes on leading, and cannot end a lease.
+    #[test]
+    fn requests_that_hang_excuse_as_much() {
+        let hung = |until| held().acquire_held(8, "b", 3_000..until, "a").read(4, 6_050..6_060, Some("a"));
+        finds(hung(6_000), &[(Grade::Possible, 2_950)]);
+        finds(hung(3_500), &[(Grade::Proven, 2_950)]);
+        let timed_out = held().acquire_info(8, "b", 3_000..5_000, 3_000).renew_info(9, "z", 4_900..6_000);
+        finds(timed_out.read(4, 6_050..6_060, Some("a")), &[(Grade::Possible, 2_950)]);
+        let served = held().acquire_held(8, "b", 3_000..6_000, "a").acquire_held(7, "c", 4_500..4_510, "a");
+        let served = (3_400..6_000).step_by(400).fold(served, |script, at| script.read(6, at..at + 10, Some("a")));
+        finds(served.read(4, 6_050..6_060, Some("a")), &[(Grade::Proven, 2_950)]);
+        let queued = held().acquire_token(8, "b", 3_000..6_900, 3_000, 9).read(4, 6_050..6_060, Some("a"));
+        finds(queued, &[(Grade::Proven, 2_950)]);
     }
 
     #[test]

@@ -322,6 +322,29 @@ mod tests {
         accuses_nobody(seen_gone().contract(|contract| contract.early_slack_ms = u64::MAX));
     }
 
+    /// etcd's v2 API turns a TTL into an instant as soon as a server reads the request. A leader that was paused and no longer leads
+    /// hands the requests that lay in its sockets on to the new one, and an old instant replaces a newer one.
+    #[test]
+    fn an_older_renewal_that_takes_effect_late_brings_the_end_forward() {
+        let from_request = |counts: bool| {
+            let renewed = held().renew_info(1, "a", 1_000..2_000).renew(11, "a", 2_500..2_600, 3_000);
+            renewed.contract(|contract| contract.counts_from_request = counts)
+        };
+        accuses_nobody(from_request(true).acquire(2, "b", 4_500..4_600, 3_000));
+        accuses_nobody(from_request(true).watch(4_200, "expired", "a"));
+        accuses(from_request(true).acquire(2, "b", 3_500..3_600, 3_000), 400);
+        accuses(from_request(false).acquire(2, "b", 4_500..4_600, 3_000), 900);
+    }
+
+    #[test]
+    fn of_renewals_under_way_at_once_the_older_may_take_effect_last() {
+        let both = |end| held().renew(9, "a", 1_000..end, 3_000).renew(1, "a", 2_000..2_100, 3_000);
+        let from_request = |end| both(end).contract(|contract| contract.counts_from_request = true);
+        accuses_nobody(from_request(2_500).read(4, 4_100..4_200, None));
+        accuses(from_request(1_900).read(4, 4_100..4_200, None), 800);
+        accuses(both(2_500).read(4, 4_100..4_200, None), 800);
+    }
+
     #[test]
     fn other_locks_do_not_matter() {
         accuses_nobody(

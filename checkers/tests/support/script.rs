@@ -41,6 +41,7 @@ pub fn header() -> Header {
             service: "etcd-v3".to_owned(),
             early_slack_ms: 0,
             latest_expiry: Some(LatestExpiry { grace_ms: 1_000, restarts_at_leader_change: true }),
+            counts_from_request: false,
             fencing_tokens: true,
             source: "test".to_owned(),
         },

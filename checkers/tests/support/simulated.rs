@@ -74,6 +74,7 @@ struct Request {
     worker: usize,
     key: usize,
     ask: Ask,
+    asked_at: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -150,6 +151,8 @@ struct Service {
     delay: u64,
     loss: u64,
     slack: u64,
+    /// Whether a TTL counts from some instant after the request, however late it takes effect.
+    counts_from_request: bool,
     wronged: BTreeSet<String>,
     owners: Vec<Option<String>>,
 }
@@ -161,9 +164,11 @@ impl Service {
         let slack = if random.percent(20) { random.of(1..600) } else { 0 };
         let bounded = random.percent(80);
         let restarts = random.percent(90);
+        let counts_from_request = random.percent(30);
         let script = script()
             .header(|header| header.clock_rate_error_ppm = rate_error_ppm)
             .contract(|contract| contract.early_slack_ms = slack)
+            .contract(|contract| contract.counts_from_request = counts_from_request)
             .contract(|contract| {
                 let latest = LatestExpiry { grace_ms: GRACE_MS, restarts_at_leader_change: restarts };
                 contract.latest_expiry = bounded.then_some(latest);
@@ -209,6 +214,7 @@ impl Service {
             delay,
             loss,
             slack,
+            counts_from_request,
             wronged: BTreeSet::new(),
             owners: Vec::new(),
         };
@@ -335,7 +341,7 @@ impl Service {
 
     fn ask(&mut self, worker: usize, key: usize, ask: Ask) {
         let me = &mut self.workers[worker];
-        let request = Request { op: self.next_op, process: me.process, worker, key, ask };
+        let request = Request { op: self.next_op, process: me.process, worker, key, ask, asked_at: self.now };
         me.waiting_for = Some(self.next_op);
         if let Ask::Acquire { owner, .. } = &request.ask {
             me.wants = Some((key, owner.clone()));
@@ -445,7 +451,7 @@ impl Service {
         }
         let life = self.life(ttl);
         self.leases.insert(owner.to_owned(), Lease { key: request.key, life, ttl, generation: 0, alive: true });
-        self.prolong(owner);
+        self.prolong(owner, request.asked_at);
         if waits && !twice {
             self.locks[request.key].queue.push_back(request);
         } else {
@@ -482,12 +488,14 @@ impl Service {
         lock.holder = holder;
     }
 
-    /// Lets a lease live on from now, and ends it when its time has come, or somewhat later.
-    fn prolong(&mut self, owner: &str) {
+    /// Lets a lease live on from now, or from an instant after it was asked for, and ends it when its time has come, or
+    /// somewhat later.
+    fn prolong(&mut self, owner: &str, asked_at: u64) {
         let now = self.now;
+        let from = if self.counts_from_request { self.random.of(asked_at..now + 1) } else { now };
         let Some(lease) = self.leases.get_mut(owner) else { return };
         lease.generation += 1;
-        let (generation, mut due) = (lease.generation, now + lease.life);
+        let (generation, mut due) = (lease.generation, (from + lease.life).max(now));
         let late = self.random.of(0..LATEST_MS);
         if self.bug == Some(Bug::ExpireEarly) && self.random.percent(30) {
             due = now + self.random.of(0..due - now + 1) / 2;
@@ -555,7 +563,7 @@ impl Service {
             let ttl = ttl.unwrap_or(lease.ttl);
             let life = self.life(ttl);
             self.leases.entry(owner.to_owned()).and_modify(|lease| (lease.ttl, lease.life) = (ttl, life));
-            self.prolong(owner);
+            self.prolong(owner, request.asked_at);
             self.answer(request, EventType::Ok, json!({ "owner": owner, "ttl_ms": ttl }), None);
         } else if self.bug == Some(Bug::ConfirmDeadRenewal) {
             self.wronged.insert(owner.to_owned());
@@ -588,7 +596,7 @@ impl Service {
         let alive: Vec<String> =
             self.leases.iter().filter(|(_, lease)| lease.alive).map(|(owner, _)| owner.clone()).collect();
         for owner in alive {
-            self.prolong(&owner);
+            self.prolong(&owner, self.now);
         }
     }
 

@@ -50,7 +50,8 @@ impl Connection {
 
     async fn acquire(&self, key: &str, owner: Owner, ttl: Duration) -> Result<Answer, OpError> {
         let started = held_by(owner);
-        let ttl = whole_seconds(ttl).to_string();
+        let seconds = whole_seconds(ttl);
+        let ttl = seconds.to_string();
         let fields = [("value", started.as_str()), ("ttl", ttl.as_str())];
 
         let mut taken = self.put(key, &[fields[0], fields[1], ("prevValue", AT_REST)]).await;
@@ -62,7 +63,7 @@ impl Connection {
             Ok(reply) => {
                 // The index of this write, not of the key's creation: a swap keeps the latter.
                 let token = Some(reply.node.modified_index);
-                Ok(Answer::Acquired(Grant { ttl: granted(&reply)?, token, lease: None }))
+                Ok(Answer::Acquired(Grant { ttl: granted(&reply, seconds)?, token, lease: None }))
             }
             Err(Failure::Refused(refusal)) if matches!(refusal.code, COMPARE_FAILED | KEY_EXISTS) => {
                 let holder = refusal.found().and_then(holder);
@@ -74,7 +75,8 @@ impl Connection {
 
     async fn renew(&self, hold: &Hold, how: Renewal) -> Result<Answer, OpError> {
         let started = held_by(hold.owner);
-        let ttl = whole_seconds(hold.ttl).to_string();
+        let seconds = whole_seconds(hold.ttl);
+        let ttl = seconds.to_string();
         let renewed = match how {
             Renewal::StatusUpdate => {
                 self.put(&hold.key, &[("value", &started), ("ttl", &ttl), ("prevValue", &started)]).await
@@ -86,7 +88,7 @@ impl Connection {
             }
         };
         let reply = renewed.map_err(no_longer_held)?;
-        Ok(Answer::Renewed { ttl: granted(&reply)? })
+        Ok(Answer::Renewed { ttl: granted(&reply, seconds)? })
     }
 
     async fn release(&self, hold: &Hold) -> Result<Answer, OpError> {
@@ -105,9 +107,20 @@ impl Connection {
         }
     }
 
-    /// Writes the state of rest, whatever is there.
+    /// Writes the state of rest in the place of what is there. A write that is carried out late, when the run has begun,
+    /// finds something else and leaves it.
     pub(super) async fn put_to_rest(&self, key: &str) -> Result<(), OpError> {
-        self.put(key, &[("value", AT_REST)]).await.map(drop).map_err(OpError::from)
+        let index;
+        let condition = match self.ask(self.http.get(self.url(key)).query(&[("quorum", "true")])).await {
+            Ok(Reply { node, .. }) if node.value.as_deref() == Some(AT_REST) && node.ttl.is_none() => return Ok(()),
+            Ok(reply) => {
+                index = reply.node.modified_index.to_string();
+                ("prevIndex", index.as_str())
+            }
+            Err(Failure::Refused(refusal)) if refusal.code == KEY_NOT_FOUND => ("prevExist", "false"),
+            Err(failure) => return Err(failure.into()),
+        };
+        self.put(key, &[("value", AT_REST), condition]).await.map(drop).map_err(OpError::from)
     }
 
     async fn put(&self, key: &str, form: &[Field<'_>]) -> Result<Reply, Failure> {
@@ -167,8 +180,29 @@ fn held_by(owner: Owner) -> String {
 }
 
 /// The TTL that the server set. A write that asked for one and got none was carried out, but not as asked.
-fn granted(reply: &Reply) -> Result<Duration, OpError> {
+///
+/// It is what is left by the server's clock when it answers. Where that clock was set back since the server read the request, it is
+/// more than was asked for, and no more than that is promised.
+fn granted(reply: &Reply, asked: u64) -> Result<Duration, OpError> {
     let ttl = reply.node.ttl.ok_or_else(|| OpError::unknown(MALFORMED, "the server set no TTL"))?;
     // The answer of a server that was held up after the write may come when nothing is left.
-    Ok(Duration::from_secs(u64::try_from(ttl).unwrap_or(0)))
+    Ok(Duration::from_secs(u64::try_from(ttl).unwrap_or(0).min(asked)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::StatusCode;
+
+    #[test]
+    fn no_more_is_granted_than_was_asked_for() {
+        let granted_of_3 = |left: i64| {
+            let answer =
+                format!(r#"{{"action":"create","node":{{"value":"started p1.2","ttl":{left},"modifiedIndex":9}}}}"#);
+            granted(&reply::parse(StatusCode::CREATED, answer.as_bytes()).expect("it was carried out"), 3)
+        };
+        assert_eq!(granted_of_3(2), Ok(Duration::from_secs(2)));
+        assert_eq!(granted_of_3(12), Ok(Duration::from_secs(3)));
+        assert_eq!(granted_of_3(-1), Ok(Duration::ZERO));
+    }
 }

@@ -57,6 +57,8 @@ impl Connect for EtcdV2 {
             service: "etcd-v2".to_owned(),
             early_slack_ms: 0,
             latest_expiry: None,
+            // The server that is asked turns the TTL into an instant, and all servers keep that instant.
+            counts_from_request: true,
             fencing_tokens: true,
             source: "etcd v2 API, `Using key TTL`: keys expire after the specified number of seconds; by when at the latest is not said. \
                      Token: modifiedIndex of the acquiring write, for a compare-and-swap keeps the createdIndex"

@@ -11,7 +11,7 @@ mod watch;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
-use etcd_client::{Client, ConnectOptions, DeleteOptions};
+use etcd_client::{Client, Compare, CompareOp, ConnectOptions, GetOptions, Txn, TxnOp};
 use leasehold_checkers::contract::{Contract, LatestExpiry};
 use leasehold_workloads::op::Key;
 use leasehold_workloads::service::{Connect, LockService, OnChange, OpError};
@@ -47,15 +47,20 @@ impl EtcdV3 {
         address(&self.endpoints, node)
     }
 
-    /// Removes what either recipe may have left in the locks.
+    /// Removes what either recipe may have left in the locks. It removes only what was there when it looked: a removal that is
+    /// carried out late, when the run has begun, must not take a lock from its holder.
     async fn remove_all(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
         let client = client(self.address(node), ConnectOptions::new()).await?;
         let mut kv = client.kv_client();
         for key in keys {
-            kv.delete(path(key), None).await.map_err(|error| failure::judge(&error))?;
-            kv.delete(queue::folder(key), Some(DeleteOptions::new().with_prefix()))
-                .await
-                .map_err(|error| failure::judge(&error))?;
+            let lock = kv.get(path(key), None).await.map_err(|error| failure::judge(&error))?;
+            let queue = kv.get(queue::folder(key), Some(GetOptions::new().with_prefix()));
+            let queue = queue.await.map_err(|error| failure::judge(&error))?;
+            for entry in lock.kvs().iter().chain(queue.kvs()) {
+                let unchanged = Compare::mod_revision(entry.key(), CompareOp::Equal, entry.mod_revision());
+                let remove = Txn::new().when([unchanged]).and_then([TxnOp::delete(entry.key(), None)]);
+                kv.txn(remove).await.map_err(|error| failure::judge(&error))?;
+            }
         }
         Ok(())
     }
@@ -67,9 +72,11 @@ impl Connect for EtcdV3 {
         Contract {
             service: "etcd-v3".to_owned(),
             early_slack_ms: 0,
-            // The lessor looks for expired leases twice a second and revokes them through a consensus. A new leader
-            // extends every lease by its full TTL.
-            latest_expiry: Some(LatestExpiry { grace_ms: 3_000, restarts_at_leader_change: true }),
+            // The lessor looks for expired leases twice a second and revokes them through a consensus; one whose revocation
+            // failed it tries again after 3 s (`defaultExpiredleaseRetryInterval`). A new leader extends every lease by its full TTL.
+            latest_expiry: Some(LatestExpiry { grace_ms: 4_500, restarts_at_leader_change: true }),
+            // The leader counts from when it prolongs the lease.
+            counts_from_request: false,
             fencing_tokens: true,
             source: "etcd documentation, `etcd API`, section `Lease API`; server/lease/lessor.go: a lease lives for its TTL at least, \
                      and a new primary lessor extends all of them (Promote). Token: the key's create_revision"
