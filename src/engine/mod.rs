@@ -147,8 +147,10 @@ fn background(
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for node in cluster.nodes() {
-        tasks.spawn(probes::probe(Arc::clone(cluster), recorder.clone(), node, stop.clone()));
+        tasks.spawn(probes::leader(Arc::clone(cluster), recorder.clone(), node, stop.clone()));
+        tasks.spawn(probes::health_and_clock(Arc::clone(cluster), recorder.clone(), node, stop.clone()));
     }
+    tasks.spawn(probes::host_clock(recorder.clone(), stop.clone()));
     let (nodes, keys) = (cluster.nodes(), plan.workload.keys());
     tasks.spawn(watching::watch(Arc::clone(connect), recorder.clone(), nodes, keys, stop.clone()));
     tasks.spawn(progress::show(recorder.clone(), plan.duration, stop.clone()));

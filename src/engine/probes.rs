@@ -1,12 +1,14 @@
 //! Asks every node at a steady rate who leads, whether it is well and what time it is, and records the answers.
+//!
+//! Each question has a rhythm of its own, so that one that is not answered does not hold up another.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
-use leasehold_checkers::history::vocabulary::{HealthValue, LeaderValue, f};
+use leasehold_checkers::history::vocabulary::{ClockValue, HealthValue, LeaderValue, f};
 use leasehold_checkers::history::{ErrorInfo, EventType, Process};
 use serde::Serialize;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::NodeId;
 use crate::cluster::{Cluster, ClusterError};
@@ -14,33 +16,85 @@ use crate::run::{Entry, Recorder, Stop, value_of};
 
 /// From one question for the leader to the next. The checkers rely on this rhythm to see when the machine itself stood
 /// still.
-const EVERY: Duration = Duration::from_millis(200);
-/// Health and clock are asked for at every so many of these beats.
-const SELDOM: u32 = 5;
+const LEADER_EVERY: Duration = Duration::from_millis(200);
+/// The same for health and clocks.
+const REST_EVERY: Duration = Duration::from_secs(1);
 
-/// Probes one node until the run stops.
-pub(super) async fn probe(cluster: Arc<Cluster>, recorder: Recorder, node: NodeId, mut stop: Stop) {
-    let mut beats = interval(EVERY);
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for beat in 0u32.. {
+/// Asks one node who leads, until the run stops.
+pub(super) async fn leader(cluster: Arc<Cluster>, recorder: Recorder, node: NodeId, stop: Stop) {
+    let mut beats = Beats::of(LEADER_EVERY, stop);
+    while beats.next().await {
+        let view = cluster.view_of(node).await;
+        let leader =
+            view.map(|view| LeaderValue { leader: view.leader.map(|leader| leader.to_string()), term: view.term });
+        record(&recorder, Some(node), f::LEADER, leader);
+    }
+}
+
+/// Asks one node whether it is well and what time it is, until the run stops.
+pub(super) async fn health_and_clock(cluster: Arc<Cluster>, recorder: Recorder, node: NodeId, stop: Stop) {
+    let mut beats = Beats::of(REST_EVERY, stop);
+    while beats.next().await {
+        let health = cluster.health_of(node).await.map(|healthy| HealthValue { healthy });
+        record(&recorder, Some(node), f::HEALTH, health);
+        record(&recorder, Some(node), f::CLOCK, cluster.measure_clock(node).await);
+    }
+}
+
+/// Watches the machine's own wall clock: were it set during the run, a service that counts by it would be blamed.
+pub(super) async fn host_clock(recorder: Recorder, stop: Stop) {
+    let started = (SystemTime::now(), Instant::now());
+    let mut beats = Beats::of(REST_EVERY, stop);
+    while beats.next().await {
+        record::<_, ClusterError>(&recorder, None, f::HOST_CLOCK, Ok(moved_since(started)));
+    }
+}
+
+/// How far the wall clock has moved against the monotonic one.
+fn moved_since((wall_start, start): (SystemTime, Instant)) -> ClockValue {
+    let before = start.elapsed();
+    let wall = match SystemTime::now().duration_since(wall_start) {
+        Ok(ahead) => nanos(ahead),
+        Err(behind) => -nanos(behind.duration()),
+    };
+    let after = start.elapsed();
+    // The reading lies between the two others.
+    let half = (after - before) / 2;
+    ClockValue { offset_ns: wall - nanos(before + half), uncertainty_ns: nanos(half).unsigned_abs() + 1 }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// A steady rhythm that ends with the run.
+struct Beats {
+    interval: Interval,
+    stop: Stop,
+}
+
+impl Beats {
+    fn of(every: Duration, stop: Stop) -> Self {
+        let mut interval = interval(every);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { interval, stop }
+    }
+
+    /// Waits for the next beat; `false` once the run stops.
+    async fn next(&mut self) -> bool {
         tokio::select! {
-            _ = beats.tick() => {}
-            () = stop.requested() => return,
-        }
-        let leader = cluster
-            .view_of(node)
-            .await
-            .map(|view| LeaderValue { leader: view.leader.map(|leader| leader.to_string()), term: view.term });
-        record(&recorder, node, f::LEADER, leader);
-        if beat % SELDOM == 0 {
-            let health = cluster.health_of(node).await.map(|healthy| HealthValue { healthy });
-            record(&recorder, node, f::HEALTH, health);
-            record(&recorder, node, f::CLOCK, cluster.measure_clock(node).await);
+            _ = self.interval.tick() => true,
+            () = self.stop.requested() => false,
         }
     }
 }
 
-fn record<T: Serialize>(recorder: &Recorder, node: NodeId, f: &str, answer: Result<T, ClusterError>) {
+fn record<T: Serialize, E: std::fmt::Display>(
+    recorder: &Recorder,
+    node: Option<NodeId>,
+    f: &str,
+    answer: Result<T, E>,
+) {
     let (kind, value, error) = match answer {
         Ok(value) => (EventType::Ok, value_of(&value), None),
         Err(error) => {
@@ -48,6 +102,6 @@ fn record<T: Serialize>(recorder: &Recorder, node: NodeId, f: &str, answer: Resu
             (EventType::Info, serde_json::Value::Null, Some(error))
         }
     };
-    let node = Some(node.to_string());
+    let node = node.map(|node| node.to_string());
     recorder.record(Entry { process: Process::Probe, kind, f: f.to_owned(), key: None, value, node, error });
 }

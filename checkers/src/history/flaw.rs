@@ -42,6 +42,12 @@ pub enum FlawKind {
         /// The time of this line.
         to: RunTime,
     },
+    /// Nobody sets the machine's own wall clock during a run.
+    #[error("the machine's own wall clock was moved by {by_ms} ms since the start of the run")]
+    HostClockMoved {
+        /// By how much; negative for back.
+        by_ms: i64,
+    },
     /// A completion answers an invocation.
     #[error("{process} completes `{f}`, but has nothing under way")]
     NothingUnderWay {

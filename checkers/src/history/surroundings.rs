@@ -1,7 +1,7 @@
 //! What happened around the clients' operations: faults, who led the cluster, and what the watches saw.
 
 use super::ops::{malformed, value_of};
-use super::vocabulary::{FaultValue, LeaderValue, OwnerValue, f};
+use super::vocabulary::{ClockValue, FaultValue, LeaderValue, OwnerValue, f};
 use super::{Event, EventType, Flaw, FlawKind, History, Process, RunTime};
 
 /// The events of the nemesis, the probes and the watches, each kind in the order of the file.
@@ -76,6 +76,7 @@ impl Surroundings {
             let taken = match (event.process, event.kind) {
                 (Process::Nemesis, _) => all.take_fault(event),
                 (Process::Probe, EventType::Ok) if event.f == f::LEADER => all.take_leader(event),
+                (Process::Probe, EventType::Ok) if event.f == f::HOST_CLOCK => see_host_clock(event),
                 (Process::Watch, EventType::Ok) => all.take_loss(event),
                 _ => Ok(()),
             };
@@ -110,5 +111,44 @@ impl Surroundings {
         let key = event.key.clone().unwrap_or_default();
         self.losses.push(WatchedLoss { time: event.time, key, owner, loss });
         Ok(())
+    }
+}
+
+/// The machine's wall clock may be slewed a little, but not set while servers count TTLs by it: a service that trusts it would
+/// be blamed for what the machine did.
+fn see_host_clock(event: &Event) -> Result<(), FlawKind> {
+    const TOLERATED_NS: u64 = 100_000_000;
+    let ClockValue { offset_ns, uncertainty_ns } = value_of(event)?;
+    let certainly_moved_ns = offset_ns.unsigned_abs().saturating_sub(uncertainty_ns);
+    if certainly_moved_ns > TOLERATED_NS {
+        Err(FlawKind::HostClockMoved { by_ms: offset_ns / 1_000_000 })
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::history::{Event, EventType, Process};
+    use crate::script::{ms, script};
+    use crate::verdict::Verdict;
+
+    #[test]
+    fn nothing_is_judged_where_the_machines_own_clock_was_set() {
+        let judged = |offset_ms: i64, uncertainty_ms: u64| {
+            let mut history = script().acquire(1, "a", 0..100, 3_000).history();
+            let value = serde_json::json!({
+                "offset_ns": offset_ms * 1_000_000,
+                "uncertainty_ns": uncertainty_ms * 1_000_000,
+            });
+            let (process, kind, f) = (Process::Probe, EventType::Ok, "host-clock".to_owned());
+            history.events.push(Event { time: ms(200), process, kind, f, key: None, value, node: None, error: None });
+            crate::check(&history)
+        };
+        assert_eq!(judged(90, 0).verdict, Verdict::Valid);
+        assert_eq!(judged(-400, 350).verdict, Verdict::Valid);
+        let moved = judged(-2_000, 1);
+        assert_eq!(moved.verdict, Verdict::Unknown);
+        assert!(moved.checkers["well-formed"].reason.contains("the machine's own wall clock was moved by -2000 ms"));
     }
 }

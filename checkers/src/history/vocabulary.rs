@@ -9,6 +9,7 @@
 //! | probe | `leader` | – | [`LeaderValue`], as `node` sees it |
 //! | probe | `health` | – | [`HealthValue`], as `node` claims |
 //! | probe | `clock` | – | [`ClockValue`], measured on `node` |
+//! | probe | `host-clock` | – | [`ClockValue`], how far the machine's own wall clock has moved since the start of the run |
 //! | watch | `expired`, `released`, `deleted` | – | [`OwnerValue`] of the holder that is no more; `deleted` where the service does not tell why |
 //!
 //! An owner is a name that is used for one acquisition only. A probe that got no answer is an event of type `info`
@@ -33,6 +34,8 @@ pub mod f {
     pub const HEALTH: &str = "health";
     /// A probe of a server's wall clock; also the nemesis package that moves it.
     pub const CLOCK: &str = "clock";
+    /// A probe of the machine's own wall clock, which must not be moved while servers count TTLs by it.
+    pub const HOST_CLOCK: &str = "host-clock";
     /// A watch saw a lease run out.
     pub const EXPIRED: &str = "expired";
     /// A watch saw a holder let go.
