@@ -30,6 +30,7 @@ pub mod contract;
 pub mod explain;
 pub mod history;
 pub mod holds;
+pub mod linear;
 pub mod observations;
 pub mod verdict;
 
