@@ -28,6 +28,7 @@ pub mod checks;
 pub mod context;
 pub mod contract;
 pub mod explain;
+pub mod formats;
 pub mod history;
 pub mod holds;
 pub mod linear;
