@@ -199,3 +199,63 @@ fn token(text: &str) -> Option<&str> {
     let id = text.strip_prefix("LockRefreshToken [tokenId=").and_then(|rest| rest.strip_suffix(']'));
     id.or(Some(text)).filter(|id| !id.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::{Options, Record};
+
+    fn read(text: &str) -> Result<Record, Error> {
+        Record::from_reader(text.as_bytes(), &Options { format: Some(Format::AtlasDb), ..Options::default() })
+    }
+
+    #[track_caller]
+    fn error(text: &str) -> String {
+        read(text).expect_err("it is no history").to_string()
+    }
+
+    #[test]
+    fn a_lock_is_taken_refreshed_and_given_back() {
+        let token = "LockRefreshToken [tokenId=1qr]";
+        let ops = json!([
+            { "f": "lock", "process": 3, "time": 1, "type": "invoke", "value": "bob" },
+            { "f": "lock", "process": 3, "time": 2, "type": "ok", "value": token, "query-params": "n4,bob" },
+            { "f": "refresh", "process": 3, "time": 3, "type": "invoke", "value": "bob" },
+            { "f": "refresh", "process": 3, "time": 4, "type": "ok", "value": "", "query-params": token },
+            { "f": "unlock", "process": 3, "time": 5, "type": "invoke", "value": "bob" },
+            { "f": "unlock", "process": 3, "time": 6, "type": "ok", "value": "true", "query-params": token },
+            { "f": "lock", "process": 3, "time": 7, "type": "invoke", "value": "eve" },
+            { "f": "lock", "process": 3, "time": 8, "type": "info", "value": "eve", "error": "timeout" },
+        ]);
+        let record = read(&format!("{ops:#}")).expect("it is a history");
+        let events = &record.events;
+        assert!(events[..6].iter().all(|event| event.key.as_deref() == Some("bob")));
+        assert!(events[6..].iter().all(|event| event.key.as_deref() == Some("eve")));
+        assert_eq!(events[0].value, json!(null));
+        assert_eq!(events[1].value, json!({ "client": "n4", "token": "1qr" }));
+        assert_eq!(events[3].value, json!({ "token": "1qr", "refreshed": null }));
+        assert_eq!(events[5].value, json!({ "token": "1qr", "unlocked": true }));
+        assert_eq!(events[7].error.as_ref().map(|error| error.text.as_str()), Some("timeout"));
+        assert_eq!(record.lines[..3], [2, 9, 17]);
+    }
+
+    #[test]
+    fn what_looks_like_the_end_of_an_op() {
+        let text = r#" [ {"f":"a}\"]\\","process":"nemesis","time":1,"type":"info","value":{"b":[{}]}} ] "#;
+        let record = read(text).expect("it is a history");
+        assert_eq!(record.events[0].f, "a}\"]\\");
+        assert_eq!(record.events[0].process, Process::Nemesis);
+        assert_eq!(read("[]").map(|record| record.events.len()).ok(), Some(0));
+    }
+
+    #[test]
+    fn wrong_arrays() {
+        let op = r#"{"f":"lock","process":3,"time":1,"type":"invoke","value":"bob"}"#;
+        assert_eq!(error(op), "line 1: not atlasdb: `{` where an array of ops was expected");
+        assert_eq!(error(&format!("[{op}\n{op}]")), "line 2: not atlasdb: `{` where an array of ops was expected");
+        assert_eq!(error(&format!("[{op}] {op}")), "line 1: not atlasdb: `{` where an array of ops was expected");
+        assert!(error(&format!("[{op},\n]")).starts_with("line 2: not JSON: "));
+        assert!(error("[\n\n{\"f\":1}]").starts_with("line 3: wrong field: invalid type: integer `1`"));
+        assert!(error("[{\"f\":\"lock\"}]").starts_with("line 1: wrong field: missing field"));
+    }
+}

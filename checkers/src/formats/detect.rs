@@ -78,3 +78,36 @@ fn is_key_value_op(bytes: &[u8]) -> bool {
         && field("f").is_some_and(is_get_put_or_append)
         && field("time").is_none()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_by_their_first_bytes() {
+        for (beginning, format) in [
+            ("{\"leasehold\":1,\"scen", Some(Format::Leasehold)),
+            (" { \"time\" : 1", Some(Format::Leasehold)),
+            ("[\n  {\n  \"f\"", Some(Format::AtlasDb)),
+            ("[{:process 0, :type", Some(Format::JepsenEdn)),
+            ("({:type :invoke", Some(Format::JepsenEdn)),
+            ("; a comment, [{\"\n\n[ ; another\n {:type", Some(Format::JepsenEdn)),
+            ("{:process 0 :type :ok :f :read :key \"a\" :value 1}", Some(Format::JepsenEdn)),
+            ("{:process 0 :type :ok :f :get :key 5 :value 1}", Some(Format::JepsenEdn)),
+            ("{:process 0 :type :ok :f :get :key \"5\" :time 1}", Some(Format::JepsenEdn)),
+            ("{:process 0 :type :ok :f :get :key \"5\"}", Some(Format::Porcupine)),
+            ("#jepsen.history.Op{:type", Some(Format::JepsenEdn)),
+            ("[#jepsen.history.Op{:type", Some(Format::JepsenEdn)),
+            ("[]", Some(Format::JepsenEdn)),
+            ("INFO  jepsen.core - begins\nINFO  jepsen.util - 0\t:invoke\t:read\tnil\n", Some(Format::JepsenLog)),
+            ("[2023] INFO jepsen.util: 0\t:invoke\t:read\tnil\n", Some(Format::JepsenLog)),
+            ("INFO  jepsen.util - Downloading", None),
+            ("[1, 2]", None),
+            ("{", None),
+            ("<html>", None),
+            ("", None),
+        ] {
+            assert_eq!(Format::detect(beginning.as_bytes()), format, "{beginning}");
+        }
+    }
+}

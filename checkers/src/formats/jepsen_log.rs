@@ -101,3 +101,75 @@ fn error(bytes: &[u8]) -> Form {
         _ => Form::Text(String::from_utf8_lossy(bytes).into_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::{Keys, Options, Record};
+    use crate::history::{EventType, Process};
+    use serde_json::json;
+
+    fn read(text: &str) -> Result<Record, Error> {
+        let options = Options { format: Some(Format::JepsenLog), keys: Keys::Field };
+        Record::from_reader(text.as_bytes(), &options)
+    }
+
+    #[track_caller]
+    fn one(line: &str) -> Event {
+        read(&format!("{line}\n")).unwrap_or_else(|error| panic!("{error}")).events.remove(0)
+    }
+
+    #[test]
+    fn lines_old_and_new() {
+        for line in [
+            "INFO  jepsen.util - 3\t:invoke\t:cas\t[1 2]",
+            "INFO  jepsen.util - 3   :invoke :cas    [1 2]  ",
+            "INFO [2017-05-01 12:00:00,123] jepsen worker 3 - jepsen.util 3\t:invoke\t:cas\t[1 2]\r",
+            "2023-05-02 10:00:00,123{GMT}\tINFO\t[jepsen worker 3] jepsen.util: 3\t:invoke\t:cas\t[1 2]",
+        ] {
+            let event = one(line);
+            assert_eq!((event.process, event.kind), (Process::Client(3), EventType::Invoke), "{line}");
+            assert_eq!((event.f.as_str(), event.value, event.error), ("cas", json!([1, 2]), None), "{line}");
+        }
+    }
+
+    #[test]
+    fn other_lines_are_passed_over() {
+        let text = "INFO  jepsen.core - 3 :invoke\n\nINFO  jepsen.util - Downloading etcd\njepsen.util - 3 retries\n\
+                    \tat java.lang.Thread.run(Thread.java:748)\njepsen.util - :nemesis\t:info\t:start\tnil\n";
+        let record = read(text).expect("there is an op");
+        assert_eq!((record.events.len(), record.lines), (1, vec![6]));
+        assert_eq!(record.events[0].process, Process::Nemesis);
+        let none = read("INFO  jepsen.core - begins\n").expect_err("there is no op").to_string();
+        assert!(none.starts_with("no line of it tells of an op"), "{none}");
+    }
+
+    #[test]
+    fn reasons() {
+        let told = |line: &str| {
+            let event = one(line);
+            let error = event.error.map(|error| (error.code, error.text));
+            (event.value, error)
+        };
+        let error = |code: &str, text: &str| Some((code.to_owned(), text.to_owned()));
+        assert_eq!(told("jepsen.util - 3\t:info\t:cas\t:timed-out"), (json!(null), error("timed-out", "")));
+        assert_eq!(told("jepsen.util - 3\t:fail\t:read\t:timed-out"), (json!(null), error("timed-out", "")));
+        assert_eq!(told("jepsen.util - 3\t:ok\t:read\t:timed-out"), (json!("timed-out"), None));
+        assert_eq!(told("jepsen.util - 3\t:info\t:cas\t[1 2]\t:timeout"), (json!([1, 2]), error("timeout", "")));
+        assert_eq!(told("jepsen.util - 3\t:fail\t:cas\tnil\t[:a \"b\"]"), (json!(null), error("a", "b")));
+        let in_words = "jepsen.util - 3\t:info\t:write\t4\tConnection refused (n1:2379)";
+        assert_eq!(told(in_words), (json!(4), error("error", "Connection refused (n1:2379)")));
+        assert_eq!(told("jepsen.util - 3\t:invoke\t:acquire"), (json!(null), None));
+    }
+
+    #[test]
+    fn wrong_lines() {
+        let error = |line: &str| read(&format!("other\n{line}\n")).expect_err("it is no op").to_string();
+        assert_eq!(
+            error("jepsen.util - 3\t:invoke\t:cas\t[1 2"),
+            "line 2: not jepsen-log: a bracket or quote is not closed by the end of the line"
+        );
+        assert!(error("jepsen.util - 3\t:perhaps\t:cas\tnil").starts_with("line 2: no op: `:type` must be"));
+        assert_eq!(error("jepsen.util - 3\t:ok\t:cas\t1x"), "line 2: not EDN: `1x` is no number");
+    }
+}

@@ -191,3 +191,107 @@ fn in_words(form: Form) -> Result<String, String> {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::edn::Parser;
+    use serde_json::json;
+
+    fn events(keys: Keys, text: &str) -> Result<Vec<Event>, String> {
+        let mut ops = Ops::new(keys);
+        let forms = format!("[{text}]");
+        let Ok(Form::Vector(forms)) = Parser::new(forms.as_bytes()).form() else { panic!("it is EDN") };
+        forms.into_iter().map(|form| ops.event(form)).collect()
+    }
+
+    #[track_caller]
+    fn one(text: &str) -> Event {
+        events(Keys::Field, text).unwrap_or_else(|reason| panic!("{reason}")).remove(0)
+    }
+
+    #[track_caller]
+    fn error_of(error: &str) -> (String, String) {
+        let event = one(&format!("{{:process 0 :type :fail :f :read :error {error}}}"));
+        let error = event.error.expect("there is one");
+        (error.code, error.text)
+    }
+
+    #[test]
+    fn all_fields() {
+        let text = "#jepsen.history.Op{:index 3, :time 7, :type :ok, :process 2, :f :txn/read, :value #{1}, :key 5, :node :n1, :x {}}";
+        let event = one(text);
+        assert_eq!((event.time, event.process, event.kind), (RunTime(7), Process::Client(2), EventType::Ok));
+        assert_eq!(
+            (event.f.as_str(), event.key.as_deref(), event.node.as_deref()),
+            ("txn/read", Some("5"), Some("n1"))
+        );
+        assert_eq!((event.value, event.error), (json!([1]), None));
+    }
+
+    #[test]
+    fn whoever_has_a_name_is_no_client() {
+        let process = |name: &str| one(&format!("{{:process {name} :type :info :f :start}}")).process;
+        assert_eq!(process(":nemesis"), Process::Nemesis);
+        assert_eq!(process(":clock-nemesis"), Process::Nemesis);
+        assert_eq!(process(":watch"), Process::Watch);
+        for wrong in ["-1", "1.0", "\"0\"", "nil", "[0]"] {
+            let error = events(Keys::Field, &format!("{{:process {wrong} :type :info :f :start}}"));
+            assert_eq!(error, Err(format!("`:process` must be a number or a keyword, not `{wrong}`")));
+        }
+    }
+
+    #[test]
+    fn times_of_all_or_none() {
+        let op = |time: &str| format!("{{:process 0 :type :ok :f :read {time}}}");
+        let times = |ops: &[&str]| {
+            let ops: Vec<String> = ops.iter().map(|time| op(time)).collect();
+            events(Keys::Field, &ops.concat()).map(|events| events.iter().map(|event| event.time.0).collect::<Vec<_>>())
+        };
+        assert_eq!(times(&[":time 7", ":time 5"]), Ok(vec![7, 5]));
+        assert_eq!(times(&["", ":time nil"]), Ok(vec![0, 1]));
+        let mixed = Err("some ops have a `:time` and some have none".to_owned());
+        assert_eq!(times(&["", ":time 5"]), mixed);
+        assert_eq!(times(&[":time 5", ""]), mixed);
+        assert_eq!(times(&[":time -5"]), Err("`:time` must be nanoseconds since the start, not `-5`".to_owned()));
+    }
+
+    #[test]
+    fn errors_in_all_shapes() {
+        let error = |code: &str, text: &str| (code.to_owned(), text.to_owned());
+        assert_eq!(error_of(":timeout"), error("timeout", ""));
+        assert_eq!(error_of("[:not-found \"no such lease\"]"), error("not-found", "no such lease"));
+        assert_eq!(error_of("[:temporarily-unavailable nil]"), error("temporarily-unavailable", ""));
+        assert_eq!(error_of("\"in words\""), error("error", "in words"));
+        assert_eq!(error_of("[:a {:b 1} 2]"), error("a", "[{:b 1} 2]"));
+        assert_eq!(error_of("{:type :x}"), error("error", "{:type :x}"));
+        assert_eq!(error_of("[1 2]"), error("error", "[1 2]"));
+        assert_eq!(error_of("[]"), error("error", "[]"));
+    }
+
+    #[test]
+    fn what_is_no_op() {
+        let error = |text: &str| events(Keys::Field, text).expect_err("it is no op");
+        assert_eq!(error("7"), "an op is a map");
+        assert_eq!(error("[[:process 0]]"), "an op is a map");
+        assert_eq!(error("{:process 0 :f :read}"), "it has no `:type`");
+        assert_eq!(error("{:process 0 :type :ok}"), "it has no `:f`");
+        assert_eq!(error("{:process 0 :type :ok :f nil}"), "`:f` must be a keyword, not `nil`");
+        assert_eq!(error("{:process 0 :process 1 :type :ok :f :a}"), "it has two fields `:process`");
+        assert_eq!(
+            error("{:process 0 :type :ok :f :a :value {:b 1 \"b\" 2}}"),
+            "a map has two keys that are called `b`"
+        );
+    }
+
+    #[test]
+    fn pairs_of_key_and_value() {
+        let ops = "{:process 0 :type :invoke :f :cas :value [9 [1 2]]} {:process 0 :type :info :f :cas :value nil}
+                   {:process :nemesis :type :info :f :start :value [:n1 :n2]}";
+        let events = events(Keys::Pair, ops).expect("they are ops");
+        let told: Vec<_> = events.iter().map(|event| (event.key.as_deref(), event.value.clone())).collect();
+        assert_eq!(told, [(Some("9"), json!([1, 2])), (Some("9"), json!(null)), (None, json!(["n1", "n2"]))]);
+        let no_pair = super::tests::events(Keys::Pair, "{:process 0 :type :invoke :f :cas :value 5}");
+        assert_eq!(no_pair, Err("its value must be a pair of key and value, not `5`".to_owned()));
+    }
+}

@@ -365,3 +365,96 @@ fn integer(sign: &str, digits: &str) -> Option<Form> {
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[track_caller]
+    fn read(text: &str) -> Value {
+        let form = Parser::new(text.as_bytes()).form().unwrap_or_else(|error| panic!("{error}"));
+        form.into_json().unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    #[track_caller]
+    fn error(text: &str) -> String {
+        Parser::new(text.as_bytes()).form().expect_err("it is no EDN").to_string()
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(read("[0 -1 +2 3N 0x1F -0 18446744073709551615]"), json!([0, -1, 2, 3, 31, 0, u64::MAX]));
+        assert_eq!(read("[1.5 -1.5e-3 2.5M 1e2 7.]"), json!([1.5, -0.0015, 2.5, 100.0, 7.0]));
+        // What JSON has not keeps how it is written.
+        assert_eq!(
+            read("[1/2 -22/7 99999999999999999999N 1e999 ##-Inf ##NaN]"),
+            json!(["1/2", "-22/7", "99999999999999999999", "1e999", "##-Inf", "##NaN"])
+        );
+        for word in ["017", "1a", "1/", "1:2", "0xZZ", "1.2.3", "1e"] {
+            assert_eq!(error(word), format!("line 1: not EDN: `{word}` is no number"));
+        }
+    }
+
+    #[test]
+    fn words() {
+        assert_eq!(read("[nil true false nilly - -a +]"), json!([null, true, false, "nilly", "-", "-a", "+"]));
+        assert_eq!(read("[:a :a/b ::c :timed-out a.b/c?]"), json!(["a", "a/b", "c", "timed-out", "a.b/c?"]));
+        assert_eq!(error(":"), "line 1: not EDN: a colon without a name");
+    }
+
+    #[test]
+    fn texts() {
+        assert_eq!(
+            read(r#""a \"b\" \\ \n\t\r\b\f \u00e9 \ud83d\udd12 🔒""#),
+            json!("a \"b\" \\ \n\t\r\u{8}\u{c} é 🔒 🔒")
+        );
+        assert_eq!(read("\"; no comment\n,}\""), json!("; no comment\n,}"));
+        assert_eq!(error(r#""\x""#), r"line 1: not EDN: `\x` is no escape");
+        assert_eq!(error(r#""\u12g4""#), r"line 1: not EDN: `\u` needs four hexadecimal digits");
+        assert_eq!(error(r#""\ud83d lock""#), "line 1: not EDN: half a character stands alone");
+        assert_eq!(error(r#""\udd12""#), "line 1: not EDN: half a character stands alone");
+        let latin_1 = Parser::new(&b"\"caf\xe9\""[..]).form().expect_err("it is no UTF-8").to_string();
+        assert_eq!(latin_1, "line 1: not EDN: a word or text is not UTF-8");
+    }
+
+    #[test]
+    fn characters() {
+        assert_eq!(read(r"[\a \newline \space \u0041 \( \] \; \é]"), json!(["a", "\n", " ", "A", "(", "]", ";", "é"]));
+        assert_eq!(error(r"\nonsense"), r"line 1: not EDN: `\nonsense` is no character");
+    }
+
+    #[test]
+    fn collections() {
+        assert_eq!(read("[1,2 , (3 4) #{:n1 :n2} {}]"), json!([1, 2, [3, 4], ["n1", "n2"], {}]));
+        assert_eq!(read("{:a 1, \"b\" 2, 3 :c, [4] nil}"), json!({ "a": 1, "b": 2, "3": "c", "[4]": null }));
+        assert_eq!(read("#:op{:f :read :_/g 1 :h/i 2 \"j\" 3}"), json!({ "op/f": "read", "g": 1, "h/i": 2, "j": 3 }));
+        assert_eq!(error("{:a 1 :b}"), "line 1: not EDN: a map has a key without a value");
+        assert_eq!(error("[1)"), "line 1: not EDN: `)` where none was open");
+        assert_eq!(error("[1"), "line 1: the file ends before what begins here is whole");
+        let twice = Parser::new(&b"{:a 1 \"a\" 2}"[..]).form().expect("it is EDN").into_json();
+        assert_eq!(twice, Err("a map has two keys that are called `a`".to_owned()));
+    }
+
+    #[test]
+    fn tags_discards_and_comments() {
+        assert_eq!(read("#inst \"2026-11-21\""), json!("2026-11-21"));
+        assert_eq!(read("#object[a.b.C 0x1f \"text\"]"), json!(["a.b.C", 31, "text"]));
+        assert_eq!(read("#a #b/c {:d #e 1}"), json!({ "d": 1 }));
+        assert_eq!(read("[1 #_2 #_ #_ 3 4 5 #_[6 #_7] ; 8]\n]"), json!([1, 5]));
+        assert_eq!(read("#_ {:a 1} ; gone\n 1").to_string(), "1");
+        assert_eq!(error("#_"), "line 1: the file ends before what begins here is whole");
+        assert_eq!(error("[#_]"), "line 1: not EDN: `]` where none was open");
+        assert_eq!(error("#(f %)"), "line 1: not EDN: `#` begins no value here");
+    }
+
+    #[test]
+    fn depth_and_lines() {
+        let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(Parser::new(nested(MAX_DEPTH).as_bytes()).form().is_ok());
+        assert_eq!(error(&nested(MAX_DEPTH + 1)), "line 1: nested more than 160 deep");
+        assert_eq!(error(&"#_".repeat(100_000)), "line 1: nested more than 160 deep");
+        assert_eq!(error(&"#a ".repeat(100_000)), "line 1: nested more than 160 deep");
+        assert_eq!(error("\n\n[1\n2\n1x]"), "line 5: not EDN: `1x` is no number");
+    }
+}
