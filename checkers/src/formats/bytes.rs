@@ -57,6 +57,24 @@ impl<R: BufRead> Bytes<R> {
         Ok(())
     }
 
+    /// Takes the bytes up to the first that is not wanted, piece by piece.
+    pub(super) fn take_while(&mut self, wanted: impl Fn(u8) -> bool, into: &mut Vec<u8>) -> Result<(), Error> {
+        loop {
+            let line = self.line;
+            let piece = self.reader.fill_buf().map_err(|error| Error::at(line, error))?;
+            let length = piece.iter().position(|byte| !wanted(*byte)).unwrap_or(piece.len());
+            let is_last = length < piece.len() || length == 0;
+            self.budget =
+                self.budget.checked_sub(length).ok_or_else(|| Error::at(self.value_line, Problem::TooLong))?;
+            self.line += piece[..length].iter().filter(|byte| **byte == b'\n').count();
+            into.extend_from_slice(&piece[..length]);
+            self.reader.consume(length);
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
     /// The next byte, which must be there.
     pub(super) fn take(&mut self) -> Result<u8, Error> {
         let byte = self.peek()?.ok_or_else(|| Error::at(self.value_line, Problem::Unfinished))?;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Error;
 use super::error::Problem;
 use super::events::{Located, Source};
+use super::head::event_of_recorder;
 use super::lines::Lines;
 use crate::history::{Event, FORMAT_VERSION, Header};
 
@@ -37,6 +38,9 @@ impl<R: BufRead> Source for Jsonl<R> {
     fn next_event(&mut self) -> Result<Option<Located>, Error> {
         if !std::mem::take(&mut self.event_at_hand) && !self.lines.advance()? {
             return Ok(None);
+        }
+        if let Some(event) = event_of_recorder(self.lines.line_mut()) {
+            return Ok(Some((self.lines.number(), event)));
         }
         match parse::<Event>(self.lines.line()) {
             Ok(event) => Ok(Some((self.lines.number(), event))),

@@ -40,6 +40,7 @@ mod detect;
 mod edn;
 mod error;
 mod events;
+mod head;
 mod jepsen_log;
 mod leasehold;
 mod lines;

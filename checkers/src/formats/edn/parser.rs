@@ -175,13 +175,13 @@ impl<R: BufRead> Parser<R> {
         self.bytes.take()?;
         let mut bytes = Vec::new();
         loop {
+            self.bytes.take_while(|byte| !matches!(byte, b'"' | b'\\'), &mut bytes)?;
             match self.bytes.take()? {
                 b'"' => return self.utf8(bytes),
-                b'\\' => {
+                _ => {
                     let char = self.escape()?;
                     bytes.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
                 }
-                byte => bytes.push(byte),
             }
         }
     }
@@ -266,13 +266,7 @@ impl<R: BufRead> Parser<R> {
     }
 
     fn take_word_into(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
-        while let Some(byte) = self.bytes.peek()?
-            && !ends_word(byte)
-        {
-            bytes.push(byte);
-            self.bytes.pass(byte)?;
-        }
-        Ok(())
+        self.bytes.take_while(|byte| !ends_word(byte), bytes)
     }
 
     fn utf8(&self, bytes: Vec<u8>) -> Result<String, Error> {
