@@ -97,7 +97,7 @@ fn public_histories_whose_times_go_back() {
     let name = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let files = public_files().into_iter().map(|(_, path)| path);
     let found: Vec<String> = files.filter(goes_back).filter_map(name).collect();
-    assert_eq!(found, ["lock_test_without_nemesis.json", "etcd.edn"]);
+    assert_eq!(found, ["lock_test_without_nemesis.json", "rethink-fail.edn", "etcd.edn"]);
 }
 
 #[test]
