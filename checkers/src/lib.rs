@@ -28,8 +28,10 @@ pub mod checks;
 pub mod context;
 pub mod contract;
 pub mod explain;
+pub mod formats;
 pub mod history;
 pub mod holds;
+pub mod linear;
 pub mod observations;
 pub mod verdict;
 

@@ -1,0 +1,170 @@
+//! A short way through the lines of our own recorder.
+//!
+//! It writes the same four fields first, in the same order and without blanks. Taking them by their places rather than by
+//! their names halves the time of reading. Any line that looks different goes the long way, by `serde`: what a line means,
+//! and what is wrong with it, is decided there alone.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::history::{ErrorInfo, Event, EventType, Process, RunTime};
+
+/// The fields that may follow.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tail {
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    value: Value,
+    #[serde(default)]
+    node: Option<String>,
+    #[serde(default)]
+    error: Option<ErrorInfo>,
+}
+
+/// The event in a line; `None` if the line must go the long way. The line is as it was afterwards.
+pub(super) fn event_of_recorder(line: &mut [u8]) -> Option<Event> {
+    let rest = &mut &*line;
+    literal(rest, br#"{"time":"#)?;
+    let time = RunTime(number(rest)?);
+    literal(rest, br#","process":"#)?;
+    let process = match number(rest) {
+        Some(number) => Process::Client(number),
+        None => process_by_name(word(rest)?)?,
+    };
+    literal(rest, br#","type":"#)?;
+    let kind = kind_by_name(word(rest)?)?;
+    literal(rest, br#","f":"#)?;
+    let f = word(rest)?.to_owned();
+    let tail = match **rest {
+        [b'}'] => Tail::default(),
+        // What follows a comma and a quote is an object but for its first brace.
+        [b',', b'"', ..] => {
+            let comma = line.len() - rest.len();
+            line[comma] = b'{';
+            let tail = serde_json::from_slice(&line[comma..]);
+            line[comma] = b',';
+            tail.ok()?
+        }
+        _ => return None,
+    };
+    let Tail { key, value, node, error } = tail;
+    Some(Event { time, process, kind, f, key, value, node, error })
+}
+
+fn literal(rest: &mut &[u8], text: &[u8]) -> Option<()> {
+    *rest = rest.strip_prefix(text)?;
+    Some(())
+}
+
+/// A whole number as JSON has it; what is no digit after it is for the next to refuse.
+fn number(rest: &mut &[u8]) -> Option<u64> {
+    let length = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+    let (digits, after) = rest.split_at(length);
+    if digits.is_empty() || (length > 1 && digits[0] == b'0') {
+        return None;
+    }
+    *rest = after;
+    digits.iter().try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+}
+
+/// A string of plain letters.
+fn word<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    literal(rest, b"\"")?;
+    let length = rest.iter().position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'-'))?;
+    let (word, after) = rest.split_at(length);
+    *rest = after;
+    literal(rest, b"\"")?;
+    std::str::from_utf8(word).ok()
+}
+
+fn process_by_name(name: &str) -> Option<Process> {
+    match name {
+        "nemesis" => Some(Process::Nemesis),
+        "probe" => Some(Process::Probe),
+        "watch" => Some(Process::Watch),
+        _ => None,
+    }
+}
+
+fn kind_by_name(name: &str) -> Option<EventType> {
+    match name {
+        "invoke" => Some(EventType::Invoke),
+        "ok" => Some(EventType::Ok),
+        "fail" => Some(EventType::Fail),
+        "info" => Some(EventType::Info),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
+    const LINES: [&str; 5] = [
+        r#"{"time":1180000000,"process":7,"type":"invoke","f":"acquire","key":"jobs/7","value":{"owner":"p7.0","ttl_ms":3000},"node":"n1"}"#,
+        r#"{"time":0,"process":7,"type":"fail","f":"cas","value":[1,2],"error":{"code":"mismatch","text":"it is \"3\""}}"#,
+        r#"{"time":5,"process":"nemesis","type":"info","f":"clock","value":null}"#,
+        r#"{"time":5,"process":"probe","type":"ok","f":"leader"}"#,
+        r#"{"time":5,"process":"watch","type":"ok","f":"expired","key":"é"}"#,
+    ];
+
+    /// What the short way says must be what the long way says; it may say nothing.
+    #[track_caller]
+    fn compare(line: &[u8]) {
+        let mut short = line.to_vec();
+        if let Some(event) = event_of_recorder(&mut short) {
+            let long = serde_json::from_slice::<Event>(line).expect("the long way finds an event as well");
+            assert_eq!(event, long);
+        }
+        assert_eq!(short, line);
+    }
+
+    #[test]
+    fn lines_of_the_recorder_go_the_short_way() {
+        for line in LINES {
+            assert!(event_of_recorder(&mut line.as_bytes().to_vec()).is_some(), "{line}");
+            compare(line.as_bytes());
+        }
+    }
+
+    #[test]
+    fn other_lines_go_the_long_way() {
+        for line in [
+            r#"{"time":5,"process":7,"type":"ok","f":"a",}"#,
+            r#"{"time":5,"process":7,"type":"ok","f":"a"}}"#,
+            r#"{"time":5,"process":7,"type":"ok","f":"a","time":6}"#,
+            r#"{"time":05,"process":7,"type":"ok","f":"a"}"#,
+            r#"{"time":5.0,"process":7,"type":"ok","f":"a"}"#,
+            r#"{"time":18446744073709551616,"process":7,"type":"ok","f":"a"}"#,
+            r#"{"time":5,"process":7,"type":"ok","f":"a\n"}"#,
+            r#"{"time":5, "process":7,"type":"ok","f":"a"}"#,
+            r#"{"time":5,"process":7,"type":"ok","f":"a","x":1}"#,
+            r#"{"time":5"#,
+        ] {
+            assert_eq!(event_of_recorder(&mut line.as_bytes().to_vec()), None, "{line}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn both_ways_agree(
+            line in select(LINES.to_vec()),
+            changes in proptest::collection::vec((any::<Index>(), select(b"{}[],:\"\\0159.-etf \n".to_vec())), 1..4),
+            cut in any::<Index>(),
+        ) {
+            let mut line = line.as_bytes().to_vec();
+            for (at, byte) in changes {
+                let at = at.index(line.len());
+                line[at] = byte;
+            }
+            compare(&line);
+            compare(&line[..cut.index(line.len())]);
+        }
+    }
+}
