@@ -7,6 +7,11 @@
 //! Locks are partitioned by key first: a history is linearizable if and only if each key's part is (Herlihy and Wing,
 //! *Linearizability: A Correctness Condition for Concurrent Objects*, TOPLAS 12(3), 1990).
 
+pub mod generate;
+#[cfg(test)]
+mod oracle;
+pub mod register;
+
 use crate::history::RunTime;
 
 /// One operation as a decision procedure sees it.
