@@ -63,6 +63,8 @@ pub(super) struct Op {
     pub(super) kind: Kind,
     /// Its place among the calls.
     pub(super) call: u32,
+    /// The place of its call among the steps; `u32::MAX` where that is after the last return.
+    pub(super) called: u32,
     /// The place of its return among the steps; `u32::MAX` where it has none.
     pub(super) deadline: u32,
 }
@@ -117,7 +119,7 @@ impl Problem {
                 continue;
             }
             let op = ops.len() as u32;
-            ops.push(Op { kind, call: place, deadline: u32::MAX });
+            ops.push(Op { kind, call: place, called: u32::MAX, deadline: u32::MAX });
             begins.push((call.called, op));
             ends.extend(call.returned.map(|returned| (returned.max(call.called), op)));
         }
@@ -135,6 +137,7 @@ impl Problem {
         for (returned, op) in ends {
             // Intervals are closed: what is called at the instant of a return is called before it.
             while let Some((_, begun)) = begins.next_if(|&(called, _)| called <= returned) {
+                ops[begun as usize].called = steps.len() as u32;
                 steps.push(if answered[begun as usize] { Step::Call(begun) } else { Step::Maybe(begun) });
                 under_way += usize::from(answered[begun as usize]);
             }
@@ -157,6 +160,11 @@ impl Problem {
             Starts::At(value) => value..value + 1,
             Starts::Anywhere => 0..self.values,
         }
+    }
+
+    /// Whether an operation is answered before the steps end.
+    pub(super) fn is_answered(op: &Op) -> bool {
+        op.deadline != u32::MAX
     }
 
     /// How many operations return before this step.
