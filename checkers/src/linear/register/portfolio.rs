@@ -3,16 +3,17 @@
 //! Cheap and one-sided procedures come first; each answer that is given is proven:
 //!
 //! 1. [unique values](super::unique): both ways, in O(n log n), where each value is written at most once;
-//! 2. the [frontier](super::frontier) with unanswered operations used sparingly: an order found is an order;
-//! 3. with them used any number of times: more orders than there are, so if there is none, the history is broken.
+//! 2. a look for a value that was observed before anything that writes it was called: a contradiction;
+//! 3. the [frontier](super::frontier) with unanswered operations used sparingly: an order found is an order;
+//! 4. with them used any number of times: more orders than there are, so if there is none, the history is broken.
 //!    This comes before the next, as it costs no more than a history in which all is answered;
-//! 4. with counts compared by their totals: an order found is an order;
-//! 5. with each counted: exact, but perhaps beyond the budget.
+//! 5. with counts compared by their totals: an order found is an order;
+//! 6. with each counted: exact, but perhaps beyond the budget.
 //!
-//! Without unanswered operations the second step is exact, and no other is taken.
+//! Without unanswered operations the third step is exact, and no other is taken.
 
 use super::frontier::{Reach, Search, Unanswered, search};
-use super::problem::Problem;
+use super::problem::{Kind, Problem, Starts, Step};
 use super::unique::{self, Unique};
 use super::{RegisterHistory, witness};
 use crate::linear::{Budget, Decision};
@@ -82,7 +83,30 @@ pub(super) fn find(problem: &Problem, budget: &Budget<'_>) -> Found {
         Unique::Broken => return Found::Broken { step: problem.steps.len().saturating_sub(1) },
         Unique::NotApplicable => {}
     }
-    find_by_search(problem, budget)
+    match first_unwritten(problem) {
+        Some(step) => Found::Broken { step },
+        None => find_by_search(problem, budget),
+    }
+}
+
+/// The first return of an operation that observed a value which nothing called until then could have written.
+fn first_unwritten(problem: &Problem) -> Option<usize> {
+    let mut may_be_there = vec![problem.starts == Starts::Anywhere; problem.values as usize];
+    for value in problem.start_values() {
+        may_be_there[value as usize] = true;
+    }
+    problem.steps.iter().position(|&step| match step {
+        Step::Call(op) | Step::Maybe(op) => {
+            if let Some(effect) = problem.op(op).kind.effect() {
+                may_be_there[effect.to as usize] = true;
+            }
+            false
+        }
+        Step::Return(op) => match problem.op(op).kind {
+            Kind::Observe(value) | Kind::Swap(value, _) => !may_be_there[value as usize],
+            Kind::Write(_) | Kind::Refused(_) => false,
+        },
+    })
 }
 
 /// The searches in turn.

@@ -1,13 +1,13 @@
 //! The procedures against the oracles.
 
 use super::frontier::{Reach, Unanswered, search};
-use super::portfolio::{Found, find, find_by_search};
+use super::portfolio::{Found, decide, find, find_by_search};
 use super::problem::Problem;
 use super::{Initial, RegisterAction, RegisterHistory, ValueId, Values};
 use crate::history::RunTime;
 use crate::linear::generate::{Domain, Load, Random, RegisterWorkload};
 use crate::linear::oracle::{Sequential, any_order, cases, search as second_opinion};
-use crate::linear::{Budget, Call};
+use crate::linear::{Budget, Call, Decision, Witness};
 
 pub(super) struct Register(Vec<u32>);
 
@@ -186,6 +186,73 @@ fn metamorphic() {
             assert!(is_linearizable(&wider), "seed {seed}: an operation called earlier");
         }
     }
+}
+
+/// Whether the witness is what it promises, by all orders: its operations contradict each other, and no more if one of
+/// them is forgotten, so that its value may have been written at any time.
+#[test]
+fn witnesses_are_minimal() {
+    let mut seen = 0;
+    for seed in 0..cases() / 10 {
+        let history = tiny(seed, 7, if seed % 3 == 0 { Domain::Unique } else { Domain::Few(3) });
+        let Decision::Broken(witness) = decide(&history, &ENDLESS) else { continue };
+        seen += 1;
+        assert!(witness.ops.contains(&witness.stuck_at), "seed {seed}");
+        assert_eq!(decide(&history, &ENDLESS), Decision::Broken(witness.clone()), "seed {seed}: deterministic");
+        let is_explained = |kept: &dyn Fn(usize) -> bool, most_writes: u32| {
+            let part = forgetting(&history, &witness, kept, most_writes);
+            second_opinion(&oracle_of(&part), &part.calls)
+        };
+        assert!(!is_explained(&|op| witness.ops.contains(&op), 2), "seed {seed}: {witness:?} in {history:#?}");
+        for dropped in &witness.ops {
+            assert!(
+                is_explained(&|op| op != *dropped && witness.ops.contains(&op), 3),
+                "seed {seed}: op {dropped} can be dropped from {witness:?} of {history:#?}"
+            );
+        }
+    }
+    assert!(seen > cases() / 100, "{seen}");
+}
+
+/// The calls that are kept, and so many writes at any time of each value that another one, called before the stuck one
+/// returned, gave the register.
+fn forgetting(
+    history: &RegisterHistory,
+    witness: &Witness,
+    kept: &dyn Fn(usize) -> bool,
+    most_writes: u32,
+) -> RegisterHistory {
+    let stuck = history.calls.iter().find(|call| call.op == witness.stuck_at).and_then(|call| call.returned);
+    let in_time = |call: &&Call<RegisterAction>| stuck.is_none_or(|stuck| call.called <= stuck);
+    let mut part = history.clone();
+    part.calls = history.calls.iter().filter(in_time).filter(|call| kept(call.op)).cloned().collect();
+    for call in &mut part.calls {
+        let is_later = |returned| stuck.is_some_and(|stuck| (returned, call.op) > (stuck, witness.stuck_at));
+        call.returned = call.returned.filter(|&returned| !is_later(returned));
+    }
+    part.calls.retain(|call| call.returned.is_some() || !matches!(call.action, RegisterAction::Read(_)));
+    let mut forgotten: Vec<ValueId> = Vec::new();
+    for call in history.calls.iter().filter(in_time).filter(|call| !kept(call.op)) {
+        match call.action {
+            RegisterAction::Cas { expected, new } if expected == new => {}
+            RegisterAction::Write(value) | RegisterAction::Cas { new: value, .. } => forgotten.push(value),
+            RegisterAction::Read(_) | RegisterAction::CasFailed { .. } => {}
+        }
+    }
+    forgotten.sort();
+    forgotten.dedup();
+    for value in forgotten {
+        for _ in 0..most_writes {
+            part.calls.push(Call {
+                op: 1_000,
+                process: 1_000,
+                called: RunTime(0),
+                returned: None,
+                action: RegisterAction::Write(value),
+            });
+        }
+    }
+    part
 }
 
 #[test]
