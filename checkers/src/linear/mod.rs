@@ -8,9 +8,14 @@
 //! *Linearizability: A Correctness Condition for Concurrent Objects*, TOPLAS 12(3), 1990).
 
 pub mod generate;
+pub mod kv;
 #[cfg(test)]
 mod oracle;
+mod pairs;
 pub mod register;
+mod search;
+
+pub use pairs::CallsError;
 
 use crate::history::RunTime;
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Initial, RegisterAction, RegisterHistory, ValueId, Values};
-use crate::history::{Event, EventType, Process};
+use crate::history::{Event, EventType};
 use crate::linear::Call;
+use crate::linear::pairs::{CallsError, Paired, pair};
 
 /// What a swap that ended in `fail` without an error code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,118 +18,45 @@ pub enum Fails {
     Ignore,
 }
 
-/// Why events are no operations on registers.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallsError {
-    /// An end without a begin.
-    #[error("event {event}: process {process} completes an operation, but has none under way")]
-    NothingUnderWay {
-        /// The event, by its place.
-        event: usize,
-        /// The process.
-        process: u64,
-    },
-    /// A begin before the end of the last operation.
-    #[error("event {event}: process {process} begins an operation while another one is under way")]
-    StillUnderWay {
-        /// The event, by its place.
-        event: usize,
-        /// The process.
-        process: u64,
-    },
-    /// An end of another operation than was begun.
-    #[error("event {event}: process {process} completes `{completed}`, but began `{begun}`")]
-    Mismatched {
-        /// The event, by its place.
-        event: usize,
-        /// The process.
-        process: u64,
-        /// What was begun.
-        begun: String,
-        /// What was completed.
-        completed: String,
-    },
-    /// A swap whose value is no pair.
-    #[error("event {event}: the value of `cas` is not a pair of the old and the new value")]
-    NoPair {
-        /// The event, by its place.
-        event: usize,
-    },
+/// What a read that was answered with `null` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NullReads {
+    /// That the register had no value, which is a value like any other.
+    Observe,
+    /// Nothing: the answer was not recorded.
+    Ignore,
 }
 
-/// The operations on each register, with the index of each among all operations of clients in the order of their begin.
+/// How the events are to be understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Words {
+    /// The value with which each register begins, if that is known.
+    pub initial: Option<Value>,
+    /// What failed swaps say.
+    pub fails: Fails,
+    /// What reads of `null` say.
+    pub null_reads: NullReads,
+}
+
+/// The operations on each register. They are numbered by their place among all operations of clients, in the order of
+/// their begin.
 ///
-/// Only `read`, `write` and `cas` are taken. `initial` is the value with which each register begins, if that is known.
+/// Only `read`, `write` and `cas`, with its pair of the old and the new value, are taken.
 ///
 /// # Errors
 ///
 /// Where the events cannot be paired to operations, or the value of a swap is no pair.
-pub fn calls_by_key(
-    events: &[Event],
-    initial: Option<&Value>,
-    fails: Fails,
-) -> Result<BTreeMap<String, RegisterHistory>, CallsError> {
-    let mut under_way: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+pub fn calls_by_key(events: &[Event], words: &Words) -> Result<BTreeMap<String, RegisterHistory>, CallsError> {
     let mut registers: BTreeMap<String, RegisterHistory> = BTreeMap::new();
-    let mut next_op = 0;
-    for (place, event) in events.iter().enumerate() {
-        let Process::Client(process) = event.process else { continue };
-        if event.kind == EventType::Invoke {
-            if under_way.insert(process, (next_op, place)).is_some() {
-                return Err(CallsError::StillUnderWay { event: place, process });
-            }
-            next_op += 1;
-            continue;
+    for paired in pair(events)? {
+        let register = registers.entry(paired.key()).or_insert_with(|| empty(words.initial.as_ref()));
+        if let Some(action) = action(&paired, words, &mut register.values)? {
+            let (op, process) = (paired.op, paired.process);
+            let (called, returned) = (paired.begun.time, paired.returned());
+            register.calls.push(Call { op, process, called, returned, action });
         }
-        let Some((op, begun)) = under_way.remove(&process) else {
-            return Err(CallsError::NothingUnderWay { event: place, process });
-        };
-        if events[begun].f != event.f {
-            return Err(CallsError::Mismatched {
-                event: place,
-                process,
-                begun: events[begun].f.clone(),
-                completed: event.f.clone(),
-            });
-        }
-        take(&mut registers, initial, Ended { op, process, begun: &events[begun], ended: Some(event), place, fails })?;
-    }
-    for (&process, &(op, place)) in &under_way {
-        take(&mut registers, initial, Ended { op, process, begun: &events[place], ended: None, place, fails })?;
-    }
-    for register in registers.values_mut() {
-        register.calls.sort_by_key(|call| call.op);
     }
     Ok(registers)
-}
-
-/// An operation that has ended, or was under way when the history did.
-struct Ended<'a> {
-    op: usize,
-    process: u64,
-    begun: &'a Event,
-    ended: Option<&'a Event>,
-    place: usize,
-    fails: Fails,
-}
-
-fn take(
-    registers: &mut BTreeMap<String, RegisterHistory>,
-    initial: Option<&Value>,
-    ended: Ended<'_>,
-) -> Result<(), CallsError> {
-    let key = ended.begun.key.clone().unwrap_or_default();
-    let register = registers.entry(key).or_insert_with(|| empty(initial));
-    if let Some(action) = ended.action(&mut register.values)? {
-        register.calls.push(Call {
-            op: ended.op,
-            process: ended.process,
-            called: ended.begun.time,
-            returned: ended.ended.filter(|event| event.kind != EventType::Info).map(|event| event.time),
-            action,
-        });
-    }
-    Ok(())
 }
 
 fn empty(initial: Option<&Value>) -> RegisterHistory {
@@ -137,36 +65,99 @@ fn empty(initial: Option<&Value>) -> RegisterHistory {
     RegisterHistory { calls: Vec::new(), initial, values }
 }
 
-impl Ended<'_> {
-    /// What it did; `None` if it changed nothing and says nothing.
-    fn action(&self, values: &mut Values) -> Result<Option<RegisterAction>, CallsError> {
-        let kind = self.ended.map_or(EventType::Info, |event| event.kind);
-        Ok(match (self.begun.f.as_str(), kind) {
-            ("read", EventType::Ok) => {
-                let seen = self.ended.map_or(&Value::Null, |event| &event.value);
-                Some(RegisterAction::Read(values.intern(seen)))
-            }
-            ("write", EventType::Ok | EventType::Info) => Some(RegisterAction::Write(values.intern(&self.begun.value))),
-            ("cas", EventType::Ok | EventType::Info) => {
-                let (expected, new) = self.pair(values)?;
-                Some(RegisterAction::Cas { expected, new })
-            }
-            ("cas", EventType::Fail) if self.fails == Fails::Observe && self.has_no_error() => {
-                let (expected, _) = self.pair(values)?;
-                Some(RegisterAction::CasFailed { expected })
-            }
-            _ => None,
-        })
-    }
-
-    fn has_no_error(&self) -> bool {
-        self.ended.is_some_and(|event| event.error.is_none())
-    }
-
-    fn pair(&self, values: &mut Values) -> Result<(ValueId, ValueId), CallsError> {
-        match self.begun.value.as_array().map(Vec::as_slice) {
-            Some([expected, new]) => Ok((values.intern(expected), values.intern(new))),
-            _ => Err(CallsError::NoPair { event: self.place }),
+/// What an operation did; `None` if it changed nothing and says nothing.
+fn action(paired: &Paired<'_>, words: &Words, values: &mut Values) -> Result<Option<RegisterAction>, CallsError> {
+    let asked = &paired.begun.value;
+    Ok(match (paired.begun.f.as_str(), paired.kind()) {
+        ("read", EventType::Ok) => {
+            let seen = paired.ended.map_or(&Value::Null, |event| &event.value);
+            (words.null_reads == NullReads::Observe || !seen.is_null())
+                .then(|| RegisterAction::Read(values.intern(seen)))
         }
+        ("write", EventType::Ok | EventType::Info) => Some(RegisterAction::Write(values.intern(asked))),
+        ("cas", EventType::Ok | EventType::Info) => {
+            let (expected, new) = swapped(paired, values)?;
+            Some(RegisterAction::Cas { expected, new })
+        }
+        ("cas", EventType::Fail)
+            if words.fails == Fails::Observe && paired.ended.is_some_and(|event| event.error.is_none()) =>
+        {
+            let (expected, _) = swapped(paired, values)?;
+            Some(RegisterAction::CasFailed { expected })
+        }
+        _ => None,
+    })
+}
+
+fn swapped(paired: &Paired<'_>, values: &mut Values) -> Result<(ValueId, ValueId), CallsError> {
+    match paired.begun.value.as_array().map(Vec::as_slice) {
+        Some([expected, new]) => Ok((values.intern(expected), values.intern(new))),
+        _ => Err(paired.malformed("a pair of the old and the new value")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::history::{Process, RunTime};
+
+    fn event(time: u64, process: u64, kind: EventType, f: &str, value: Value) -> Event {
+        let process = Process::Client(process);
+        Event { time: RunTime(time), process, kind, f: f.to_owned(), key: None, value, node: None, error: None }
+    }
+
+    fn words() -> Words {
+        Words { initial: Some(Value::Null), fails: Fails::Observe, null_reads: NullReads::Observe }
+    }
+
+    #[test]
+    fn each_kind_of_operation() {
+        let events = [
+            event(1, 0, EventType::Invoke, "write", json!(3)),
+            event(2, 1, EventType::Invoke, "read", Value::Null),
+            event(3, 1, EventType::Ok, "read", json!(3)),
+            event(4, 1, EventType::Invoke, "cas", json!([1, 2])),
+            event(5, 1, EventType::Fail, "cas", json!([1, 2])),
+            event(6, 0, EventType::Info, "write", json!(3)),
+            event(7, 1, EventType::Invoke, "cas", json!([3, 2])),
+        ];
+        let registers = calls_by_key(&events, &words()).expect("well formed");
+        let calls = &registers[""].calls;
+        let (null, three, one, two) = (ValueId(0), ValueId(1), ValueId(2), ValueId(3));
+        assert_eq!(registers[""].initial, Initial::Known(null));
+        let actions: Vec<_> = calls.iter().map(|call| (call.op, call.returned, call.action)).collect();
+        assert_eq!(
+            actions,
+            [
+                (0, None, RegisterAction::Write(three)),
+                (1, Some(RunTime(3)), RegisterAction::Read(three)),
+                (2, Some(RunTime(5)), RegisterAction::CasFailed { expected: one }),
+                (3, None, RegisterAction::Cas { expected: three, new: two }),
+            ]
+        );
+        let ignoring = Words { fails: Fails::Ignore, ..words() };
+        assert_eq!(calls_by_key(&events, &ignoring).expect("well formed")[""].calls.len(), 3);
+    }
+
+    #[test]
+    fn events_that_are_no_operations() {
+        let told = |events: &[Event]| calls_by_key(events, &words()).expect_err("malformed").to_string();
+        let invoke = |f: &str, value| event(1, 7, EventType::Invoke, f, value);
+        let ok = |f: &str, value| event(2, 7, EventType::Ok, f, value);
+        assert_eq!(told(&[ok("read", json!(1))]), "event 0: process 7 completes an operation, but has none under way");
+        assert_eq!(
+            told(&[invoke("read", json!(1)), invoke("read", json!(1))]),
+            "event 1: process 7 begins an operation while another one is under way"
+        );
+        assert_eq!(
+            told(&[invoke("read", json!(1)), ok("write", json!(1))]),
+            "event 1: process 7 completes `write`, but began `read`"
+        );
+        assert_eq!(
+            told(&[invoke("cas", json!(1)), ok("cas", json!(1))]),
+            "event 1: the value of `cas` is not a pair of the old and the new value"
+        );
     }
 }

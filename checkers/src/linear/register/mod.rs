@@ -20,7 +20,7 @@
 //! assert_eq!(witness.ops, [0, 1]);
 //! ```
 
-pub mod calls;
+mod calls;
 mod frontier;
 mod portfolio;
 mod problem;
@@ -28,10 +28,10 @@ mod problem;
 mod tests;
 mod unique;
 mod values;
-mod witness;
+pub(in crate::linear) mod witness;
 
-pub use calls::{CallsError, Fails, calls_by_key};
-pub use portfolio::{decide, decide_each};
+pub use calls::{Fails, NullReads, Words, calls_by_key};
+pub use portfolio::{decide, decide_each, is_linearizable};
 pub use values::{ValueId, Values};
 
 use crate::linear::Call;

@@ -45,6 +45,16 @@ pub fn decide(history: &RegisterHistory, budget: &Budget<'_>) -> Decision {
     }
 }
 
+/// The bare verdict, without the work for a witness; `None` where the budget ends first.
+#[must_use]
+pub fn is_linearizable(history: &RegisterHistory, budget: &Budget<'_>) -> Option<bool> {
+    match find(&Problem::of(history), budget) {
+        Found::Linearizable => Some(true),
+        Found::Broken { .. } => Some(false),
+        Found::Undecided { .. } => None,
+    }
+}
+
 /// Decides each of many registers, on as many threads. The budget's memory is divided among the threads.
 #[must_use]
 pub fn decide_each(

@@ -35,6 +35,12 @@ impl Values {
         ValueId(number)
     }
 
+    /// A value of its own, even if another one is printed alike.
+    pub(in crate::linear) fn push_name(&mut self, name: String) -> ValueId {
+        self.names.push(name);
+        ValueId(self.names.len() as u32 - 1)
+    }
+
     /// The values `0..count`, for histories of numbers.
     #[must_use]
     pub fn numbers(count: u32) -> Self {

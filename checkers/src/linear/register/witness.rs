@@ -22,21 +22,20 @@ use super::unique::{self, Unique};
 use super::{RegisterAction, RegisterHistory, ValueId};
 use crate::linear::{Budget, Call, Witness};
 
-/// How often the searches for a witness may look at the clock. Between two looks are about a thousand configurations.
+/// How often the search for the longest explainable prefix may look at the clock. Between two looks are about a
+/// thousand configurations.
 const MOST_LOOKS: usize = 20_000;
+/// How often all searches for contradictions together may.
+const MOST_LOOKS_AT_PARTS: usize = 3_000;
+/// How often one of them may, and once more for each thousand steps. Where it is not done then, what it looks at is
+/// taken for explainable.
+const MOST_LOOKS_AT_ONE: usize = 40;
 
 /// The witness of a history that is broken by the steps up to and including this one.
 pub(super) fn of(history: &RegisterHistory, problem: &Problem, broken_by: usize, budget: &Budget<'_>) -> Witness {
-    let looks = Cell::new(0);
-    let out_of_time = || {
-        looks.set(looks.get() + 1);
-        looks.get() > MOST_LOOKS || (budget.out_of_time)()
-    };
-    let budget = Budget { out_of_time: &out_of_time, memory_bytes: budget.memory_bytes };
-
-    let stuck = first_inexplicable(history, problem, broken_by, &budget);
+    let stuck = first_inexplicable(history, problem, broken_by, budget);
     let Step::Return(stuck_op) = problem.steps[stuck.step] else { unreachable!("a search is stuck at a return") };
-    let contradiction = Contradiction { problem, stuck: stuck.step, stuck_op, budget: &budget };
+    let contradiction = Contradiction { problem, stuck: stuck.step, stuck_op, budget, looks: Cell::new(0) };
     let mut calls: Vec<_> =
         contradiction.smallest().into_iter().map(|op| &history.calls[problem.op(op).call as usize]).collect();
     calls.sort_by_key(|call| call.op);
@@ -44,10 +43,12 @@ pub(super) fn of(history: &RegisterHistory, problem: &Problem, broken_by: usize,
     let stuck_call = &history.calls[problem.op(stuck_op).call as usize];
     let states_before: Vec<String> =
         stuck.values_before.iter().map(|&value| history.values.name(ValueId(value)).to_owned()).collect();
+    let others: Vec<String> =
+        calls.iter().filter(|call| call.op != stuck_call.op).map(|call| described(history, call)).collect();
     Witness {
         ops: calls.iter().map(|call| call.op).collect(),
         stuck_at: stuck_call.op,
-        explanation: sentence(history, stuck_call, &calls, &states_before),
+        explanation: sentence(&described(history, stuck_call), &others, "the register", &states_before),
         states_before,
     }
 }
@@ -60,6 +61,12 @@ struct Stuck {
 }
 
 fn first_inexplicable(history: &RegisterHistory, problem: &Problem, broken_by: usize, budget: &Budget<'_>) -> Stuck {
+    let looks = Cell::new(0);
+    let out_of_time = || {
+        looks.set(looks.get() + 1);
+        looks.get() > MOST_LOOKS || (budget.out_of_time)()
+    };
+    let budget = &Budget { out_of_time: &out_of_time, memory_bytes: budget.memory_bytes };
     for unanswered in [Unanswered::Sparingly, Unanswered::OnceByTotal, Unanswered::OnceEach] {
         let Search { reach, values, .. } = search(problem, unanswered, broken_by + 1, budget);
         match reach {
@@ -100,6 +107,8 @@ struct Contradiction<'a> {
     stuck: usize,
     stuck_op: u32,
     budget: &'a Budget<'a>,
+    /// How often all searches looked at the clock.
+    looks: Cell<usize>,
 }
 
 impl Contradiction<'_> {
@@ -253,27 +262,18 @@ struct Producers {
     all: u32,
 }
 
-fn sentence(
-    history: &RegisterHistory,
-    stuck: &Call<RegisterAction>,
-    calls: &[&Call<RegisterAction>],
-    states_before: &[String],
-) -> String {
-    let others: Vec<_> = calls.iter().filter(|call| call.op != stuck.op).collect();
-    let stuck = described(history, stuck);
+/// What the stuck operation says, what contradicts it, and what the object, named so, may have been.
+pub(in crate::linear) fn sentence(stuck: &str, others: &[String], object: &str, states_before: &[String]) -> String {
     let mut sentence = match others.len() {
         0 => format!("{stuck}, but nothing called before it returned explains that"),
-        1..=FEW => {
-            let others: Vec<_> = others.iter().map(|call| described(history, call)).collect();
-            format!("{stuck}, which contradicts that {}", others.join(", and that "))
-        }
+        1..=FEW => format!("{stuck}, which contradicts that {}", others.join(", and that ")),
         many => format!("{stuck}, which contradicts {many} other operations"),
     };
     match states_before {
         [] => {}
-        [only] => sentence += &format!("; before it returned the register can only have had {only}"),
+        [only] => sentence += &format!("; before it returned {object} can only have been {only}"),
         [some @ .., last] => {
-            sentence += &format!("; before it returned the register had {} or {last}", some.join(", "));
+            sentence += &format!("; before it returned {object} was {} or {last}", some.join(", "));
         }
     }
     sentence
