@@ -7,6 +7,16 @@
 //! Locks are partitioned by key first: a history is linearizable if and only if each key's part is (Herlihy and Wing,
 //! *Linearizability: A Correctness Condition for Concurrent Objects*, TOPLAS 12(3), 1990).
 
+pub mod generate;
+pub mod kv;
+#[cfg(test)]
+mod oracle;
+mod pairs;
+pub mod register;
+mod search;
+
+pub use pairs::CallsError;
+
 use crate::history::RunTime;
 
 /// One operation as a decision procedure sees it.

@@ -1,0 +1,241 @@
+//! The general search for registers: all ways of ordering the operations at once, event by event.
+//!
+//! The *frontier* is the set of configurations that the answers so far allow, each once and none that another makes
+//! needless. It is exact, and its cost grows with the length of the history times the size of the frontier, which
+//! depends on how many operations are under way at once: it is exponential in that alone.
+//!
+//! A configuration is the register's value and two sets of the operations under way: `used`, the writes and swaps whose
+//! effect was seen, and `settled`, those whose demand is met, so that they may return. Both are sets of *slots*
+//! ([`pending`]). Effects of operations that are never answered hold no slot; a configuration counts how often it used
+//! each ([`uses`]).
+//!
+//! # The rules, and why each loses nothing
+//!
+//! Let an order be given that explains all answers. The rules turn it, step by step, into one that the search finds.
+//!
+//! * **R1, observers at once.** A read, or a swap that failed, changes nothing: it can be moved to the first instant
+//!   after its call at which its demand is met. It is settled in the configuration in which it is called, or as soon as
+//!   a value is entered that meets its demand.
+//! * **R2, hidden writes.** A write of `u` need not be seen. (a) If the register has the value `u` at some instant
+//!   while the write is under way, it can be put there and changes nothing. (b) If another unconditional write takes
+//!   effect while it is under way, it can be put right before that and nobody sees it. So these events settle it, and
+//!   it stays unused: its effect may still serve later, until it returns. (Used then, it is used once: the order needs
+//!   it only there, and its hidden place is given up.) The use of a write thus settles all writes under way, and all
+//!   that its value settles.
+//! * **R3, alike operations.** Of writes of the same value, or swaps of the same values, the one that returns first is
+//!   used first: if another is used at `t` and this one at `t' > t` or never seen, both are under way at `t`, so they
+//!   can change places, as the other is still under way at `t'`. If this one had been settled unseen before `t`, it is
+//!   now seen at `t` instead, and the other, if a write, is hidden right before it. An answered operation is used
+//!   rather than an unanswered one of the same effect, which is still there after the former has returned.
+//! * **R4, just in time.** Effects are placed only at the return of some operation `o`. An effect placed between two
+//!   returns can be put off, with all that follow it, to just before the next return: no operation ends in between,
+//!   and what was called in between can only be settled by more. At the return of `o`, where `o` is settled, effects
+//!   are put off further, to the next return, unless `o` is a write not yet used: this is its last chance, so effects
+//!   are placed now where the last of them is `o`'s. Where `o` is not settled, effects are placed until it is.
+//! * **R5, dominance.** If X and Y have the same value, X has used no more and settled no less than Y, each
+//!   continuation of Y is one of X: uses that Y can make X can make, and what they settle is settled in X as well.
+//! * **R6, idle writes.** If an unconditional write settles nothing but writes, it is not followed directly by another
+//!   one: without it, the second settles the same writes, and less is used. The same holds for a swap by an operation
+//!   that is never answered, as nothing demands that it takes effect.
+//! * **R7, coverage.** At the return of `o`, what is reached from a configuration in which `o` is settled, without
+//!   using `o`, is *covered*: no member of the next frontier, as it is reached again from that configuration later
+//!   (R4). That configuration is a member, or covered in its turn, or one that dominates it is there instead; and what
+//!   takes the place of a member becomes one. So each covered configuration is reached from a member.
+//!
+//! Conversely each configuration stands for an order that is possible: effects are placed while their operations are
+//! under way, and each settled operation was so at an instant while it was under way.
+//!
+//! The rules R3 to R5 and the placement of writes just in time are in the manner of Lowe, *Testing for
+//! linearizability*, CCPE 29(4), 2017.
+//!
+//! # Operations without an answer
+//!
+//! [`Unanswered`] says how they may take effect. Each way but the last is exact in one direction only; the
+//! [portfolio](super::portfolio) asks them in turn.
+
+mod antichain;
+mod closure;
+pub(super) mod mask;
+mod pending;
+mod uses;
+
+use antichain::Config;
+use closure::{Closure, Returning};
+use mask::Mask;
+use pending::Pending;
+use uses::{NOTHING, Pool, Uses};
+
+use super::problem::{Kind, Problem, Step};
+use crate::linear::Budget;
+
+/// How operations without an answer may take effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// Once each, but only at a return that is inexplicable otherwise, and a configuration with fewer uses in total
+    /// makes others needless. Exact where there are none; otherwise an order that is found is a proof.
+    Sparingly,
+    /// Any number of times each. If no order is found, that is a proof.
+    AnyNumberOfTimes,
+    /// Once each, but a configuration with fewer uses in total makes others needless. An order found is a proof.
+    OnceByTotal,
+    /// Once each. Exact.
+    OnceEach,
+}
+
+/// How far a search came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// All answers can be explained, in the search's sense.
+    End,
+    /// The answer returned at this step cannot be.
+    Stuck { step: usize },
+    /// The budget ended at this step.
+    Spent { step: usize, reason: &'static str },
+}
+
+/// What came of a search.
+#[derive(Clone, Debug)]
+pub(super) struct Search {
+    pub(super) reach: Reach,
+    /// The values that the register may have had before the last step.
+    pub(super) values: Vec<u32>,
+    /// A measure of the work: how many configurations were looked at.
+    pub(super) work: u64,
+}
+
+/// Searches up to a step, with sets as wide as the history needs.
+pub(super) fn search(problem: &Problem, unanswered: Unanswered, until: usize, budget: &Budget<'_>) -> Search {
+    match problem.concurrency {
+        0..=64 => Frontier::<u64>::new(problem, unanswered, budget).search(until),
+        65..=128 => Frontier::<u128>::new(problem, unanswered, budget).search(until),
+        _ => Frontier::<mask::Wide>::new(problem, unanswered, budget).search(until),
+    }
+}
+
+/// How many steps are taken between two looks at the clock, if each is quick.
+const STEPS_BETWEEN_LOOKS: usize = 4096;
+
+struct Frontier<'a, M> {
+    problem: &'a Problem,
+    budget: &'a Budget<'a>,
+    unanswered: Unanswered,
+    pending: Pending<M>,
+    pool: Pool,
+    uses: Uses,
+    configs: Vec<Config<M>>,
+    closure: Closure<M>,
+    /// The slot of each operation under way.
+    slots: Vec<u16>,
+}
+
+impl<'a, M: Mask> Frontier<'a, M> {
+    fn new(problem: &'a Problem, unanswered: Unanswered, budget: &'a Budget<'a>) -> Self {
+        let start = |value| Config { value, uses: NOTHING, used: M::default(), settled: M::default() };
+        let mut pool = Pool::default();
+        for &effect in &problem.free {
+            pool.add(effect, u32::MAX);
+        }
+        Self {
+            problem,
+            budget,
+            unanswered,
+            pending: Pending::new(problem.values as usize),
+            pool,
+            uses: Uses::new(),
+            configs: problem.start_values().map(start).collect(),
+            closure: Closure::new(problem.values, budget.memory_bytes),
+            slots: vec![0; problem.ops.len()],
+        }
+    }
+
+    fn search(mut self, until: usize) -> Search {
+        let mut reach = Reach::End;
+        for (step, &event) in self.problem.steps[..until].iter().enumerate() {
+            if step % STEPS_BETWEEN_LOOKS == 0 && (self.budget.out_of_time)() {
+                reach = Reach::Spent { step, reason: closure::OUT_OF_TIME };
+                break;
+            }
+            let taken = match event {
+                Step::Call(op) => self.call(op),
+                Step::Maybe(op) => self.may_happen(op),
+                Step::Return(op) => self.ret(op),
+            };
+            match taken {
+                Ok(true) => {}
+                Ok(false) => {
+                    reach = Reach::Stuck { step };
+                    break;
+                }
+                Err(reason) => {
+                    reach = Reach::Spent { step, reason };
+                    break;
+                }
+            }
+        }
+        let mut values: Vec<u32> = self.configs.iter().map(|config| config.value).collect();
+        values.sort_unstable();
+        values.dedup();
+        Search { reach, values, work: self.closure.work() }
+    }
+
+    fn call(&mut self, op: u32) -> Result<bool, &'static str> {
+        let op_called = self.problem.op(op);
+        let Some(slot) = self.pending.enter(op_called.kind, op_called.deadline) else {
+            return Err("more operations were under way at once than the search can tell apart");
+        };
+        self.slots[op as usize] = slot as u16;
+        let bit = M::bit(slot);
+        let settled_at = |value: u32| match op_called.kind {
+            Kind::Observe(wanted) | Kind::Write(wanted) => value == wanted,
+            Kind::Refused(expected) => value != expected,
+            Kind::Swap(..) => false,
+        };
+        for config in &mut self.configs {
+            if settled_at(config.value) {
+                config.settled |= bit;
+            }
+        }
+        Ok(true)
+    }
+
+    fn may_happen(&mut self, op: u32) -> Result<bool, &'static str> {
+        if let Some(effect) = self.problem.op(op).kind.effect() {
+            let times = if self.unanswered == Unanswered::AnyNumberOfTimes { u32::MAX } else { 1 };
+            self.pool.add(effect, times);
+        }
+        Ok(true)
+    }
+
+    /// Keeps what lets an operation return; `false` where nothing does.
+    fn ret(&mut self, op: u32) -> Result<bool, &'static str> {
+        let slot = usize::from(self.slots[op as usize]);
+        let changes = self.problem.op(op).kind.effect().is_some();
+        let bit = M::bit(slot);
+        let is_over = |config: &Config<M>| (if changes { config.used } else { config.settled }).has(slot);
+        if self.configs.iter().all(is_over) {
+            for config in &mut self.configs {
+                config.used = config.used.without(bit);
+                config.settled = config.settled.without(bit);
+            }
+        } else {
+            let is_write = matches!(self.problem.op(op).kind, Kind::Write(_));
+            let returning = Returning { slot, is_write, unanswered: self.unanswered };
+            let sparingly = self.unanswered == Unanswered::Sparingly;
+            let nothing = Pool::default();
+            let explained = self.settle(returning, sparingly.then_some(&nothing))?
+                || (sparingly && !self.pool.is_empty() && self.settle(returning, None)?);
+            if !explained {
+                return Ok(false);
+            }
+        }
+        self.pending.leave(slot);
+        Ok(true)
+    }
+
+    /// Places effects, of unanswered operations from this pool instead of all that there are.
+    fn settle(&mut self, returning: Returning, pool: Option<&Pool>) -> Result<bool, &'static str> {
+        let pool = pool.unwrap_or(&self.pool);
+        let world = closure::World { pending: &self.pending, pool, uses: &mut self.uses };
+        self.closure.settle(&mut self.configs, returning, world, self.budget)
+    }
+}

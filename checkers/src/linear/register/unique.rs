@@ -1,0 +1,259 @@
+//! Registers to which each value is written at most once, in O(n log n) at any concurrency, both ways exact.
+//!
+//! Where a value is written by one operation only, and the initial one by none, each read tells which write it saw. The
+//! operations then fall into *chains*, which any order must keep together:
+//!
+//! * A value's *cluster* is the operation that writes it and those that observe it.
+//! * A swap from `a` to `b` belongs to `b`'s cluster, which must follow directly on `a`'s. So clusters form chains. Two
+//!   swaps from one value, or a swap whose chain has no beginning, are a contradiction.
+//! * The initial value's chain begins before all time.
+//!
+//! **Within a chain** the clusters' order is given: writer, observers, next writer, and so on. An order along the chain
+//! exists if and only if no operation returns before one that must precede it is called: place each, in the chain's
+//! order, at the latest call of it and those before.
+//!
+//! **Between chains.** Let `f` be the first return in a chain and `s` the last call. The chain's stretch has an
+//! operation at or before `f` and one at or after `s`.
+//!
+//! * If `f < s` the chain is *forward*: its stretch covers `[f, s]`. Conversely all its operations can be placed within:
+//!   each interval meets `[f, s]`, and placing them at the latest call of it and those before, but not before `f`, stays
+//!   there.
+//! * Otherwise it is *backward*: each of its intervals covers `[s, f]`, so all can be placed at any one instant of it.
+//!
+//! *The history is linearizable if and only if each chain has an order, forward zones are disjoint and no backward zone
+//! lies within a forward one.* If two forward zones overlap, so do the stretches. If a backward zone `[s, f]` lies in a
+//! forward zone `[F, S]`, its chain's stretch, disjoint from `[F, S]`, would be before `F < s` or after `S > f`, but it
+//! has an operation at or after `s` and one at or before `f`. Conversely put forward chains on their zones, which are
+//! disjoint, and each backward one at an instant of its zone outside of them: there is one, as no single forward zone
+//! contains it and there are gaps between them. (This is the theorem of Gibbons and Korach, *Testing shared memories*,
+//! SIAM J. Comput. 26(4), 1997, with chains for clusters.)
+//!
+//! **Operations without an answer.** If nothing that is answered observes the value, directly or by swaps that are
+//! observed in their turn, the operation can be left out of any order: nobody sees the difference until the next write.
+//! Otherwise it has taken effect, at the latest when the first of those returned; so it counts as answered, and as its
+//! return only matters through theirs, it needs none.
+//!
+//! **If the initial value is not known**, an order is looked for with the value that was seen without being written, or
+//! with one that nobody names. If there is none, that proves nothing: the register may begin with a value that is also
+//! written.
+//!
+//! **Failed swaps** are not decided here. Without them a history has more orders, so a contradiction stands; if there is
+//! none, another procedure must look.
+
+use super::problem::{Effect, Kind, Op, Problem, Starts};
+
+/// What is known from unique values alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unique {
+    Linearizable,
+    Broken,
+    /// Some value may be written twice, or there are failed swaps that may matter.
+    NotApplicable,
+}
+
+/// Decides where each value is written at most once.
+pub(super) fn decide(problem: &Problem) -> Unique {
+    let Some(clusters) = Clusters::of(problem) else { return Unique::NotApplicable };
+    let initial = match (problem.starts, clusters.orphans.as_slice()) {
+        (Starts::At(initial), []) => Some(initial),
+        (Starts::At(initial), [orphan]) => (*orphan == initial).then_some(initial),
+        (Starts::Anywhere, [orphan]) => Some(*orphan),
+        (Starts::Anywhere, []) => Some(problem.values - 1),
+        _ => None,
+    };
+    let is_explained =
+        !clusters.is_forked && initial.and_then(|initial| clusters.zones(initial)).is_some_and(Zones::are_compatible);
+    match (is_explained, problem.starts) {
+        (true, _) if clusters.has_failed_swaps => Unique::NotApplicable,
+        (true, _) => Unique::Linearizable,
+        (false, Starts::At(_)) => Unique::Broken,
+        // It may begin with a value that is also written, so that no value is sure to be unique.
+        (false, Starts::Anywhere) => Unique::NotApplicable,
+    }
+}
+
+const NONE: u32 = u32::MAX;
+
+/// The operations of one value.
+#[derive(Clone, Copy)]
+struct Cluster {
+    /// The operation that writes it.
+    writer: u32,
+    /// The swap from it.
+    swap: u32,
+    /// The last call and the first return of those that observe it.
+    last_call: u32,
+    first_return: u32,
+    is_observed: bool,
+    is_needed: bool,
+}
+
+struct Clusters<'a> {
+    problem: &'a Problem,
+    by_value: Vec<Cluster>,
+    has_failed_swaps: bool,
+    /// The values that were there without being written.
+    orphans: Vec<u32>,
+    /// How many swaps have happened.
+    swaps: usize,
+    /// Whether two of them found the same value.
+    is_forked: bool,
+}
+
+impl<'a> Clusters<'a> {
+    /// `None` where some value may be written twice.
+    fn of(problem: &'a Problem) -> Option<Self> {
+        let nothing = Cluster {
+            writer: NONE,
+            swap: NONE,
+            last_call: 0,
+            first_return: u32::MAX,
+            is_observed: false,
+            is_needed: false,
+        };
+        let mut by_value = vec![nothing; problem.values as usize];
+        let mut has_failed_swaps = false;
+        for (place, op) in (0..).zip(&problem.ops) {
+            match op.kind {
+                Kind::Observe(value) => {
+                    let cluster = &mut by_value[value as usize];
+                    cluster.is_observed = true;
+                    cluster.last_call = cluster.last_call.max(op.called);
+                    cluster.first_return = cluster.first_return.min(op.deadline);
+                }
+                Kind::Refused(_) => has_failed_swaps = true,
+                Kind::Write(value) | Kind::Swap(_, value) => {
+                    let cluster = &mut by_value[value as usize];
+                    if cluster.writer != NONE || problem.starts == Starts::At(value) {
+                        return None;
+                    }
+                    cluster.writer = place;
+                }
+            }
+        }
+        let mut clusters =
+            Self { problem, by_value, has_failed_swaps, orphans: Vec::new(), swaps: 0, is_forked: false };
+        clusters.link();
+        Some(clusters)
+    }
+
+    fn writer(&self, value: u32) -> Option<&'a Op> {
+        let writer = self.by_value[value as usize].writer;
+        (writer != NONE).then(|| self.problem.op(writer))
+    }
+
+    /// Finds what must have happened, and links swaps to the values that they found.
+    fn link(&mut self) {
+        for value in 0..self.problem.values {
+            let is_answered = self.writer(value).is_some_and(Problem::is_answered);
+            if self.by_value[value as usize].is_observed || is_answered {
+                self.need(value);
+            }
+        }
+    }
+
+    /// The value was there, so what wrote it has happened, and what that found.
+    fn need(&mut self, mut value: u32) {
+        while !std::mem::replace(&mut self.by_value[value as usize].is_needed, true) {
+            match self.writer(value).and_then(|op| op.kind.effect()) {
+                None => self.orphans.push(value),
+                Some(Effect { from: None, .. }) => {}
+                Some(Effect { from: Some(from), .. }) => {
+                    self.swaps += 1;
+                    let writer = self.by_value[value as usize].writer;
+                    let found = std::mem::replace(&mut self.by_value[from as usize].swap, writer);
+                    self.is_forked |= found != NONE;
+                    value = from;
+                }
+            }
+        }
+    }
+
+    /// The zones of all chains; `None` where a chain contradicts itself.
+    fn zones(&self, initial: u32) -> Option<Zones> {
+        let mut zones = Zones::default();
+        let mut swaps = 0;
+        for value in 0..self.problem.values {
+            let is_head = match self.writer(value).map(|op| op.kind) {
+                Some(Kind::Write(_)) => self.by_value[value as usize].is_needed,
+                _ => value == initial,
+            };
+            if is_head {
+                zones.add(self.chain(value, &mut swaps)?);
+            }
+        }
+        // A swap that no chain reaches is part of a ring.
+        (swaps == self.swaps).then_some(zones)
+    }
+
+    /// The zone of a chain from its head; `None` where it contradicts itself.
+    fn chain(&self, head: u32, swaps: &mut usize) -> Option<Zone> {
+        let mut zone = Zone { first_return: i64::MAX, last_call: -1 };
+        if self.by_value[head as usize].writer == NONE {
+            zone.first_return = -1;
+        }
+        let mut value = head;
+        loop {
+            let cluster = &self.by_value[value as usize];
+            if let Some(writer) = self.writer(value) {
+                zone.append(writer.called, writer.deadline)?;
+            }
+            if cluster.is_observed {
+                zone.append(cluster.last_call, cluster.first_return)?;
+            }
+            if cluster.swap == NONE {
+                return Some(zone);
+            }
+            *swaps += 1;
+            value = self.problem.op(cluster.swap).kind.effect()?.to;
+        }
+    }
+}
+
+/// The first return and the last call of a chain. Places of calls and returns all differ.
+#[derive(Clone, Copy, Debug)]
+struct Zone {
+    first_return: i64,
+    last_call: i64,
+}
+
+impl Zone {
+    /// Adds operations that come after those so far, in any order among themselves; `None` if one of them returned
+    /// before one of those was called.
+    fn append(&mut self, last_call: u32, first_return: u32) -> Option<()> {
+        if i64::from(first_return) < self.last_call {
+            return None;
+        }
+        self.first_return = self.first_return.min(i64::from(first_return));
+        self.last_call = self.last_call.max(i64::from(last_call));
+        Some(())
+    }
+}
+
+#[derive(Default)]
+struct Zones {
+    forward: Vec<Zone>,
+    backward: Vec<Zone>,
+}
+
+impl Zones {
+    fn add(&mut self, zone: Zone) {
+        if zone.first_return < zone.last_call {
+            self.forward.push(zone);
+        } else if zone.last_call >= 0 {
+            self.backward.push(zone);
+        }
+    }
+
+    fn are_compatible(mut self) -> bool {
+        self.forward.sort_unstable_by_key(|zone| zone.first_return);
+        let are_disjoint = self.forward.windows(2).all(|pair| pair[0].last_call < pair[1].first_return);
+        are_disjoint && self.backward.iter().all(|zone| !self.is_covered(zone))
+    }
+
+    /// Whether a backward zone lies within one of the forward zones, which are disjoint.
+    fn is_covered(&self, backward: &Zone) -> bool {
+        let after = self.forward.partition_point(|forward| forward.first_return < backward.last_call);
+        after.checked_sub(1).is_some_and(|before| backward.first_return < self.forward[before].last_call)
+    }
+}
