@@ -7,6 +7,8 @@
 //! Locks are partitioned by key first: a history is linearizable if and only if each key's part is (Herlihy and Wing,
 //! *Linearizability: A Correctness Condition for Concurrent Objects*, TOPLAS 12(3), 1990).
 
+pub mod locks;
+
 use crate::history::RunTime;
 
 /// One operation as a decision procedure sees it.

@@ -1,0 +1,3 @@
+//! What the tests of locks share.
+
+pub mod oracle;
