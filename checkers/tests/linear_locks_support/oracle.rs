@@ -48,18 +48,13 @@ impl Walk<'_> {
         }
         for (place, call) in self.calls.iter().enumerate() {
             let under_way = 2 * call.called.0 <= now && call.returned.is_none_or(|returned| now <= 2 * returned.0);
-            if left >> place & 1 == 1 && under_way {
-                if let Some(after) = answer(self.model, &lock, call, now) {
-                    if self.from(now, left & !(1 << place), after) {
-                        return true;
-                    }
-                }
-            }
-        }
-        if let Some(after) = expired(self.model, &lock, now) {
-            if self.from(now, left, after) {
+            let after = answer(self.model, &lock, call, now).filter(|_| left >> place & 1 == 1 && under_way);
+            if after.is_some_and(|after| self.from(now, left & !(1 << place), after)) {
                 return true;
             }
+        }
+        if expired(self.model, &lock, now).is_some_and(|after| self.from(now, left, after)) {
+            return true;
         }
         let overdue = |(place, call): (usize, &LockCall)| {
             let kept = match self.optional {

@@ -279,7 +279,10 @@ impl Lock<'_> {
             }
             Asked::Renew | Asked::Release if request.saw_the_opposite(fails) => Some(Deed::NotHeld),
             _ if did_not_happen => None,
-            Asked::Acquire => Some(Deed::Acquired { token: request.token(), expires }),
+            Asked::Acquire => {
+                let token = request.token().filter(|_| outcome == EventType::Ok);
+                Some(Deed::Acquired { token, expires })
+            }
             Asked::Release => Some(Deed::Released),
             Asked::Renew => {
                 let answered = request.answer.filter(|_| outcome == EventType::Ok)?.time;

@@ -78,11 +78,12 @@ impl Reading {
     fn read(&mut self, position: u32, call: &LockCall) -> Option<()> {
         let owner = call.action.owner.0 as usize;
         let track = self.owners[owner];
-        if track.is_contradicted {
-            return Some(());
-        }
+        // A request that was under way beside a contradiction may explain it.
         if track.is_gone || track.free_from.is_some_and(|free_from| call.called <= free_from) {
             return None;
+        }
+        if track.is_contradicted {
+            return Some(());
         }
         let Some(returned) = call.returned else {
             self.unanswered(owner, call);
@@ -116,8 +117,13 @@ impl Reading {
             },
             Deed::Released => match track.hold {
                 Some(hold) => {
-                    let earliest = self.holds[hold as usize].earliest;
-                    let earliest = if self.release_certifies { call.called } else { earliest.min(call.called) };
+                    let hold = &mut self.holds[hold as usize];
+                    let earliest = if self.release_certifies {
+                        hold.kept_by = position;
+                        call.called
+                    } else {
+                        hold.earliest.min(call.called)
+                    };
                     self.close(owner, earliest, returned, position);
                 }
                 None if self.release_certifies => self.contradict(owner, returned, vec![position]),

@@ -32,7 +32,7 @@ pub(super) fn first_unexplained(model: &LockModel, owners: usize, calls: &[LockC
         LockModel::OwnerMutex | LockModel::Fenced => 1,
         LockModel::Mutex | LockModel::Semaphore(_) | LockModel::Lease(_) => return None,
     };
-    let mut reading = Reading::new(times, owners);
+    let mut reading = Reading::new(times, *model == LockModel::Fenced, owners);
     for (position, call) in (0..).zip(calls) {
         reading.read(position, call)?;
     }
@@ -67,6 +67,7 @@ struct Track {
 
 struct Reading {
     times: u32,
+    is_fenced: bool,
     owners: Vec<Track>,
     sections: Vec<Section>,
     phantoms: Vec<Phantom>,
@@ -75,9 +76,10 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(times: u32, owners: usize) -> Self {
+    fn new(times: u32, is_fenced: bool, owners: usize) -> Self {
         Self {
             times,
+            is_fenced,
             owners: vec![Track::default(); owners],
             sections: Vec::new(),
             phantoms: Vec::new(),
@@ -91,9 +93,7 @@ impl Reading {
         let owner = call.action.owner.0 as usize;
         let track = &mut self.owners[owner];
         let phase = track.phase;
-        if phase == Phase::Contradicted {
-            return Some(());
-        }
+        // A request that was under way beside a contradiction may explain it.
         if track.free_from.is_some_and(|free_from| call.called <= free_from) {
             return None;
         }
@@ -152,6 +152,8 @@ impl Reading {
     fn unanswered(&mut self, phase: Phase, call: &LockCall) -> Option<Phase> {
         match (phase, call.action.deed) {
             (_, Deed::Refused { .. } | Deed::NotHeld | Deed::Renewed { .. } | Deed::Seen { .. }) => Some(phase),
+            // A token without an answer is not what a service tells.
+            (_, Deed::Acquired { token: Some(_), .. }) if self.is_fenced => None,
             (Phase::Without, Deed::Acquired { .. }) => {
                 let phantom = u32::try_from(self.phantoms.len()).ok()?;
                 self.phantoms.push(Phantom { from: call.called, until: NEVER });
@@ -182,12 +184,12 @@ impl Reading {
     fn order(mut self, calls: &[LockCall]) -> Option<Contradiction> {
         self.sections.sort_by_key(|section| section.gained);
         overlap(&self.sections)
-            .or_else(|| older_token(&self.sections, calls))
+            .or_else(|| older_token(&self.sections, calls).filter(|_| self.is_fenced))
             .or_else(|| unexplained_refusal(&self.sections, &self.refusals, &self.phantoms))
     }
 }
 
-/// The first two acquisitions of which the later one has no greater token. (Tokens are told only where the model hears them.)
+/// The first two acquisitions of which the later one has no greater token.
 fn older_token(sections: &[Section], calls: &[LockCall]) -> Option<Contradiction> {
     let tokens = sections.iter().filter_map(|section| match calls[section.acquired_by as usize].action.deed {
         Deed::Acquired { token: Some(token), .. } => Some((token, section.acquired_by)),
