@@ -12,6 +12,8 @@
 //!
 //! * a release of its last permit: the section may end from its call on, or never;
 //! * an inner acquisition or release: it has the lock for ever, either way;
+//! * an acquisition while it has the lock already: none, for it was never let go; or, if a release of unknown outcome follows,
+//!   a section that may end from that call on and then a phantom from there on;
 //! * an acquisition while it does not have the lock: a phantom; if a release of unknown outcome follows, one that may
 //!   end from its call on. (Both may also be under way at once for ever: no order needs that.)
 //!
@@ -53,6 +55,10 @@ enum Phase {
     },
     /// Its acquisition may have taken effect.
     Phantom(u32),
+    /// It may have let go and taken the lock again, if a release should follow.
+    AskedAgain {
+        section: u32,
+    },
     /// Its last outcome is unknown, and nothing may follow.
     Gone,
     /// It contradicted itself.
@@ -109,7 +115,8 @@ impl Reading {
 
     fn answered(&mut self, phase: Phase, position: u32, call: &LockCall, returned: RunTime) -> Option<Phase> {
         match (phase, call.action.deed) {
-            (_, Deed::Seen { .. } | Deed::Refused { holder: Some(_) }) | (Phase::Phantom(_) | Phase::Gone, _) => None,
+            (_, Deed::Seen { .. } | Deed::Refused { holder: Some(_) })
+            | (Phase::Phantom(_) | Phase::AskedAgain { .. } | Phase::Gone, _) => None,
             (Phase::Without, Deed::Acquired { .. }) => {
                 let section = u32::try_from(self.sections.len()).ok()?;
                 self.sections.push(Section {
@@ -168,8 +175,16 @@ impl Reading {
                 Some(Phase::Gone)
             }
             (Phase::Without | Phase::Holding { .. }, Deed::Released) => Some(Phase::Gone),
-            (Phase::Holding { times, .. }, Deed::Acquired { .. }) if times < self.times => Some(Phase::Gone),
-            (Phase::Holding { .. } | Phase::Phantom(_) | Phase::Gone, _) => None,
+            (Phase::Holding { section, .. }, Deed::Acquired { .. }) if self.times == 1 => {
+                Some(Phase::AskedAgain { section })
+            }
+            (Phase::Holding { .. }, Deed::Acquired { .. }) => Some(Phase::Gone),
+            (Phase::AskedAgain { section }, Deed::Released) => {
+                self.sections[section as usize].earliest = call.called;
+                self.phantoms.push(Phantom { from: call.called, until: NEVER });
+                Some(Phase::Gone)
+            }
+            (Phase::Phantom(_) | Phase::AskedAgain { .. } | Phase::Gone, _) => None,
             (Phase::Contradicted, _) => Some(phase),
         }
     }
