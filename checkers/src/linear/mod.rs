@@ -9,6 +9,7 @@
 
 pub mod generate;
 pub mod kv;
+pub mod locks;
 #[cfg(test)]
 mod oracle;
 mod pairs;
