@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use leasehold_checkers::history::{ErrorInfo, Event, EventType, Process, RunTime};
-use leasehold_checkers::linear::locks::{Fails, LeaseTerms, LockModel, Procedure, decide, histories, procedure};
+use leasehold_checkers::linear::Fails;
+use leasehold_checkers::linear::locks::{LeaseTerms, LockModel, Procedure, decide, histories, procedure};
 use leasehold_checkers::linear::{Budget, Decision};
 use serde_json::Value;
 

@@ -8,6 +8,7 @@
 //! *Linearizability: A Correctness Condition for Concurrent Objects*, TOPLAS 12(3), 1990).
 
 pub mod generate;
+mod judge;
 pub mod kv;
 pub mod locks;
 #[cfg(test)]
@@ -16,9 +17,20 @@ mod pairs;
 pub mod register;
 mod search;
 
+pub use judge::{Model, Reading, Unreadable, judge};
 pub use pairs::CallsError;
 
 use crate::history::RunTime;
+
+/// What a `fail` without an error code means. With a code, the code says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fails {
+    /// The request ran, and saw the opposite of what it wanted: a lock that is held, or not its owner's; another value.
+    Observe,
+    /// The request did not happen, for whatever reason.
+    #[default]
+    Ignore,
+}
 
 /// One operation as a decision procedure sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

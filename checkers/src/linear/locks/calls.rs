@@ -28,16 +28,7 @@ use serde_json::Value;
 use super::action::{Deed, LeaseTerms, LockAction, LockCall, LockModel, Owner};
 use crate::history::vocabulary::{code, f};
 use crate::history::{Event, EventType, Process, RunTime};
-
-/// What a `fail` without a code means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fails {
-    /// The request ran, and saw the opposite of what it wanted: a lock that is held, or one that is not its owner's.
-    Observe,
-    /// The request did not happen.
-    #[default]
-    Ignore,
-}
+use crate::linear::Fails;
 
 /// All requests to one lock, in the order of their calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -23,5 +23,5 @@ mod witness;
 mod words;
 
 pub use action::{Deed, LeaseTerms, LockAction, LockCall, LockModel, Owner, UnknownModel};
-pub use calls::{BadHistory, Fails, LockHistory, histories};
+pub use calls::{BadHistory, LockHistory, histories};
 pub use decide::{Procedure, decide, decide_by_search, procedure};
