@@ -19,7 +19,7 @@ pub(super) struct Returning {
 impl Returning {
     /// Whether nothing is to be placed before the return: the operation is settled, and no use would be lost.
     fn is_over_in<M: Mask>(self, config: &Config<M>) -> bool {
-        config.settled.has(self.slot) && !(self.is_write && !config.used.has(self.slot))
+        config.settled.has(self.slot) && (!self.is_write || config.used.has(self.slot))
     }
 }
 
@@ -59,10 +59,6 @@ pub(super) struct Closure<M> {
 impl<M: Mask> Closure<M> {
     pub(super) fn new(values: u32, memory_bytes: usize) -> Self {
         Self { reached: Vec::new(), seen: Antichain::new(values), next: Antichain::new(values), memory_bytes, work: 0 }
-    }
-
-    pub(super) fn work(&self) -> u64 {
-        self.work
     }
 
     /// Replaces the configurations by those after the return. `false`, with the configurations as they were, if there

@@ -99,8 +99,6 @@ pub(super) struct Search {
     pub(super) reach: Reach,
     /// The values that the register may have had before the last step.
     pub(super) values: Vec<u32>,
-    /// A measure of the work: how many configurations were looked at.
-    pub(super) work: u64,
 }
 
 /// Searches up to a step, with sets as wide as the history needs.
@@ -175,7 +173,7 @@ impl<'a, M: Mask> Frontier<'a, M> {
         let mut values: Vec<u32> = self.configs.iter().map(|config| config.value).collect();
         values.sort_unstable();
         values.dedup();
-        Search { reach, values, work: self.closure.work() }
+        Search { reach, values }
     }
 
     fn call(&mut self, op: u32) -> Result<bool, &'static str> {
