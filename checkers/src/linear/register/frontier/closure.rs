@@ -46,6 +46,7 @@ struct Reached<M> {
 const BETWEEN_LOOKS: u64 = 1024;
 
 pub(super) const OUT_OF_TIME: &str = "the time was used up";
+pub(super) const OUT_OF_MEMORY: &str = "the memory was used up";
 
 /// Working memory, kept between returns.
 pub(super) struct Closure<M> {
@@ -59,6 +60,11 @@ pub(super) struct Closure<M> {
 impl<M: Mask> Closure<M> {
     pub(super) fn new(values: u32, memory_bytes: usize) -> Self {
         Self { reached: Vec::new(), seen: Antichain::new(values), next: Antichain::new(values), memory_bytes, work: 0 }
+    }
+
+    /// Leaves this much memory for what is reached.
+    pub(super) fn leave(&mut self, memory_bytes: usize) {
+        self.memory_bytes = memory_bytes;
     }
 
     /// Replaces the configurations by those after the return. `false`, with the configurations as they were, if there
@@ -87,7 +93,7 @@ impl<M: Mask> Closure<M> {
                 continue;
             }
             if self.bytes() + world.uses.bytes() > self.memory_bytes {
-                return Err("the memory was used up");
+                return Err(OUT_OF_MEMORY);
             }
             self.expand(&from, returning, &mut world);
         }
