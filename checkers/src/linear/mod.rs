@@ -66,7 +66,8 @@ pub enum Decision {
 /// Why no order explains the answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
-    /// The operations that cannot be ordered, by index: none can be dropped without the rest becoming explainable.
+    /// The operations that cannot be ordered, by index: none can be dropped without the rest becoming explainable. To
+    /// drop an operation that changes something is to forget when, and how often, it did.
     pub ops: Vec<usize>,
     /// Where the longest explainable prefix ends: the operation whose return could not be explained.
     pub stuck_at: usize,
