@@ -21,10 +21,10 @@ use crate::history::RunTime;
 use crate::linear::{Budget, Witness};
 
 const FIRST_WINDOW: usize = 16;
-const LONGEST_WINDOW: usize = 1024;
+const LONGEST_WINDOW: usize = 128;
 
 /// How often one search for a witness may look at its budget: a bound that is the same on each machine.
-const LOOKS: usize = 400;
+const LOOKS: usize = 40;
 
 /// Explains answers that contradict each other, by position.
 pub(super) fn of_contradiction(
