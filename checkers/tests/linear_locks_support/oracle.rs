@@ -120,7 +120,7 @@ fn answer(model: &LockModel, lock: &Lock, call: &LockCall, now: u64) -> Option<L
         Deed::Refused { .. } if anonymous => full,
         Deed::Refused { holder: None } if lock.delayed_until.is_some() => true,
         Deed::Refused { holder } => {
-            held && !(mine && !full) && holder.is_none_or(|holder| lock.takers.contains(&holder.0))
+            held && (full || !mine) && holder.is_none_or(|holder| lock.takers.contains(&holder.0))
         }
         Deed::Renewed { .. } | Deed::NotHeld if anonymous => true,
         Deed::Renewed { expires } => {

@@ -58,6 +58,8 @@ pub(super) fn first_unexplained(
 struct Track {
     /// The last grant, if the owner was not told that it is over.
     hold: Option<u32>,
+    /// Its acquisition of unknown outcome, if that was its last request and it held nothing before.
+    phantom: Option<u32>,
     is_gone: bool,
     is_contradicted: bool,
     free_from: Option<RunTime>,
@@ -78,6 +80,12 @@ impl Reading {
     fn read(&mut self, position: u32, call: &LockCall) -> Option<()> {
         let owner = call.action.owner.0 as usize;
         let track = self.owners[owner];
+        if let (Some(phantom), Deed::Released, None) = (track.phantom, call.action.deed, call.returned) {
+            self.owners[owner].phantom = None;
+            let phantom = &mut self.phantoms[phantom as usize];
+            phantom.until = phantom.until.min(call.called);
+            return Some(());
+        }
         // A request that was under way beside a contradiction may explain it.
         if track.is_gone || track.free_from.is_some_and(|free_from| call.called <= free_from) {
             return None;
@@ -145,6 +153,9 @@ impl Reading {
 
     fn unanswered(&mut self, owner: usize, call: &LockCall) {
         let hold = self.owners[owner].hold;
+        if matches!(call.action.deed, Deed::Acquired { .. }) && hold.is_none() {
+            self.owners[owner].phantom = u32::try_from(self.phantoms.len()).ok();
+        }
         match (call.action.deed, hold) {
             (Deed::Acquired { expires, .. }, _) => self.phantoms.push(Phantom { from: call.called, until: expires }),
             (Deed::Released, Some(hold)) => {

@@ -108,7 +108,7 @@ pub(super) fn unexplained_refusal(
     for (before, served) in first_served[..gaps.len()].iter().enumerate() {
         serving += served;
         if serving <= before {
-            let mut calls: Contradiction = gaps[..=before].iter().flat_map(Gap::calls).collect();
+            let mut calls: Contradiction = gaps[..=before].iter().flat_map(|gap| gap.calls(sections)).collect();
             calls.sort_unstable();
             calls.dedup();
             return Some(calls);
@@ -119,6 +119,8 @@ pub(super) fn unexplained_refusal(
 
 /// A gap between sections in which somebody was refused while no section can have held the lock.
 struct Gap {
+    /// The section after it, by number.
+    next: usize,
     /// The first such refusal to return.
     refused_by: u32,
     /// When it did.
@@ -130,8 +132,12 @@ struct Gap {
 }
 
 impl Gap {
-    fn calls(&self) -> impl Iterator<Item = u32> {
-        self.ended_by.into_iter().chain([self.refused_by]).chain(self.acquired_by)
+    /// What keeps the lock free: the end before, the begin after, and whatever keeps those that were asked for early to a
+    /// place after that.
+    fn calls<'a>(&'a self, sections: &'a [Section]) -> impl Iterator<Item = u32> + 'a {
+        let early = sections.iter().skip(self.next + 1).filter(|section| section.asked <= self.first_return);
+        let kept = early.filter(|section| section.kept_by != section.acquired_by).map(|section| section.kept_by);
+        self.ended_by.into_iter().chain([self.refused_by]).chain(self.acquired_by).chain(kept)
     }
 }
 
@@ -152,6 +158,7 @@ fn needy_gaps(sections: &[Section], refusals: &[Refusal]) -> Vec<Gap> {
         if last_needy != Some(next) {
             last_needy = Some(next);
             gaps.push(Gap {
+                next,
                 refused_by: refusal.position,
                 first_return: refusal.returned,
                 next_gained: after.map_or(NEVER, |section| section.gained),

@@ -21,10 +21,13 @@ use crate::history::RunTime;
 use crate::linear::{Budget, Witness};
 
 const FIRST_WINDOW: usize = 16;
-const LONGEST_WINDOW: usize = 1024;
+const LONGEST_WINDOW: usize = 128;
+
+/// Each step of a search looks at all requests of unknown outcome: with more of them a window is not searched.
+const MOST_UNKNOWNS: usize = 256;
 
 /// How often one search for a witness may look at its budget: a bound that is the same on each machine.
-const LOOKS: usize = 400;
+const LOOKS: usize = 40;
 
 /// Explains answers that contradict each other, by position.
 pub(super) fn of_contradiction(
@@ -108,6 +111,9 @@ fn smallest(
         let begin = returns.len().checked_sub(length).map_or(RunTime(0), |first| returns[first]);
         let is_all = length >= returns.len();
         let mut window = Window::cut(model, history, if is_all { RunTime(0) } else { begin }, end, budget);
+        if window.unknowns() > MOST_UNKNOWNS {
+            return None;
+        }
         if let Some(states) = window.broken_from() {
             window.forget_what_can_be_forgotten();
             let kept = (0..window.calls.len()).filter(|call| window.is_kept(*call)).map(|call| window.positions[call]);
@@ -172,6 +178,10 @@ impl<'a> Window<'a> {
             Found::Stuck { before, .. } => Some(before),
             Found::Order | Found::Exhausted { .. } => None,
         }
+    }
+
+    fn unknowns(&self) -> usize {
+        self.calls.iter().filter(|call| call.returned.is_none()).count()
     }
 
     fn is_kept(&self, call: usize) -> bool {
