@@ -1,6 +1,6 @@
 //! Histories made up for the report: small stories with known contents.
 
-use leasehold_checkers::contract::Contract;
+use leasehold_checkers::contract::{Contract, Patience};
 use leasehold_checkers::history::{ErrorInfo, Event, EventType, Header, History, Process, RunTime};
 use serde_json::{Value, json};
 
@@ -27,6 +27,8 @@ impl Writer {
             early_slack_ms: 0,
             latest_expiry: None,
             fencing_tokens: true,
+            lock_delay_ms: None,
+            patience: Patience::default(),
             source: "https://etcd.io/docs/v2.3/api/#using-key-ttl".into(),
         };
         let header = Header {
