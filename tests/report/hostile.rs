@@ -93,6 +93,12 @@ fn judgement() -> impl Strategy<Value = Judgement> {
     let kind = prop::sample::select(vec![
         AnomalyKind::DoubleAcquisition,
         AnomalyKind::PrematureExpiry,
+        AnomalyKind::PhantomGrant,
+        AnomalyKind::LostGrant,
+        AnomalyKind::Fencing,
+        AnomalyKind::LockDelayBroken,
+        AnomalyKind::StaleRead,
+        AnomalyKind::Lockup,
         AnomalyKind::SplitBelief,
         AnomalyKind::OverdueExpiry,
     ]);

@@ -34,7 +34,7 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
     }
     let anomalies: Vec<Anomaly> = run.grants.values().flat_map(|grants| among(run, grants)).collect();
     let with_token = run.all_grants().filter(|grant| grant.token.is_some()).count();
-    (word(&anomalies, Count(with_token, "grant with a token")), anomalies)
+    (word(&anomalies, Count(with_token, "token")), anomalies)
 }
 
 /// The grants of one lock, which are in the order of their invocations.

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use super::overdue_expiry::sightings;
 use super::{Finding, Run, word};
 use crate::explain::{Count, lock, when};
-use crate::history::{Action, Op, RunTime};
+use crate::history::{Action, Op, Outcome, RunTime};
 use crate::holds::Grant;
 use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade};
 
@@ -49,8 +49,8 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
 #[derive(Clone, Copy, Debug)]
 struct Tenure<'a> {
     owner: &'a str,
-    /// Who was told that it acquired under this name.
-    process: Option<u64>,
+    /// The acquisition of that name, whatever became of it.
+    acquire: Option<&'a Op>,
     /// By when it had the lock, and the op that shows it.
     from: RunTime,
     first: usize,
@@ -89,19 +89,22 @@ fn tenures<'a>(
     run: &'a Run<'_>,
     sightings: &BTreeMap<(&'a str, &'a str), Vec<&'a Op>>,
 ) -> BTreeMap<&'a str, Tenures<'a>> {
-    let granted: BTreeMap<(&str, &str), &Grant> =
-        run.all_grants().map(|grant| ((grant.key.as_str(), grant.owner.as_str()), grant)).collect();
+    let mut acquisitions: BTreeMap<(&str, &str), &Op> = BTreeMap::new();
+    for op in run.ops {
+        if let Action::Acquire { owner, .. } = &op.action {
+            acquisitions.insert((&op.key, owner), op);
+        }
+    }
     let mut tenures: BTreeMap<&str, Tenures<'_>> = BTreeMap::new();
     for ((key, owner), seen) in sightings {
-        let grant = granted.get(&(*key, *owner));
-        let told = grant.map(|grant| (grant.ended, grant.acquire));
+        let acquire = acquisitions.get(&(*key, *owner)).copied();
+        let told = acquire.filter(|op| op.outcome == Outcome::Ok).and_then(|op| Some((op.ended?, op.index)));
         let first = seen.iter().filter_map(|op| Some((op.ended?, op.index))).chain(told).min();
         let last = seen.iter().filter(|op| op.ended.is_some()).map(|op| (op.invoked, op.index)).max();
         if let (Some((from, first)), Some((until, last))) = (first, last)
             && from < until
         {
-            let process = grant.map(|grant| grant.process);
-            tenures.entry(key).or_default().sorted.push(Tenure { owner, process, from, first, until, last });
+            tenures.entry(key).or_default().sorted.push(Tenure { owner, acquire, from, first, until, last });
         }
     }
     tenures.values_mut().for_each(Tenures::index);
@@ -110,7 +113,7 @@ fn tenures<'a>(
 
 fn phantom(run: &Run<'_>, grant: &Grant, holder: Tenure<'_>) -> Anomaly {
     let margin = grant.invoked.since(holder.from).min(holder.until.since(grant.ended));
-    let who = holder.process.map_or_else(|| format!("`{}`", holder.owner), |process| format!("process {process}"));
+    let who = holder.acquire.map_or_else(|| format!("`{}`", holder.owner), |op| format!("process {}", op.process));
     let saw = &run.ops[holder.last];
     let explanation = format!(
         "process {} was told that it had been given {}, {}, but never was: {who} had it before, and {} still found {who} to hold it {} into the run",
@@ -124,6 +127,7 @@ fn phantom(run: &Run<'_>, grant: &Grant, holder: Tenure<'_>) -> Anomaly {
         saw.invoked,
     );
     let mut ops = vec![holder.first, grant.acquire, holder.last];
+    ops.extend(holder.acquire.map(|op| op.index));
     ops.sort_unstable();
     ops.dedup();
     run.anomaly(Finding {

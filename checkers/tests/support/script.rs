@@ -311,6 +311,13 @@ impl Script {
         self
     }
 
+    /// The last event was at this node.
+    pub fn at_node(mut self, node: &str) -> Self {
+        let last = self.events.last_mut();
+        last.into_iter().for_each(|event| event.node = Some(node.to_owned()));
+        self
+    }
+
     /// The history, its events in the order of their times. Where times are equal the order of the story is kept.
     pub fn history(mut self) -> History {
         self.events.sort_by_key(|event| event.time);

@@ -12,7 +12,8 @@
 //! which the cluster ought to serve, and with nobody who may hold it in between, there is more than the bound, and at
 //! least three of them.
 //!
-//! A refusal that names an owner which no acquisition on record asked for is not counted: somebody else uses the lock.
+//! A refusal that names an owner which was not told that it has the lock is not counted: somebody else uses the lock, or it is a
+//! lost grant. Nor does that another was told that it has the lock show that the holder before is gone: that may be a phantom.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::explain::lock;
 use crate::history::vocabulary::code;
 use crate::history::{Action, Op, Outcome, RunTime};
 use crate::holds::{Grant, Span};
+use crate::observations::{Evidence, Observation};
 use crate::verdict::Grade;
 
 /// Fewer refusals than these are no pattern.
@@ -40,7 +42,7 @@ pub(super) fn find(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
         .into_iter()
         .filter_map(|(key, acquisitions)| {
             let grants = run.grants.get(key).map_or(&[][..], Vec::as_slice);
-            let stretches = Lock::of(run, grants, &acquisitions).stretches(calm, &acquisitions);
+            let stretches = Lock::of(run, grants).stretches(calm, &acquisitions);
             let stuck = |stretch: &Stretch| stretch.refusals >= REFUSALS && stretch.span.length() > bound;
             let longest = stretches.into_iter().filter(stuck).max_by_key(|stretch| stretch.span.length())?;
             Some(longest.lockup(key, &acquisitions))
@@ -75,22 +77,19 @@ impl Stretch {
 struct Lock<'a> {
     run: &'a Run<'a>,
     grants: BTreeMap<usize, &'a Grant>,
+    /// Those that were told that they have it.
     owners: BTreeSet<&'a str>,
     /// How long a lease on it may last without a renewal; `None` where the contract names no bound.
     longest_life: Option<Duration>,
 }
 
 impl<'a> Lock<'a> {
-    fn of(run: &'a Run<'a>, grants: &'a [Grant], acquisitions: &[&'a Op]) -> Self {
-        let owner = |op: &&'a Op| match &op.action {
-            Action::Acquire { owner, .. } => Some(owner.as_str()),
-            _ => None,
-        };
+    fn of(run: &'a Run<'a>, grants: &'a [Grant]) -> Self {
         let ttl = grants.iter().map(|grant| grant.longest_ttl).max().unwrap_or_default();
         Self {
             run,
             grants: grants.iter().map(|grant| (grant.acquire, grant)).collect(),
-            owners: acquisitions.iter().filter_map(owner).collect(),
+            owners: grants.iter().map(|grant| grant.owner.as_str()).collect(),
             longest_life: longest_life(run, ttl),
         }
     }
@@ -134,7 +133,9 @@ impl<'a> Lock<'a> {
         let releases = grant.releases.iter().map(|release| &ops[*release]);
         let released =
             releases.filter(|op| op.outcome == Outcome::Ok && op.invoked > grant.ended).filter_map(|op| op.ended);
-        let seen = grant.losses.iter().map(|loss| loss.at);
+        // That another was told that it has the lock does not show that it had.
+        let shows = |loss: &&Observation| !matches!(loss.evidence, Evidence::OthersGrant(_));
+        let seen = grant.losses.iter().filter(shows).map(|loss| loss.at);
         let renewals = || grant.renewals.iter().map(|renewal| &ops[*renewal]);
         let last_renewal = renewals().filter_map(|op| op.ended).fold(grant.ended, RunTime::max);
         let is_over = renewals().all(|op| !op.is_unanswered());
@@ -208,8 +209,8 @@ mod tests {
         finds(refused(released(), 1_000..25_000, "stranger"), &[]);
         finds(refused(released().acquire_info(2, "b", 400..500, 3_000), 1_000..25_000, "a"), &[]);
         finds(refused(released().acquire(2, "b", 12_000..12_010, 20_000), 1_000..25_000, "a"), &[]);
-        let renewed = script().steady(0..40_001, "n1", 5).acquire(1, "a", 100..110, 3_000).renew_open(1, "a", 200);
-        finds(refused(renewed, 1_000..25_000, "a").renew(2, "z", 30_000..30_010, 3_000), &[]);
+        let renewed = script().steady(0..40_001, "n1", 5).acquire(1, "a", 100..110, 3_000).renew_info(1, "a", 200..300);
+        finds(refused(renewed, 1_000..25_000, "a"), &[]);
     }
 
     #[test]
