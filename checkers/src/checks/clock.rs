@@ -33,16 +33,14 @@ pub const APART: Duration = Duration::from_secs(5);
 #[must_use]
 pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
     let declared = run.header.clock_rate_error_ppm;
-    let worst = run
-        .probes
-        .clocks
-        .iter()
-        .filter_map(|(node, readings)| Some((certain_drift_ppm(run, readings)?, node)))
-        .max();
+    let worst =
+        run.probes.clocks.iter().filter_map(|(node, readings)| Some((certain_drift_ppm(run, readings)?, node))).max();
     let result = match worst {
         Some((drift, node)) if drift > declared.saturating_add(TOLERATED_PPM) => CheckerResult {
             verdict: Verdict::Unknown,
-            reason: format!("the clock of {node} ran wrong by {drift} ppm at least, and the run declares {declared} ppm"),
+            reason: format!(
+                "the clock of {node} ran wrong by {drift} ppm at least, and the run declares {declared} ppm"
+            ),
         },
         _ => CheckerResult { verdict: Verdict::Valid, reason: what_was_measured(run) },
     };
@@ -97,7 +95,8 @@ fn what_was_measured(run: &Run<'_>) -> String {
 
 /// Whether a fault of clocks shows its effect, by itself or in a measurement made while it lasted.
 fn is_measured(run: &Run<'_>, fault: &Fault) -> bool {
-    let during = |(at, _): &(RunTime, ClockValue)| fault.in_place.is_some_and(|from| from < *at) && fault.is_active(*at);
+    let during =
+        |(at, _): &(RunTime, ClockValue)| fault.in_place.is_some_and(|from| from < *at) && fault.is_active(*at);
     !fault.is_of_clocks() || fault.in_place.is_some() && fault.bit || run.probes.clocks.values().flatten().any(during)
 }
 

@@ -150,7 +150,8 @@ mod tests {
     fn other_locks_grants_without_tokens_and_services_without_them() {
         accuses(first().on("jobs/8").acquire_token(2, "b", 900..1_000, 500, 6), &[]);
         accuses(first().acquire(2, "b", 900..1_000, 500), &[]);
-        let none = first().acquire_token(2, "b", 900..1_000, 500, 6).contract(|contract| contract.fencing_tokens = false);
+        let none =
+            first().acquire_token(2, "b", 900..1_000, 500, 6).contract(|contract| contract.fencing_tokens = false);
         accuses(none, &[]);
     }
 

@@ -177,7 +177,10 @@ mod tests {
 
     #[test]
     fn one_that_waited_and_was_answered_late() {
-        accuses(script().acquire(2, "b", 0..3_000, 500).acquire(1, "a", 700..800, 500).read(4, 900..910, Some("a")), &[]);
+        accuses(
+            script().acquire(2, "b", 0..3_000, 500).acquire(1, "a", 700..800, 500).read(4, 900..910, Some("a")),
+            &[],
+        );
     }
 
     #[test]

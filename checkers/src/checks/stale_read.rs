@@ -152,7 +152,10 @@ mod tests {
     #[test]
     fn a_release_that_may_have_come_before_the_acquisition() {
         accuses(script().acquire(1, "a", 0..500, 3_000).release(9, "a", 100..200).read(4, 600..610, Some("a")), &[]);
-        accuses(script().acquire_info(1, "a", 0..50, 3_000).release(9, "a", 100..200).read(4, 600..610, Some("a")), &[]);
+        accuses(
+            script().acquire_info(1, "a", 0..50, 3_000).release(9, "a", 100..200).read(4, 600..610, Some("a")),
+            &[],
+        );
     }
 
     #[test]

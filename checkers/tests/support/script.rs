@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use leasehold_checkers::contract::{Contract, LatestExpiry, Patience};
 use leasehold_checkers::history::vocabulary::{
-    AcquireValue, ClockValue, FaultPhase, FaultValue, HealthValue, HeldValue, LeaderValue, OwnerValue, ReadValue, code, f,
+    AcquireValue, ClockValue, FaultPhase, FaultValue, HealthValue, HeldValue, LeaderValue, OwnerValue, ReadValue, code,
+    f,
 };
 use leasehold_checkers::history::{ErrorInfo, Event, EventType, FORMAT_VERSION, Header, History, Process, RunTime};
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Verdict};

@@ -106,7 +106,10 @@ enum Step {
     Arrive(Request),
     Deliver(Request, Answer),
     GiveUp(Request),
-    Expire { owner: String, generation: u64 },
+    Expire {
+        owner: String,
+        generation: u64,
+    },
     Probe(usize),
     Election,
     /// A lock-delay may be over.
@@ -291,7 +294,8 @@ impl Service {
 
     /// Puts a step on the list: later, where the machine or the servers stand still.
     fn at(&mut self, mut at: u64, step: Step) {
-        let on_server = matches!(step, Step::Arrive(_) | Step::Expire { .. } | Step::Probe(_) | Step::Election | Step::Open(_));
+        let on_server =
+            matches!(step, Step::Arrive(_) | Step::Expire { .. } | Step::Probe(_) | Step::Election | Step::Open(_));
         for _ in 0..2 {
             for (from, until) in &self.stalls {
                 at = if (*from..*until).contains(&at) { *until } else { at };

@@ -139,7 +139,8 @@ impl<'a> Lock<'a> {
         let renewals = || grant.renewals.iter().map(|renewal| &ops[*renewal]);
         let last_renewal = renewals().filter_map(|op| op.ended).fold(grant.ended, RunTime::max);
         let is_over = renewals().all(|op| !op.is_unanswered());
-        let expired = longest_life(self.run, grant.longest_ttl).filter(|_| is_over).map(|life| last_renewal.after(life));
+        let expired =
+            longest_life(self.run, grant.longest_ttl).filter(|_| is_over).map(|life| last_renewal.after(life));
         released.chain(seen).chain(expired).min()
     }
 
@@ -186,9 +187,9 @@ mod tests {
 
     /// Refused every second in this time, because of that holder.
     fn refused(script: Script, during: std::ops::Range<u64>, holder: &str) -> Script {
-        during.step_by(1_000).fold(script, |script, at| {
-            script.acquire_held(100 + at, &format!("v{at}"), at..at + 10, holder)
-        })
+        during
+            .step_by(1_000)
+            .fold(script, |script, at| script.acquire_held(100 + at, &format!("v{at}"), at..at + 10, holder))
     }
 
     #[test]

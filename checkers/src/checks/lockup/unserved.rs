@@ -232,7 +232,10 @@ mod tests {
         assert_eq!(found, []);
         let served = probed().read(7, 100..110, None).through("n2");
         let found = found_of_kind(in_vain(served, 1_000, 20_000, &["n2"]), AnomalyKind::Lockup);
-        assert!(found[0].explanation.starts_with("n2 locked up: none of 10 requests to it was served for 19 s"), "{found:?}");
+        assert!(
+            found[0].explanation.starts_with("n2 locked up: none of 10 requests to it was served for 19 s"),
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -252,9 +255,9 @@ mod tests {
             script.acquire_fails(at, &format!("v{at}"), at..at + 10, "refused").through(ALL[at as usize / 500 % 3])
         });
         finds(refused, &[(Grade::Proven, 18_510)]);
-        let held = (1_000..20_000_u64).step_by(500).fold(probed(), |script, at| {
-            script.acquire_held(at, &format!("v{at}"), at..at + 10, "stranger")
-        });
+        let held = (1_000..20_000_u64)
+            .step_by(500)
+            .fold(probed(), |script, at| script.acquire_held(at, &format!("v{at}"), at..at + 10, "stranger"));
         finds(held, &[]);
     }
 
@@ -264,16 +267,19 @@ mod tests {
         finds(in_vain(probed().fault(pause, 900..910, None), 1_000, 20_000, &ALL), &[]);
         finds(in_vain(probed().fault(pause, 100..110, Some(700..710)), 1_000, 20_000, &ALL), &[]);
         // It is over after 10 s, or after as long as it lasted.
-        finds(in_vain(probed().fault(pause, 100..110, Some(700..710)), 10_710, 30_000, &ALL), &[(Grade::Proven, 19_290)]);
+        finds(
+            in_vain(probed().fault(pause, 100..110, Some(700..710)), 10_710, 30_000, &ALL),
+            &[(Grade::Proven, 19_290)],
+        );
         finds(in_vain(probed().fault(pause, 100..110, Some(14_090..14_100)), 24_200, 40_000, &ALL), &[]);
     }
 
     #[test]
     fn a_cluster_whose_majority_is_not_heard_may_be_down() {
         let lone = |until| {
-            (0..until).step_by(200).fold(script().acquire(0, "z", 0..10, 500), |script, at| {
-                script.leader(at, "n1", Some("n1"), 5)
-            })
+            (0..until)
+                .step_by(200)
+                .fold(script().acquire(0, "z", 0..10, 500), |script, at| script.leader(at, "n1", Some("n1"), 5))
         };
         finds(in_vain(lone(40_000), 1_000, 20_000, &ALL), &[(Grade::Possible, 19_000)]);
     }
@@ -293,9 +299,9 @@ mod tests {
     #[test]
     fn one_request_that_hangs() {
         let busy = |script: Script| {
-            (0..40_000_u64).step_by(500).fold(script, |script, at| {
-                script.acquire_held(500 + at, &format!("o{at}"), at..at + 10, "stranger")
-            })
+            (0..40_000_u64)
+                .step_by(500)
+                .fold(script, |script, at| script.acquire_held(500 + at, &format!("o{at}"), at..at + 10, "stranger"))
         };
         finds(busy(probed()).renew_info(0, "z", 1_000..16_001), &[(Grade::Proven, 15_001)]);
         finds(busy(probed()).renew_info(0, "z", 1_000..16_000), &[]);
