@@ -21,12 +21,47 @@ pub struct Contract {
     pub counts_from_request: bool,
     /// Whether each later grant of a lock carries a greater fencing token.
     pub fencing_tokens: bool,
+    /// For how long nobody is given a lock whose holder lost it without a release, in milliseconds; `None` where the service
+    /// promises no such delay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_delay_ms: Option<u64>,
+    /// How long the cluster may leave its clients waiting before that is a lockup.
+    #[serde(default, skip_serializing_if = "Patience::is_usual")]
+    pub patience: Patience,
     /// Where these promises are written down.
     pub source: String,
 }
 
 fn unless_told_otherwise() -> bool {
     true
+}
+
+/// How long a cluster that ought to serve may leave its clients waiting. No service promises a bound, so these are ours:
+/// long enough that no disk, election or busy machine that was met in practice comes near them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Patience {
+    /// For how long a single op, or all ops of one node, may go without an answer, in milliseconds.
+    pub op_ms: u64,
+    /// For how long no write may succeed on any node, in milliseconds.
+    pub cluster_ms: u64,
+    /// For how long a lock that nobody can hold may be refused to everybody, in milliseconds.
+    pub lock_ms: u64,
+    /// How long after the end of a fault the cluster may need to recover, in milliseconds; or as long as the fault lasted,
+    /// if that is longer, for connections that were cut are tried again at intervals that double.
+    pub recovery_ms: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { op_ms: 15_000, cluster_ms: 15_000, lock_ms: 15_000, recovery_ms: 10_000 }
+    }
+}
+
+impl Patience {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The bound on how long a lease may outlive its TTL while the cluster can serve.

@@ -43,19 +43,30 @@ mod script;
 
 use std::collections::BTreeMap;
 
-use checks::{Run, activity, double_acquisition, overdue_expiry, premature_expiry, split_belief, well_formed};
+use checks::{
+    Run, activity, clock, double_acquisition, fencing, lock_delay, lockup, lost_grant, overdue_expiry, phantom_grant,
+    premature_expiry, split_belief, stale_read, stats, well_formed,
+};
 use history::{History, Ops, Surroundings};
 use verdict::{Anomaly, CheckerResult, Judgement, Verdict};
 
 /// A checker that takes the record's form for granted.
 type Checker = fn(&Run<'_>) -> (CheckerResult, Vec<Anomaly>);
 
-const CHECKERS: [(&str, Checker); 5] = [
+const CHECKERS: [(&str, Checker); 13] = [
     (activity::NAME, activity::check),
     (premature_expiry::NAME, premature_expiry::check),
     (double_acquisition::NAME, double_acquisition::check),
     (split_belief::NAME, split_belief::check),
     (overdue_expiry::NAME, overdue_expiry::check),
+    (phantom_grant::NAME, phantom_grant::check),
+    (lost_grant::NAME, lost_grant::check),
+    (fencing::NAME, fencing::check),
+    (lock_delay::NAME, lock_delay::check),
+    (stale_read::NAME, stale_read::check),
+    (lockup::NAME, lockup::check),
+    (stats::NAME, stats::check),
+    (clock::NAME, clock::check),
 ];
 
 /// Judges a history by all checkers.

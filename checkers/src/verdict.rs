@@ -53,12 +53,24 @@ pub enum AnomalyKind {
     DoubleAcquisition,
     /// A lease ended before the time that was promised for it.
     PrematureExpiry,
+    /// No order of the operations explains all answers.
+    Nonlinearizable,
+    /// A client was told that it had been given a lock, and it never had.
+    PhantomGrant,
+    /// A client was told that it had not been given a lock, and it had.
+    LostGrant,
+    /// A later grant of a lock carries no greater fencing token than an earlier one.
+    Fencing,
+    /// A lock whose holder lost it was given to another before the promised delay had passed.
+    LockDelayBroken,
+    /// A read that was promised to be current showed a holder that was gone before it was asked.
+    StaleRead,
+    /// The cluster, or a part of it, stopped to serve although nothing was wrong with it.
+    Lockup,
     /// The service kept its word, yet two clients were each entitled to believe that they held the lock.
     SplitBelief,
     /// A lease was still there long after it had to end.
     OverdueExpiry,
-    /// No order of the operations explains all answers.
-    Nonlinearizable,
 }
 
 impl AnomalyKind {
@@ -68,6 +80,12 @@ impl AnomalyKind {
         match self {
             Self::DoubleAcquisition => "double-acquisition",
             Self::PrematureExpiry => "premature-expiry",
+            Self::PhantomGrant => "phantom-grant",
+            Self::LostGrant => "lost-grant",
+            Self::Fencing => "fencing",
+            Self::LockDelayBroken => "lock-delay-broken",
+            Self::StaleRead => "stale-read",
+            Self::Lockup => "lockup",
             Self::SplitBelief => "split-belief",
             Self::OverdueExpiry => "overdue-expiry",
             Self::Nonlinearizable => "nonlinearizable",

@@ -40,8 +40,13 @@ pub(super) fn faults_at_worst(story: &Story<'_>) -> Vec<String> {
 pub(super) fn margin(anomaly: &Anomaly) -> String {
     let margin = span(anomaly.margin_ns);
     match anomaly.kind {
-        AnomalyKind::DoubleAcquisition | AnomalyKind::SplitBelief => format!("for {margin}"),
-        AnomalyKind::PrematureExpiry | AnomalyKind::OverdueExpiry => format!("by {margin}"),
+        AnomalyKind::DoubleAcquisition | AnomalyKind::SplitBelief | AnomalyKind::Lockup => format!("for {margin}"),
+        AnomalyKind::Nonlinearizable
+        | AnomalyKind::PrematureExpiry
+        | AnomalyKind::PhantomGrant
+        | AnomalyKind::LockDelayBroken
+        | AnomalyKind::OverdueExpiry => format!("by {margin}"),
+        AnomalyKind::LostGrant | AnomalyKind::Fencing | AnomalyKind::StaleRead => format!("{margin} later"),
     }
 }
 

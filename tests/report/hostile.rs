@@ -93,6 +93,12 @@ fn judgement() -> impl Strategy<Value = Judgement> {
     let kind = prop::sample::select(vec![
         AnomalyKind::DoubleAcquisition,
         AnomalyKind::PrematureExpiry,
+        AnomalyKind::PhantomGrant,
+        AnomalyKind::LostGrant,
+        AnomalyKind::Fencing,
+        AnomalyKind::LockDelayBroken,
+        AnomalyKind::StaleRead,
+        AnomalyKind::Lockup,
         AnomalyKind::SplitBelief,
         AnomalyKind::OverdueExpiry,
     ]);
@@ -138,8 +144,21 @@ fn is_harmless(history: &History, judgement: &Judgement) {
 /// What a Markdown renderer takes for anything but code.
 fn outside_code(summary: &str) -> String {
     let without_blocks: Vec<&str> = summary.split("```").step_by(2).collect();
-    let without_code = |line: &str| line.replace("\\`", "").split('`').step_by(2).collect::<String>();
-    without_blocks.join("").lines().map(without_code).collect::<Vec<_>>().join("\n")
+    without_blocks.join("").lines().map(without_spans).collect::<Vec<_>>().join("\n")
+}
+
+/// A line without its code spans. A backslash escapes what follows it, but in a span it is a character like any other.
+fn without_spans(line: &str) -> String {
+    let mut outside = String::new();
+    let mut chars = line.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\\' => outside.extend(chars.next()),
+            '`' => chars.by_ref().take_while(|char| *char != '`').for_each(drop),
+            _ => outside.push(char),
+        }
+    }
+    outside
 }
 
 proptest! {

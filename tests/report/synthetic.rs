@@ -1,6 +1,6 @@
 //! Histories made up for the report: small stories with known contents.
 
-use leasehold_checkers::contract::Contract;
+use leasehold_checkers::contract::{Contract, Patience};
 use leasehold_checkers::history::{ErrorInfo, Event, EventType, Header, History, Process, RunTime};
 use serde_json::{Value, json};
 
@@ -28,6 +28,8 @@ impl Writer {
             latest_expiry: None,
             counts_from_request: false,
             fencing_tokens: true,
+            lock_delay_ms: None,
+            patience: Patience::default(),
             source: "https://etcd.io/docs/v2.3/api/#using-key-ttl".into(),
         };
         let header = Header {

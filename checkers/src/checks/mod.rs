@@ -1,10 +1,19 @@
 //! The checkers. Each is a pure function from a [`Run`] to its word and the anomalies that it found.
 
 pub mod activity;
+pub mod clock;
 pub mod double_acquisition;
+pub mod fencing;
+pub mod lock_delay;
+pub mod lockup;
+pub mod lost_grant;
 pub mod overdue_expiry;
+pub mod phantom_grant;
 pub mod premature_expiry;
+pub mod probes;
 pub mod split_belief;
+pub mod stale_read;
+pub mod stats;
 pub mod well_formed;
 
 use std::collections::BTreeMap;
@@ -14,6 +23,8 @@ use crate::explain::Count;
 use crate::history::{Header, History, Op, Ops, RunTime, Surroundings};
 use crate::holds::{Grant, Grants, grants};
 use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Verdict};
+
+use probes::Probes;
 
 /// Everything that the checkers need to know of a history, worked out once.
 #[derive(Clone, Debug)]
@@ -30,6 +41,10 @@ pub struct Run<'a> {
     pub context: Context,
     /// How regularly the nodes answered.
     pub pulse: Pulse,
+    /// What the nodes said of themselves.
+    pub probes: Probes,
+    /// When the record ends.
+    pub end: RunTime,
 }
 
 impl<'a> Run<'a> {
@@ -47,6 +62,8 @@ impl<'a> Run<'a> {
             grants,
             context: Context::of(surroundings),
             pulse: Pulse::of(&surroundings.leaders, &ops.all, end),
+            probes: Probes::of(history),
+            end,
         }
     }
 

@@ -61,7 +61,7 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
 }
 
 /// The ops that saw a lock held, by lock and holder.
-fn sightings(ops: &[Op]) -> BTreeMap<(&str, &str), Vec<&Op>> {
+pub(super) fn sightings(ops: &[Op]) -> BTreeMap<(&str, &str), Vec<&Op>> {
     let mut sightings: BTreeMap<(&str, &str), Vec<&Op>> = BTreeMap::new();
     for op in ops {
         let seen = match &op.action {

@@ -4,11 +4,13 @@
 
 use std::ops::Range;
 
-use leasehold_checkers::contract::{Contract, LatestExpiry};
+use leasehold_checkers::contract::{Contract, LatestExpiry, Patience};
 use leasehold_checkers::history::vocabulary::{
-    AcquireValue, FaultPhase, FaultValue, HeldValue, LeaderValue, OwnerValue, ReadValue, code, f,
+    AcquireValue, ClockValue, FaultPhase, FaultValue, HealthValue, HeldValue, LeaderValue, OwnerValue, ReadValue, code,
+    f,
 };
 use leasehold_checkers::history::{ErrorInfo, Event, EventType, FORMAT_VERSION, Header, History, Process, RunTime};
+use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -43,6 +45,8 @@ pub fn header() -> Header {
             latest_expiry: Some(LatestExpiry { grace_ms: 1_000, restarts_at_leader_change: true }),
             counts_from_request: false,
             fencing_tokens: true,
+            lock_delay_ms: None,
+            patience: Patience::default(),
             source: "test".to_owned(),
         },
         clock_rate_error_ppm: 0,
@@ -69,6 +73,13 @@ fn owned(owner: &str) -> Value {
 
 fn error(code: &str) -> Option<ErrorInfo> {
     Some(ErrorInfo { code: code.to_owned(), text: String::new() })
+}
+
+/// The anomalies of one kind in a history that is well-formed.
+pub fn found_of_kind(script: Script, kind: AnomalyKind) -> Vec<Anomaly> {
+    let judgement = leasehold_checkers::check(&script.history());
+    assert_eq!(judgement.checkers["well-formed"].verdict, Verdict::Valid, "{judgement:?}");
+    judgement.anomalies.into_iter().filter(|anomaly| anomaly.kind == kind).collect()
 }
 
 impl Script {
@@ -133,6 +144,12 @@ impl Script {
         let told = json_of(HeldValue { owner: owner.to_owned(), holder: Some(holder.to_owned()) });
         let asked = Self::asks_for(owner, 3_000, false, None);
         self.op(process, f::ACQUIRE, at, asked, (EventType::Fail, told, Some(code::HELD)))
+    }
+
+    /// An acquisition that is refused for another reason than that the lock is held.
+    pub fn acquire_fails(self, process: u64, owner: &str, at: Range<u64>, code: &str) -> Self {
+        let asked = Self::asks_for(owner, 3_000, false, None);
+        self.op(process, f::ACQUIRE, at, asked.clone(), (EventType::Fail, asked, Some(code)))
     }
 
     pub fn acquire_info(self, process: u64, owner: &str, at: Range<u64>, ttl_ms: u64) -> Self {
@@ -263,6 +280,44 @@ impl Script {
         during.step_by(200).fold(self, |script, at| {
             ["n1", "n2", "n3"].into_iter().fold(script, |script, node| script.leader(at, node, Some(leader), term))
         })
+    }
+
+    fn probe(self, at: u64, node: &str, f: &str, value: Value) -> Self {
+        self.event(Event {
+            time: ms(at),
+            process: Process::Probe,
+            kind: EventType::Ok,
+            f: f.to_owned(),
+            key: None,
+            value,
+            node: Some(node.to_owned()),
+            error: None,
+        })
+    }
+
+    /// A node says whether it is well.
+    pub fn health(self, at: u64, node: &str, healthy: bool) -> Self {
+        self.probe(at, node, f::HEALTH, json_of(HealthValue { healthy }))
+    }
+
+    /// A node's wall clock is measured, in milliseconds.
+    pub fn clock(self, at: u64, node: &str, offset_ms: i64, uncertainty_ms: u64) -> Self {
+        let (offset_ns, uncertainty_ns) = (offset_ms * 1_000_000, uncertainty_ms * 1_000_000);
+        self.probe(at, node, f::CLOCK, json_of(ClockValue { offset_ns, uncertainty_ns }))
+    }
+
+    /// What was last told was asked of this node.
+    pub fn through(mut self, node: &str) -> Self {
+        let told = self.events.iter_mut().rev().take(2);
+        told.for_each(|event| event.node = Some(node.to_owned()));
+        self
+    }
+
+    /// The last event was at this node.
+    pub fn at_node(mut self, node: &str) -> Self {
+        let last = self.events.last_mut();
+        last.into_iter().for_each(|event| event.node = Some(node.to_owned()));
+        self
     }
 
     /// The history, its events in the order of their times. Where times are equal the order of the story is kept.

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use leasehold_checkers::contract::LatestExpiry;
+use leasehold_checkers::contract::{LatestExpiry, Patience};
 use leasehold_checkers::history::vocabulary::{code, f};
 use leasehold_checkers::history::{EventType, History};
 use serde_json::{Value, json};
@@ -29,7 +29,24 @@ pub enum Bug {
     ConfirmDeadRenewal,
     /// Leases do not end.
     NeverExpire,
+    /// A client that is to be refused is told that it has the lock.
+    PhantomGrant,
+    /// A client that is given the lock is told that it was refused.
+    LostGrant,
+    /// Linearizable reads show holders of before.
+    StaleRead,
+    /// Tokens do not grow.
+    TokensFall,
+    /// The lock-delay is not kept.
+    ForgetLockDelay,
+    /// From some time on nothing is served, while the nodes still tell who leads.
+    StopServing,
+    /// A lock that becomes free is refused to everybody.
+    NeverFree,
 }
+
+/// Stands among the wronged for the cluster as a whole.
+pub const CLUSTER: &str = "*";
 
 /// A run of the service.
 #[derive(Debug)]
@@ -90,9 +107,14 @@ enum Step {
     Arrive(Request),
     Deliver(Request, Answer),
     GiveUp(Request),
-    Expire { owner: String, generation: u64 },
+    Expire {
+        owner: String,
+        generation: u64,
+    },
     Probe(usize),
     Election,
+    /// A lock-delay may be over.
+    Open(usize),
 }
 
 #[derive(Clone, Debug)]
@@ -109,6 +131,8 @@ struct Lock {
     holder: Option<String>,
     queue: VecDeque<Request>,
     past: Vec<Option<String>>,
+    closed_until: u64,
+    stuck: bool,
 }
 
 /// A client, or the companion that keeps a client's lease alive.
@@ -153,6 +177,8 @@ struct Service {
     slack: u64,
     /// Whether a TTL counts from some instant after the request, however late it takes effect.
     counts_from_request: bool,
+    lock_delay: u64,
+    stops_at: u64,
     wronged: BTreeSet<String>,
     owners: Vec<Option<String>>,
 }
@@ -191,6 +217,15 @@ impl Service {
             .collect();
         let delay = [5, 50, 200, 800, 2_500][random.of(0..5) as usize];
         let loss = [0, 5, 20][random.of(0..3) as usize];
+        let lock_delay = if random.percent(30) { random.of(1..1_500) } else { 0 };
+        let stops_at = random.of(1_000..5_000);
+        // A network that loses nothing and is fast gives no excuse for a request without an answer.
+        let serves_within = if loss == 0 && delay <= 50 { 2_000 } else { Patience::default().op_ms };
+        let script = script.contract(|contract| {
+            contract.lock_delay_ms = (lock_delay > 0).then_some(lock_delay);
+            contract.patience =
+                Patience { op_ms: serves_within, cluster_ms: serves_within, lock_ms: 250, recovery_ms: 500 };
+        });
         let mut service = Self {
             random,
             bug,
@@ -215,6 +250,8 @@ impl Service {
             loss,
             slack,
             counts_from_request,
+            lock_delay,
+            stops_at,
             wronged: BTreeSet::new(),
             owners: Vec::new(),
         };
@@ -270,7 +307,7 @@ impl Service {
     /// Puts a step on the list: later, where the machine or the servers stand still.
     fn at(&mut self, mut at: u64, step: Step) {
         let on_server = match step {
-            Step::Arrive(_) | Step::Expire { .. } | Step::Election => true,
+            Step::Arrive(_) | Step::Expire { .. } | Step::Election | Step::Open(_) => true,
             Step::Probe(_) => !self.answers_while_paused,
             Step::Think(_) | Step::Deliver(..) | Step::GiveUp(_) => false,
         };
@@ -295,6 +332,7 @@ impl Service {
             Step::Expire { owner, generation } => self.expire(&owner, generation),
             Step::Probe(node) => self.probe(node),
             Step::Election => self.elect(),
+            Step::Open(key) => self.next_in_queue(key),
         }
     }
 
@@ -333,7 +371,9 @@ impl Service {
                 let key = self.random.of(0..2) as usize;
                 let owner = format!("p{}.{}", me.process, self.next_op);
                 let ttl = self.random.of(1..25) * 100;
-                (key, Ask::Acquire { owner, ttl, blocking: self.random.percent(40) })
+                // Whoever waits in vain for a lock that is never free may always have been given it after all.
+                let waits = if self.bug == Some(Bug::NeverFree) { 3 } else { 40 };
+                (key, Ask::Acquire { owner, ttl, blocking: self.random.percent(waits) })
             }
             _ => (self.random.of(0..2) as usize, Ask::Read { linearizable: self.random.percent(70) }),
         }
@@ -371,7 +411,8 @@ impl Service {
     fn record(&mut self, request: &Request, kind: EventType, name: &str, value: Value, code: Option<&str>) {
         let key = format!("lock/{}", request.key);
         let now = self.now;
-        self.tell(|script| script.on(&key).client(now, request.process, kind, name, value, code));
+        let node = format!("n{}", request.worker % 3 + 1);
+        self.tell(|script| script.on(&key).client(now, request.process, kind, name, value, code).at_node(&node));
     }
 
     fn answer(&mut self, request: Request, kind: EventType, value: Value, code: Option<&'static str>) {
@@ -421,17 +462,25 @@ impl Service {
     }
 
     fn serve(&mut self, request: Request) {
+        if self.bug == Some(Bug::StopServing) && self.now >= self.stops_at {
+            self.wronged.insert(CLUSTER.to_owned());
+            return;
+        }
         match request.ask.clone() {
             Ask::Acquire { owner, ttl, blocking } => self.acquire(request, &owner, ttl, blocking),
             Ask::Renew { owner, update, ttl } => self.renew(request, &owner, update, ttl),
             Ask::Release { owner } => self.release(request, &owner),
             Ask::Read { linearizable } => {
+                let wrong = self.bug == Some(Bug::StaleRead) && linearizable && self.random.percent(30);
                 let lock = &self.locks[request.key];
-                let seen = if linearizable || lock.past.is_empty() {
+                let seen = if linearizable && !wrong || lock.past.is_empty() {
                     lock.holder.clone()
                 } else {
                     lock.past[self.random.of(0..lock.past.len() as u64) as usize].clone()
                 };
+                if wrong {
+                    self.wronged.extend(seen.clone().into_iter().chain(self.locks[request.key].holder.clone()));
+                }
                 self.answer(request, EventType::Ok, json!({ "linearizable": linearizable, "owner": seen }), None);
             }
         }
@@ -443,7 +492,14 @@ impl Service {
         if let (Some(holder), true) = (&holder, twice) {
             self.wronged.extend([holder.clone(), owner.to_owned()]);
         }
-        let waits = holder.is_some() || !self.locks[request.key].queue.is_empty();
+        let lock = &self.locks[request.key];
+        let waits = holder.is_some() || !lock.queue.is_empty() || lock.stuck || self.now < lock.closed_until;
+        if self.bug == Some(Bug::PhantomGrant) && waits && !blocking && self.random.percent(30) {
+            self.wronged.insert(owner.to_owned());
+            self.tokens += 1;
+            let value = json!({ "owner": owner, "ttl_ms": ttl, "token": self.tokens });
+            return self.answer(request, EventType::Ok, value, None);
+        }
         if waits && !blocking && !twice {
             let value = json!({ "owner": owner, "holder": holder });
             self.answer(request, EventType::Fail, value, Some(code::HELD));
@@ -461,13 +517,18 @@ impl Service {
 
     /// How long a TTL lasts: the service's clock runs at its own rate, and it may end a lease early by its slack.
     fn life(&mut self, ttl: u64) -> u64 {
-        let by_its_clock = i128::from(ttl) * 1_000_000;
-        let life = if self.rate_ppm >= 0 {
+        let life = self.by_its_clock(ttl);
+        life.saturating_sub(if self.slack > 0 { self.random.of(0..self.slack + 1) } else { 0 })
+    }
+
+    /// How long something lasts that is so long by the service's clock.
+    fn by_its_clock(&self, long: u64) -> u64 {
+        let by_its_clock = i128::from(long) * 1_000_000;
+        if self.rate_ppm >= 0 {
             div_up(by_its_clock, 1_000_000 + self.rate_ppm)
         } else {
             u64::try_from(by_its_clock / i128::from(1_000_000 + self.rate_ppm)).unwrap_or(u64::MAX)
-        };
-        life.saturating_sub(if self.slack > 0 { self.random.of(0..self.slack + 1) } else { 0 })
+        }
     }
 
     /// Most renewals ask for the TTL of before.
@@ -477,8 +538,16 @@ impl Service {
 
     fn grant(&mut self, request: Request, owner: &str, ttl: u64) {
         self.tokens += 1;
-        let token = self.tokens;
+        let mut token = self.tokens;
+        if self.bug == Some(Bug::TokensFall) && self.random.percent(30) {
+            token = token.saturating_sub(self.random.of(1..4));
+            self.wronged.insert(owner.to_owned());
+        }
         self.set_holder(request.key, Some(owner.to_owned()));
+        if self.bug == Some(Bug::LostGrant) && self.random.percent(30) {
+            self.wronged.insert(owner.to_owned());
+            return self.answer(request, EventType::Fail, Value::Null, Some("rejected"));
+        }
         self.answer(request, EventType::Ok, json!({ "owner": owner, "ttl_ms": ttl, "token": token }), None);
     }
 
@@ -515,12 +584,12 @@ impl Service {
     fn expire(&mut self, owner: &str, generation: u64) {
         if self.leases.get(owner).is_some_and(|lease| lease.alive && lease.generation == generation) {
             let word = if self.random.percent(50) { f::EXPIRED } else { f::DELETED };
-            self.end(owner, word);
+            self.end(owner, word, false);
         }
     }
 
     /// Ends a lease and frees its lock.
-    fn end(&mut self, owner: &str, word: &str) {
+    fn end(&mut self, owner: &str, word: &str, released: bool) {
         let Some(lease) = self.leases.get_mut(owner) else { return };
         lease.alive = false;
         let key = lease.key;
@@ -531,11 +600,32 @@ impl Service {
         }
         if self.locks[key].holder.as_deref() == Some(owner) {
             self.set_holder(key, None);
+            self.close(key, owner, released);
         }
         self.next_in_queue(key);
     }
 
+    /// A lock that was lost without a release stays closed for the lock-delay.
+    fn close(&mut self, key: usize, owner: &str, released: bool) {
+        if self.bug == Some(Bug::NeverFree) && self.random.percent(50) {
+            self.locks[key].stuck = true;
+            self.wronged.insert(CLUSTER.to_owned());
+        }
+        if self.lock_delay > 0 && !released {
+            if self.bug == Some(Bug::ForgetLockDelay) && self.random.percent(50) {
+                self.wronged.insert(owner.to_owned());
+                return;
+            }
+            let closed_until = self.now + self.by_its_clock(self.lock_delay);
+            self.locks[key].closed_until = closed_until;
+            self.at(closed_until, Step::Open(key));
+        }
+    }
+
     fn next_in_queue(&mut self, key: usize) {
+        if self.locks[key].stuck || self.now < self.locks[key].closed_until {
+            return;
+        }
         while self.locks[key].holder.is_none() {
             let Some(request) = self.locks[key].queue.pop_front() else { return };
             let Ask::Acquire { owner, ttl, .. } = request.ask.clone() else { return };
@@ -578,7 +668,7 @@ impl Service {
         let alive = self.leases.get(owner).is_some_and(|lease| lease.alive);
         if alive {
             let word = if self.random.percent(50) { f::RELEASED } else { f::DELETED };
-            self.end(owner, word);
+            self.end(owner, word, true);
         }
         if alive || self.random.percent(30) {
             self.answer(request, EventType::Ok, json!({ "owner": owner }), None);

@@ -11,7 +11,7 @@ mod watch;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
-use leasehold_checkers::contract::Contract;
+use leasehold_checkers::contract::{Contract, Patience};
 use leasehold_workloads::op::Key;
 use leasehold_workloads::service::{Connect, LockService, OnChange, OpError};
 
@@ -60,6 +60,8 @@ impl Connect for EtcdV2 {
             // The server that is asked turns the TTL into an instant, and all servers keep that instant.
             counts_from_request: true,
             fencing_tokens: true,
+            lock_delay_ms: None,
+            patience: Patience::default(),
             source: "etcd v2 API, `Using key TTL`: keys expire after the specified number of seconds; by when at the latest is not said. \
                      Token: modifiedIndex of the acquiring write, for a compare-and-swap keeps the createdIndex"
                 .to_owned(),

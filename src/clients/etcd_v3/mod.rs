@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use etcd_client::{Client, Compare, CompareOp, ConnectOptions, GetOptions, Txn, TxnOp};
-use leasehold_checkers::contract::{Contract, LatestExpiry};
+use leasehold_checkers::contract::{Contract, LatestExpiry, Patience};
 use leasehold_workloads::op::Key;
 use leasehold_workloads::service::{Connect, LockService, OnChange, OpError};
 
@@ -78,6 +78,8 @@ impl Connect for EtcdV3 {
             // The leader counts from when it prolongs the lease.
             counts_from_request: false,
             fencing_tokens: true,
+            lock_delay_ms: None,
+            patience: Patience::default(),
             source: "etcd documentation, `etcd API`, section `Lease API`; server/lease/lessor.go: a lease lives for its TTL at least, \
                      and a new primary lessor extends all of them (Promote). Token: the key's create_revision"
                 .to_owned(),

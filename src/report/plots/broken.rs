@@ -54,6 +54,13 @@ pub(super) fn margin_text(kind: AnomalyKind, margin: &str) -> String {
     match kind {
         AnomalyKind::DoubleAcquisition => format!("two holders for {margin}"),
         AnomalyKind::PrematureExpiry => format!("expired {margin} early"),
+        AnomalyKind::Nonlinearizable => "cannot be ordered".to_owned(),
+        AnomalyKind::PhantomGrant => format!("never given, by {margin}"),
+        AnomalyKind::LostGrant => format!("given unsaid, seen {margin} later"),
+        AnomalyKind::Fencing => format!("old token {margin} later"),
+        AnomalyKind::LockDelayBroken => format!("given {margin} too soon"),
+        AnomalyKind::StaleRead => format!("stale by {margin}"),
+        AnomalyKind::Lockup => format!("locked up for {margin}"),
         AnomalyKind::SplitBelief => format!("two believers for {margin}"),
         AnomalyKind::OverdueExpiry => format!("overdue by {margin}"),
     }

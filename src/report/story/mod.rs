@@ -111,9 +111,16 @@ pub(super) fn broken_span(anomaly: &Anomaly) -> (u64, u64) {
     let Anomaly { at_ns, margin_ns, .. } = *anomaly;
     match anomaly.kind {
         AnomalyKind::OverdueExpiry => (at_ns.saturating_sub(margin_ns), at_ns),
-        AnomalyKind::DoubleAcquisition | AnomalyKind::PrematureExpiry | AnomalyKind::SplitBelief => {
-            (at_ns, at_ns.saturating_add(margin_ns))
-        }
+        AnomalyKind::DoubleAcquisition
+        | AnomalyKind::PrematureExpiry
+        | AnomalyKind::Nonlinearizable
+        | AnomalyKind::PhantomGrant
+        | AnomalyKind::LostGrant
+        | AnomalyKind::Fencing
+        | AnomalyKind::LockDelayBroken
+        | AnomalyKind::StaleRead
+        | AnomalyKind::Lockup
+        | AnomalyKind::SplitBelief => (at_ns, at_ns.saturating_add(margin_ns)),
     }
 }
 
@@ -122,6 +129,13 @@ pub(super) fn in_words(kind: AnomalyKind) -> &'static str {
     match kind {
         AnomalyKind::DoubleAcquisition => "two clients held one lock at once",
         AnomalyKind::PrematureExpiry => "a lease ended before its time",
+        AnomalyKind::Nonlinearizable => "no order of the operations explains all answers",
+        AnomalyKind::PhantomGrant => "a client was told that it had been given a lock and never was",
+        AnomalyKind::LostGrant => "a client was given a lock and told that it was not",
+        AnomalyKind::Fencing => "a fencing token did not grow",
+        AnomalyKind::LockDelayBroken => "a lock was given away before its delay had passed",
+        AnomalyKind::StaleRead => "a read that was promised to be current was not",
+        AnomalyKind::Lockup => "the cluster stopped to serve although nothing was wrong with it",
         AnomalyKind::SplitBelief => "two clients each had reason to believe that they held one lock",
         AnomalyKind::OverdueExpiry => "a lease outlived the time by which it had to end",
     }

@@ -1,0 +1,119 @@
+//! When a cluster ought to serve.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::Run;
+use crate::history::RunTime;
+use crate::holds::Span;
+
+/// A node that has not answered a probe for longer than this may be down.
+const HEARD: Duration = Duration::from_secs(1);
+
+/// The spans in which a cluster ought to serve, in order and disjoint.
+#[derive(Clone, Debug)]
+pub struct Calm {
+    /// No fault is active, and none has ended within its time of recovery.
+    pub quiet: Vec<Span>,
+    /// Quiet, and a majority of the nodes answers.
+    pub serving: Vec<Span>,
+    heard: BTreeMap<String, Vec<Span>>,
+}
+
+impl Calm {
+    /// Works it out from the faults and the probes.
+    #[must_use]
+    pub fn of(run: &Run<'_>) -> Self {
+        let heard: BTreeMap<String, Vec<Span>> =
+            run.probes.answers.iter().map(|(node, answers)| (node.clone(), heard(answers))).collect();
+        let quiet = quiet(run);
+        let majority = usize::from(run.header.nodes) / 2 + 1;
+        let serving = common(&quiet, &at_least(majority, &heard));
+        Self { quiet, serving, heard }
+    }
+
+    /// The spans in which the cluster ought to serve and this node answers.
+    #[must_use]
+    pub fn serving_through(&self, node: &str) -> Vec<Span> {
+        self.heard.get(node).map_or_else(Vec::new, |heard| common(&self.serving, heard))
+    }
+}
+
+/// The span that an instant belongs to.
+#[must_use]
+pub fn span_around(spans: &[Span], at: RunTime) -> Option<Span> {
+    let begun = spans.partition_point(|span| span.from <= at);
+    spans.get(begun.checked_sub(1)?).copied().filter(|span| at < span.until)
+}
+
+/// The time without faults, and without their aftermath.
+fn quiet(run: &Run<'_>) -> Vec<Span> {
+    let recovery = Duration::from_millis(run.header.contract.patience.recovery_ms);
+    let mut quiet = Vec::new();
+    let mut free_from = RunTime::default();
+    // They are in the order in which they began.
+    for fault in &run.context.faults {
+        if free_from < fault.begun {
+            quiet.push(Span { from: free_from, until: fault.begun });
+        }
+        let over = fault.ended.map(|ended| ended.after(recovery.max(ended.since(fault.begun))));
+        free_from = free_from.max(over.unwrap_or(RunTime(u64::MAX)));
+    }
+    if free_from < run.end {
+        quiet.push(Span { from: free_from, until: run.end });
+    }
+    quiet
+}
+
+/// From the first to the last of its answers, but for where they are too far apart.
+fn heard(answers: &[RunTime]) -> Vec<Span> {
+    let mut heard: Vec<Span> = Vec::new();
+    for pair in answers.windows(2) {
+        let [from, until] = [pair[0], pair[1]];
+        match heard.last_mut() {
+            _ if until.since(from) > HEARD => {}
+            Some(last) if last.until == from => last.until = until,
+            _ => heard.push(Span { from, until }),
+        }
+    }
+    heard
+}
+
+/// Where so many of the nodes are heard.
+fn at_least(count: usize, heard: &BTreeMap<String, Vec<Span>>) -> Vec<Span> {
+    let begins = heard.values().flatten().map(|span| (span.from, 0_u8));
+    let ends = heard.values().flatten().map(|span| (span.until, 1_u8));
+    let mut turns: Vec<(RunTime, u8)> = begins.chain(ends).collect();
+    turns.sort_unstable();
+    let mut spans: Vec<Span> = Vec::new();
+    let mut now_heard = 0_usize;
+    for (at, turn) in turns {
+        let enough_before = now_heard >= count;
+        now_heard = if turn == 0 { now_heard + 1 } else { now_heard.saturating_sub(1) };
+        match (enough_before, now_heard >= count) {
+            (false, true) => spans.push(Span { from: at, until: at }),
+            (true, false) => spans.iter_mut().next_back().into_iter().for_each(|last| last.until = at),
+            _ => {}
+        }
+    }
+    spans.retain(|span| span.from < span.until);
+    spans
+}
+
+/// What two lists of spans have in common.
+fn common(one: &[Span], other: &[Span]) -> Vec<Span> {
+    let (mut i, mut j) = (0, 0);
+    let mut both = Vec::new();
+    while let (Some(a), Some(b)) = (one.get(i), other.get(j)) {
+        let span = Span { from: a.from.max(b.from), until: a.until.min(b.until) };
+        if span.from < span.until {
+            both.push(span);
+        }
+        if a.until <= b.until {
+            i += 1;
+        } else {
+            j += 1;
+        }
+    }
+    both
+}

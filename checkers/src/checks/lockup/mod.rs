@@ -1,0 +1,115 @@
+//! A cluster, or a part of it, that stops to serve although nothing is wrong with it.
+//!
+//! No service promises by when it answers. What is judged is that it stops to answer for longer than any election, disk or
+//! busy machine can explain, with the bounds of [`crate::contract::Patience`], in time in which the cluster **ought to
+//! serve**: no fault of any kind is active; none ended within the recovery time, or within as long as it had lasted; and a
+//! majority of the nodes answered who leads, each at least once a second (see [`calm`]). Only requests that were sent in such
+//! time count, for an earlier one may have been swallowed by a fault.
+//!
+//! Four shapes, told apart in the sentence:
+//!
+//! * **op**: one op, or everything that one node was asked, goes without an answer for longer than the bound, while the
+//!   cluster ought to serve (and the node itself answers who leads).
+//! * **cluster**: writes were tried through a majority of the nodes, without a pause longer than a second, for longer than the
+//!   bound, and none on any node was served, although some had been served before.
+//! * **stuck lock**: a lock that nobody can hold any more is refused to everybody: see [`stuck`].
+//! * **false health**: any of these, while nodes said each time they were asked that they were well. That is named in
+//!   the sentence.
+//!
+//! An op is **served** where it ended in `ok`, or in any `fail` but for `refused`, where no connection came about.
+//! An acquisition that waits in a queue goes without an answer rightly, so it is no evidence, but its `ok` is.
+//!
+//! Where all holds but that no majority answered the probes, a cluster that serves nothing is `possible`: it may have been down.
+//!
+//! The margin is how long it lasted as far as the record shows. It is **permanent as observed** where nothing was served any more
+//! until the record ends; nobody knows what came after.
+
+pub mod calm;
+pub mod stuck;
+pub mod unserved;
+
+use std::time::Duration;
+
+use super::{Finding, Run, word};
+use crate::explain::{Count, human, when};
+use crate::history::RunTime;
+use crate::holds::Span;
+use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade};
+use calm::Calm;
+
+/// The name of this checker.
+pub const NAME: &str = "lockup";
+
+/// Looks for lockups.
+#[must_use]
+pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
+    let calm = Calm::of(run);
+    let mut lockups = unserved::find(run, &calm);
+    lockups.extend(stuck::find(run, &calm));
+    let anomalies: Vec<Anomaly> = lockups.into_iter().map(|lockup| lockup.anomaly(run)).collect();
+    let mut result = word(&anomalies, Count(run.ops.len(), "op"));
+    let calm_time: Duration = calm.serving.iter().map(|span| span.length()).sum();
+    if calm_time.is_zero() {
+        result.reason.push_str("; the cluster was never certain to be fit to serve");
+    } else {
+        result.reason.push_str("; the cluster ought to have served for ");
+        result.reason.push_str(&human(calm_time));
+    }
+    (result, anomalies)
+}
+
+/// A lockup of any shape.
+#[derive(Clone, Debug)]
+pub(super) struct Lockup {
+    pub(super) grade: Grade,
+    /// The lock, where it is about one.
+    pub(super) key: String,
+    /// The first and the last op that show it.
+    pub(super) ops: Vec<usize>,
+    /// From when until when it lasted.
+    pub(super) span: Span,
+    /// What happened, as the beginning of a sentence.
+    pub(super) what: String,
+    /// Whether nothing of the kind was served any more until the record ended.
+    pub(super) permanent: bool,
+}
+
+impl Lockup {
+    fn anomaly(self, run: &Run<'_>) -> Anomaly {
+        let Self { grade, key, mut ops, span, what, permanent } = self;
+        ops.sort_unstable();
+        ops.dedup();
+        let explanation = format!(
+            "{what} for {}, from {}{}{}{}",
+            human(span.length()),
+            when(&run.context, span.from),
+            health(run, span),
+            match grade {
+                Grade::Proven => "; no fault was active",
+                Grade::Possible => "; no fault was active, but it may have been down",
+            },
+            if permanent { permanence(run, span.from) } else { String::new() },
+        );
+        run.anomaly(Finding {
+            kind: AnomalyKind::Lockup,
+            grade,
+            key: &key,
+            ops,
+            at: span.from,
+            margin_ns: u64::try_from(span.length().as_nanos()).unwrap_or(u64::MAX),
+            explanation,
+        })
+    }
+}
+
+fn permanence(run: &Run<'_>, from: RunTime) -> String {
+    format!("; permanent as observed: it was so when the record ended, {} after it began", human(run.end.since(from)))
+}
+
+fn health(run: &Run<'_>, span: Span) -> String {
+    match run.probes.well_throughout(span.from, span.until).as_slice() {
+        [] => String::new(),
+        [node] => format!(", while {node} said that it was well (false health)"),
+        nodes => format!(", while {} said that they were well (false health)", nodes.join(", ")),
+    }
+}

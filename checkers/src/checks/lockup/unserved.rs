@@ -1,0 +1,332 @@
+//! Requests that go without an answer: of one op, of one node, of the whole cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Lockup;
+use super::calm::{Calm, span_around};
+use crate::checks::Run;
+use crate::explain::lock;
+use crate::history::{Action, Op, Outcome, RunTime};
+use crate::holds::Span;
+use crate::verdict::Grade;
+
+/// Requests that follow one another with no longer pause were tried all the while.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The code of an op for which no connection came about.
+const REFUSED: &str = "refused";
+
+/// A node that left fewer requests than these without an answer is not locked up as a whole.
+const REQUESTS: usize = 3;
+
+/// Finds the lockups of the cluster, then of nodes, then of single ops; those that a greater one explains are left out.
+pub(super) fn find(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
+    let mut found = of_cluster(run, calm);
+    let explained = |found: &[Lockup], span: Span| found.iter().any(|lockup| !lockup.span.overlap(span).is_zero());
+    for lockup in of_nodes(run, calm) {
+        if !explained(&found, lockup.span) {
+            found.push(lockup);
+        }
+    }
+    let mut hangs = of_ops(run, calm);
+    hangs.retain(|lockup| !explained(&found, lockup.span));
+    found.extend(hangs);
+    found
+}
+
+/// Whether an op shows that its request was dealt with. Whoever says no has looked at it; only where no connection came
+/// about has nobody.
+fn is_served(op: &Op) -> bool {
+    !op.is_unanswered() && !op.failed_with(REFUSED)
+}
+
+/// Whether an op that is not served is worth a word.
+fn should_be_served(op: &Op) -> bool {
+    !matches!(op.action, Action::Acquire { blocking: true, .. })
+}
+
+fn of_cluster(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
+    let bound = Duration::from_millis(run.header.contract.patience.cluster_ms);
+    let writes: Vec<&Op> = run.ops.iter().filter(|op| !matches!(op.action, Action::Read { .. })).collect();
+    let majority = usize::from(run.header.nodes) / 2 + 1;
+    let mut found: Vec<Lockup> = Vec::new();
+    for (spans, grade) in [(&calm.serving, Grade::Proven), (&calm.quiet, Grade::Possible)] {
+        for drought in droughts(&writes, spans, bound, run.end) {
+            let is_known = found.iter().any(|lockup| !lockup.span.overlap(drought.span).is_zero());
+            if drought.served_before && drought.nodes.len() >= majority && !is_known {
+                let tried = drought.tried;
+                let what = format!("the whole cluster locked up: no write on any node was served, of {tried} tried,");
+                found.push(drought.lockup(grade, what));
+            }
+        }
+    }
+    found
+}
+
+fn of_nodes(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
+    let bound = Duration::from_millis(run.header.contract.patience.op_ms);
+    let mut by_node: BTreeMap<&str, Vec<&Op>> = BTreeMap::new();
+    for op in run.ops {
+        if let Some(node) = &op.node {
+            by_node.entry(node).or_default().push(op);
+        }
+    }
+    by_node
+        .into_iter()
+        .flat_map(|(node, ops)| {
+            let droughts = droughts(&ops, &calm.serving_through(node), bound, run.end);
+            let is_whole_node = |drought: &Drought<'_>| drought.served_before && drought.tried >= REQUESTS;
+            droughts.into_iter().filter(is_whole_node).map(move |drought| {
+                let tried = drought.tried;
+                drought.lockup(Grade::Proven, format!("{node} locked up: none of {tried} requests to it was served"))
+            })
+        })
+        .collect()
+}
+
+/// The op of each node that hung the longest.
+fn of_ops(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
+    let bound = Duration::from_millis(run.header.contract.patience.op_ms);
+    let mut longest: BTreeMap<&str, Lockup> = BTreeMap::new();
+    for op in run.ops.iter().filter(|op| op.is_unanswered() && should_be_served(op)) {
+        let Some(node) = op.node.as_deref() else { continue };
+        let Some(around) = span_around(&calm.serving, op.invoked) else { continue };
+        let span = Span { from: op.invoked, until: op.ended.unwrap_or(run.end).min(around.until) };
+        if span.length() <= bound || longest.get(node).is_some_and(|known| known.span.length() >= span.length()) {
+            continue;
+        }
+        let what = format!(
+            "a request locked up: process {}'s {} of {} through {node} got no answer",
+            op.process,
+            op.f,
+            lock(&op.key),
+        );
+        let permanent = op.outcome == Outcome::Open;
+        let lockup = Lockup { grade: Grade::Proven, key: op.key.clone(), ops: vec![op.index], span, what, permanent };
+        longest.insert(node, lockup);
+    }
+    longest.into_values().collect()
+}
+
+/// A stretch of time in which ops were tried all the while, and none was served.
+struct Drought<'a> {
+    span: Span,
+    nodes: BTreeSet<&'a str>,
+    first: usize,
+    last: usize,
+    tried: usize,
+    served_before: bool,
+    served_after: bool,
+}
+
+impl Drought<'_> {
+    fn lockup(self, grade: Grade, what: String) -> Lockup {
+        let Self { span, first, last, served_after, .. } = self;
+        Lockup { grade, key: String::new(), ops: vec![first, last], span, what, permanent: !served_after }
+    }
+}
+
+/// The droughts within the given spans that are longer than a bound.
+///
+/// Between two neighbouring instants at which something was served, the ops that were not served cover the time in which
+/// they were under way; what they cover with no longer [`PAUSE`] between them is a drought. An op counts from the last such
+/// instant before its own end.
+fn droughts<'a>(ops: &[&'a Op], within: &[Span], bound: Duration, end: RunTime) -> Vec<Drought<'a>> {
+    let mut served: Vec<RunTime> = ops.iter().filter(|op| is_served(op)).filter_map(|op| op.ended).collect();
+    served.sort_unstable();
+    let mut stretches: Vec<(RunTime, RunTime, &'a Op)> = ops
+        .iter()
+        .filter(|op| !is_served(op) && should_be_served(op))
+        .filter_map(|op| {
+            let around = span_around(within, op.invoked)?;
+            let until = op.ended.unwrap_or(end).min(around.until);
+            let last_served = served[..served.partition_point(|at| *at <= until)].last();
+            let from = last_served.map_or(op.invoked, |served| op.invoked.max(*served));
+            Some((from, until, *op))
+        })
+        .collect();
+    stretches.sort_by_key(|(from, until, op)| (*from, *until, op.index));
+
+    let mut droughts: Vec<Drought<'a>> = Vec::new();
+    for (from, until, op) in stretches {
+        let served_by = |at: RunTime| served.partition_point(|served| *served <= at);
+        let goes_on = |last: &Drought<'_>| {
+            let none_served = served_by(last.span.from) == served_by(until);
+            let same_span = span_around(within, last.span.from) == span_around(within, op.invoked);
+            none_served && same_span && from.since(last.span.until) <= PAUSE
+        };
+        match droughts.last_mut().filter(|last| goes_on(last)) {
+            Some(last) => {
+                last.span.until = last.span.until.max(until);
+                last.last = op.index;
+                last.tried += 1;
+                last.nodes.extend(op.node.as_deref());
+            }
+            None => {
+                droughts.push(Drought {
+                    span: Span { from, until },
+                    nodes: op.node.as_deref().into_iter().collect(),
+                    first: op.index,
+                    last: op.index,
+                    tried: 1,
+                    served_before: served_by(from) > 0,
+                    served_after: served_by(until) < served.len(),
+                });
+            }
+        }
+    }
+    droughts.retain(|drought| drought.span.length() > bound);
+    droughts
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::script::{Fault, Script, found_of_kind, script};
+    use crate::verdict::{AnomalyKind, Grade};
+
+    #[track_caller]
+    fn finds(script: Script, expected: &[(Grade, u64)]) {
+        let found = found_of_kind(script, AnomalyKind::Lockup);
+        let got: Vec<_> = found.iter().map(|a| (a.grade, a.margin_ns / 1_000_000)).collect();
+        assert_eq!(got, expected, "{found:?}");
+    }
+
+    /// The cluster answers probes for 40 s.
+    fn probed() -> Script {
+        script().steady(0..40_001, "n1", 5).acquire(0, "z", 0..10, 500)
+    }
+
+    /// Between two instants, a worker of each node tries to acquire every 2.1 s, and gets no answer.
+    fn in_vain(script: Script, from: u64, until: u64, nodes: &[&str]) -> Script {
+        let times = (from..until).step_by(2_100).enumerate();
+        times.fold(script, |script, (turn, at)| {
+            (100..).zip(nodes).fold(script, |script, (number, node)| {
+                let process = from + number + 10 * turn as u64;
+                let owner = format!("v{process}");
+                script.acquire_info(process, &owner, at..(at + 2_000).min(until), 3_000).through(node)
+            })
+        })
+    }
+
+    const ALL: [&str; 3] = ["n1", "n2", "n3"];
+
+    #[test]
+    fn a_cluster_that_serves_no_write() {
+        finds(in_vain(probed(), 1_000, 20_000, &ALL), &[(Grade::Proven, 19_000)]);
+        finds(in_vain(probed(), 1_000, 16_000, &ALL), &[]);
+        finds(in_vain(probed(), 1_000, 16_001, &ALL), &[(Grade::Proven, 15_001)]);
+    }
+
+    #[test]
+    fn one_write_that_is_served_ends_it() {
+        let served = in_vain(probed(), 1_000, 20_000, &ALL).renew_fails(1, "z", 11_000..12_000, "expired");
+        finds(served, &[]);
+        let read = in_vain(probed(), 1_000, 20_000, &ALL).read(1, 11_000..12_000, None);
+        finds(read, &[(Grade::Proven, 19_000)]);
+    }
+
+    #[test]
+    fn what_only_one_node_was_asked_is_no_matter_of_the_cluster() {
+        let found = found_of_kind(in_vain(probed(), 1_000, 20_000, &["n2"]), AnomalyKind::Lockup);
+        assert_eq!(found, []);
+        let served = probed().read(7, 100..110, None).through("n2");
+        let found = found_of_kind(in_vain(served, 1_000, 20_000, &["n2"]), AnomalyKind::Lockup);
+        assert!(
+            found[0].explanation.starts_with("n2 locked up: none of 10 requests to it was served for 19 s"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_cluster_that_nobody_asks_is_not_locked_up() {
+        let pauses = in_vain(in_vain(probed(), 1_000, 10_000, &ALL), 12_000, 20_000, &ALL);
+        finds(pauses, &[]);
+    }
+
+    #[test]
+    fn a_cluster_that_never_served_may_have_been_asked_wrongly() {
+        finds(in_vain(script().steady(0..40_001, "n1", 5), 1_000, 20_000, &ALL), &[]);
+    }
+
+    #[test]
+    fn refusals_are_no_service() {
+        let refused = (1_000..20_000_u64).step_by(500).fold(probed(), |script, at| {
+            script.acquire_fails(at, &format!("v{at}"), at..at + 10, "refused").through(ALL[at as usize / 500 % 3])
+        });
+        finds(refused, &[(Grade::Proven, 18_510)]);
+        let held = (1_000..20_000_u64)
+            .step_by(500)
+            .fold(probed(), |script, at| script.acquire_held(at, &format!("v{at}"), at..at + 10, "stranger"));
+        finds(held, &[]);
+    }
+
+    #[test]
+    fn a_fault_excuses_and_so_does_its_aftermath() {
+        let pause = Fault(1, "pause", "pause", "n2");
+        finds(in_vain(probed().fault(pause, 900..910, None), 1_000, 20_000, &ALL), &[]);
+        finds(in_vain(probed().fault(pause, 100..110, Some(700..710)), 1_000, 20_000, &ALL), &[]);
+        // It is over after 10 s, or after as long as it lasted.
+        finds(
+            in_vain(probed().fault(pause, 100..110, Some(700..710)), 10_710, 30_000, &ALL),
+            &[(Grade::Proven, 19_290)],
+        );
+        finds(in_vain(probed().fault(pause, 100..110, Some(14_090..14_100)), 24_200, 40_000, &ALL), &[]);
+    }
+
+    #[test]
+    fn a_cluster_whose_majority_is_not_heard_may_be_down() {
+        let lone = |until| {
+            (0..until)
+                .step_by(200)
+                .fold(script().acquire(0, "z", 0..10, 500), |script, at| script.leader(at, "n1", Some("n1"), 5))
+        };
+        finds(in_vain(lone(40_000), 1_000, 20_000, &ALL), &[(Grade::Possible, 19_000)]);
+    }
+
+    #[test]
+    fn a_node_that_serves_nothing_while_the_others_do() {
+        let others = |script: Script| {
+            (0..40_000_u64).step_by(500).fold(script, |script, at| {
+                script.acquire_held(500 + at, &format!("o{at}"), at..at + 10, "stranger").through("n1")
+            })
+        };
+        let before = || others(probed()).read(7, 100..110, None).through("n2");
+        finds(in_vain(before(), 1_000, 20_000, &["n2"]), &[(Grade::Proven, 19_000)]);
+        finds(in_vain(before(), 1_000, 20_000, &["n2"]).read(8, 9_000..9_010, None).through("n2"), &[]);
+    }
+
+    #[test]
+    fn one_request_that_hangs() {
+        let busy = |script: Script| {
+            (0..40_000_u64)
+                .step_by(500)
+                .fold(script, |script, at| script.acquire_held(500 + at, &format!("o{at}"), at..at + 10, "stranger"))
+        };
+        finds(busy(probed()).renew_info(0, "z", 1_000..16_001), &[(Grade::Proven, 15_001)]);
+        finds(busy(probed()).renew_info(0, "z", 1_000..16_000), &[]);
+        finds(busy(probed()).renew_open(0, "z", 1_000), &[(Grade::Proven, 39_000)]);
+    }
+
+    #[test]
+    fn one_who_waits_in_a_queue_does_not_hang() {
+        let waiting = serde_json::json!({ "owner": "w", "ttl_ms": 3_000, "blocking": true });
+        finds(probed().client(1_000, 9, crate::history::EventType::Invoke, "acquire", waiting, None), &[]);
+    }
+
+    #[test]
+    fn the_sentence() {
+        let well = |script: Script| {
+            (0..40_000).step_by(1_000).fold(script, |script, at| {
+                script.health(at, "n1", true).health(at, "n2", true).health(at, "n3", at < 9_000)
+            })
+        };
+        let found = found_of_kind(well(in_vain(probed(), 1_000, 20_000, &ALL)), AnomalyKind::Lockup);
+        assert_eq!(
+            found[0].explanation,
+            "the whole cluster locked up: no write on any node was served, of 30 tried, for 19 s, from 1 s into the run, while n1, n2 \
+             said that they were well (false health); no fault was active; permanent as observed: it was so when the record ended, \
+             39 s after it began"
+        );
+    }
+}
