@@ -57,6 +57,8 @@ pub enum AnomalyKind {
     SplitBelief,
     /// A lease was still there long after it had to end.
     OverdueExpiry,
+    /// No order of the operations explains all answers.
+    Nonlinearizable,
 }
 
 impl AnomalyKind {
@@ -68,6 +70,7 @@ impl AnomalyKind {
             Self::PrematureExpiry => "premature-expiry",
             Self::SplitBelief => "split-belief",
             Self::OverdueExpiry => "overdue-expiry",
+            Self::Nonlinearizable => "nonlinearizable",
         }
     }
 }

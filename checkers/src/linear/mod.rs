@@ -8,16 +8,29 @@
 //! *Linearizability: A Correctness Condition for Concurrent Objects*, TOPLAS 12(3), 1990).
 
 pub mod generate;
+mod judge;
 pub mod kv;
+pub mod locks;
 #[cfg(test)]
 mod oracle;
 mod pairs;
 pub mod register;
 mod search;
 
+pub use judge::{Model, Reading, Unreadable, judge};
 pub use pairs::CallsError;
 
 use crate::history::RunTime;
+
+/// What a `fail` without an error code means. With a code, the code says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fails {
+    /// The request ran, and saw the opposite of what it wanted: a lock that is held, or not its owner's; another value.
+    Observe,
+    /// The request did not happen, for whatever reason.
+    #[default]
+    Ignore,
+}
 
 /// One operation as a decision procedure sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +66,8 @@ pub enum Decision {
 /// Why no order explains the answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
-    /// The operations that cannot be ordered, by index: none can be dropped without the rest becoming explainable.
+    /// The operations that cannot be ordered, by index: none can be dropped without the rest becoming explainable. To
+    /// drop an operation that changes something is to forget when, and how often, it did.
     pub ops: Vec<usize>,
     /// Where the longest explainable prefix ends: the operation whose return could not be explained.
     pub stuck_at: usize,

@@ -51,11 +51,14 @@ enum Doing<A, T> {
     Applied { asked: A, call: usize, told: T },
 }
 
+/// The client, the call, the return and what is recorded.
+type Record<T> = (u64, RunTime, Option<RunTime>, Option<T>);
+
 fn simulate<O: Object>(object: &mut O, load: &Load, random: &mut Random) -> Vec<Call<O::Told>> {
     let mut doing: Vec<_> = (0..load.clients).map(|_| Doing::Nothing).collect();
     let mut names: Vec<u64> = (0..load.clients as u64).collect();
     let mut next_name = load.clients as u64;
-    let mut records: Vec<(u64, RunTime, Option<RunTime>, Option<O::Told>)> = Vec::with_capacity(load.ops);
+    let mut records: Vec<Record<O::Told>> = Vec::with_capacity(load.ops);
     let mut under_way = 0;
     let mut waited = 0;
     let mut tick = 0;

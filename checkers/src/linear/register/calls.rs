@@ -6,17 +6,8 @@ use serde_json::Value;
 
 use super::{Initial, RegisterAction, RegisterHistory, ValueId, Values};
 use crate::history::{Event, EventType};
-use crate::linear::Call;
 use crate::linear::pairs::{CallsError, Paired, pair};
-
-/// What a swap that ended in `fail` without an error code says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fails {
-    /// That the register had another value than the expected one.
-    Observe,
-    /// That it did not happen, for whatever reason.
-    Ignore,
-}
+use crate::linear::{Call, Fails};
 
 /// What a read that was answered with `null` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,7 +30,7 @@ mod unique;
 mod values;
 pub(in crate::linear) mod witness;
 
-pub use calls::{Fails, NullReads, Words, calls_by_key};
+pub use calls::{NullReads, Words, calls_by_key};
 pub use portfolio::{decide, decide_each, is_linearizable};
 pub use values::{ValueId, Values};
 

@@ -260,3 +260,40 @@ fn names_need_not_be_dense() {
     let history = RegisterHistory { calls: Vec::new(), initial: Initial::Unknown, values: Values::default() };
     assert!(matches!(find(&Problem::of(&history), &ENDLESS), Found::Linearizable));
 }
+
+#[test]
+fn no_budget_gives_no_wrong_verdict() {
+    for seed in 0..200 {
+        let load = Load { seed, ops: 400, clients: 30, unanswered_per_mille: 100, broken: seed % 2 == 0 };
+        let workload = RegisterWorkload { load, domain: Domain::Few(4), records_failed_swaps: true };
+        let problem = Problem::of(&workload.history());
+        let looks = std::cell::Cell::new(seed);
+        let out_of_time = || looks.replace(looks.get().saturating_sub(1)) == 0;
+        let tight = Budget { out_of_time: &out_of_time, memory_bytes: 1 << (12 + seed % 8) };
+        let found = find_by_search(&problem, &tight);
+        let is_wrong = match found {
+            Found::Linearizable => matches!(find(&problem, &ENDLESS), Found::Broken { .. }),
+            Found::Broken { .. } => !load.broken,
+            Found::Undecided { .. } => false,
+        };
+        assert!(!is_wrong, "seed {seed}: {found:?}");
+    }
+}
+
+/// Many operations under way at once need sets of more than one word.
+#[test]
+fn sets_of_each_width() {
+    for (clients, broken) in [(80, false), (80, true), (200, false), (200, true), (600, false)] {
+        let load = Load { seed: 3, ops: 1_500, clients, unanswered_per_mille: 0, broken };
+        let workload = RegisterWorkload { load, domain: Domain::Few(1), records_failed_swaps: true };
+        let found = find_by_search(&Problem::of(&workload.history()), &ENDLESS);
+        match found {
+            Found::Linearizable => assert!(!broken),
+            Found::Broken { .. } => assert!(broken),
+            Found::Undecided { reason, .. } => {
+                assert_eq!(reason, "more operations were under way at once than the search can tell apart");
+                assert!(clients > 512);
+            }
+        }
+    }
+}

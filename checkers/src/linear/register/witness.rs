@@ -168,8 +168,15 @@ impl Contradiction<'_> {
     /// Whether these contradict each other, if the others may have happened at any time.
     fn is_contradiction(&self, ops: &[u32], producers: &Producers) -> bool {
         let part = self.part(ops, producers);
-        let is_stuck =
-            |unanswered| matches!(search(&part, unanswered, part.steps.len(), self.budget).reach, Reach::Stuck { .. });
+        let is_stuck = |unanswered| {
+            let until = MOST_LOOKS_AT_PARTS.min(self.looks.get() + MOST_LOOKS_AT_ONE + part.steps.len() / 1_000);
+            let out_of_time = || {
+                self.looks.set(self.looks.get() + 1);
+                self.looks.get() > until || (self.budget.out_of_time)()
+            };
+            let budget = Budget { out_of_time: &out_of_time, memory_bytes: self.budget.memory_bytes };
+            matches!(search(&part, unanswered, part.steps.len(), &budget).reach, Reach::Stuck { .. })
+        };
         is_stuck(Unanswered::AnyNumberOfTimes) || (part.unanswered > 0 && is_stuck(Unanswered::OnceEach))
     }
 

@@ -19,7 +19,7 @@ pub(super) struct Returning {
 impl Returning {
     /// Whether nothing is to be placed before the return: the operation is settled, and no use would be lost.
     fn is_over_in<M: Mask>(self, config: &Config<M>) -> bool {
-        config.settled.has(self.slot) && !(self.is_write && !config.used.has(self.slot))
+        config.settled.has(self.slot) && (!self.is_write || config.used.has(self.slot))
     }
 }
 
@@ -46,6 +46,7 @@ struct Reached<M> {
 const BETWEEN_LOOKS: u64 = 1024;
 
 pub(super) const OUT_OF_TIME: &str = "the time was used up";
+pub(super) const OUT_OF_MEMORY: &str = "the memory was used up";
 
 /// Working memory, kept between returns.
 pub(super) struct Closure<M> {
@@ -61,8 +62,9 @@ impl<M: Mask> Closure<M> {
         Self { reached: Vec::new(), seen: Antichain::new(values), next: Antichain::new(values), memory_bytes, work: 0 }
     }
 
-    pub(super) fn work(&self) -> u64 {
-        self.work
+    /// Leaves this much memory for what is reached.
+    pub(super) fn leave(&mut self, memory_bytes: usize) {
+        self.memory_bytes = memory_bytes;
     }
 
     /// Replaces the configurations by those after the return. `false`, with the configurations as they were, if there
@@ -91,7 +93,7 @@ impl<M: Mask> Closure<M> {
                 continue;
             }
             if self.bytes() + world.uses.bytes() > self.memory_bytes {
-                return Err("the memory was used up");
+                return Err(OUT_OF_MEMORY);
             }
             self.expand(&from, returning, &mut world);
         }

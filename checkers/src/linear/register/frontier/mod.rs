@@ -99,8 +99,6 @@ pub(super) struct Search {
     pub(super) reach: Reach,
     /// The values that the register may have had before the last step.
     pub(super) values: Vec<u32>,
-    /// A measure of the work: how many configurations were looked at.
-    pub(super) work: u64,
 }
 
 /// Searches up to a step, with sets as wide as the history needs.
@@ -148,7 +146,18 @@ impl<'a, M: Mask> Frontier<'a, M> {
         }
     }
 
+    /// What the tables by value and by operation take, however the search goes.
+    fn fixed_bytes(&self) -> usize {
+        let by_value = 3 * size_of::<M>() + 2 * size_of::<Vec<Config<M>>>();
+        self.problem.values as usize * by_value + 2 * self.problem.ops.len() + 2 * size_of_val(&*self.configs)
+    }
+
     fn search(mut self, until: usize) -> Search {
+        if self.fixed_bytes() > self.budget.memory_bytes {
+            let reach = Reach::Spent { step: 0, reason: closure::OUT_OF_MEMORY };
+            return Search { reach, values: Vec::new() };
+        }
+        self.closure.leave(self.budget.memory_bytes - self.fixed_bytes());
         let mut reach = Reach::End;
         for (step, &event) in self.problem.steps[..until].iter().enumerate() {
             if step % STEPS_BETWEEN_LOOKS == 0 && (self.budget.out_of_time)() {
@@ -175,7 +184,7 @@ impl<'a, M: Mask> Frontier<'a, M> {
         let mut values: Vec<u32> = self.configs.iter().map(|config| config.value).collect();
         values.sort_unstable();
         values.dedup();
-        Search { reach, values, work: self.closure.work() }
+        Search { reach, values }
     }
 
     fn call(&mut self, op: u32) -> Result<bool, &'static str> {

@@ -1,0 +1,143 @@
+//! The verdict on a whole history under a model: each key is decided by the procedure of the model.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use super::locks::{self, LeaseTerms, LockModel};
+use super::{Budget, CallsError, Decision, Fails, Witness, kv, register};
+use crate::explain::{Count, lock};
+use crate::history::Event;
+use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Judgement, Verdict};
+
+/// The name under which the verdict stands among those of the checkers.
+const NAME: &str = "linearizable";
+
+/// What kind of thing the operations were about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Model {
+    /// A register with reads, writes and compare-and-swap.
+    CasRegister,
+    /// A key-value store with get, put and append.
+    Kv,
+    /// A lock of some kind.
+    Lock(LockModel),
+}
+
+impl FromStr for Model {
+    type Err = locks::UnknownModel;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "cas-register" => Ok(Self::CasRegister),
+            "kv" => Ok(Self::Kv),
+            lock => LockModel::named(lock, LeaseTerms::default()).map(Self::Lock),
+        }
+    }
+}
+
+/// How the events are to be read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// What a `fail` without a code means.
+    pub fails: Fails,
+    /// The value with which each register begins, where that is known.
+    pub initial: Option<Value>,
+}
+
+/// The events do not make operations.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Unreadable {
+    /// Not those of a register or a key-value store.
+    #[error(transparent)]
+    Calls(#[from] CallsError),
+    /// Not those of a lock.
+    #[error(transparent)]
+    Locks(#[from] locks::BadHistory),
+}
+
+/// Judges a history under a model. The same history gives the same judgement, unless time runs out.
+///
+/// # Errors
+/// If the events do not make operations.
+pub fn judge(events: &[Event], model: &Model, reading: &Reading, budget: &Budget<'_>) -> Result<Judgement, Unreadable> {
+    let decisions = decide(events, model, reading, budget)?;
+    let ops: usize = decisions.iter().map(|key| key.ops).sum();
+    let anomalies: Vec<Anomaly> = decisions
+        .iter()
+        .filter_map(|key| match &key.decision {
+            Decision::Broken(witness) => Some(anomaly(&key.name, witness)),
+            Decision::Linearizable | Decision::Undecided { .. } => None,
+        })
+        .collect();
+    let undecided = decisions.iter().find_map(|key| match &key.decision {
+        Decision::Undecided { explained, reason } => Some((&key.name, explained, reason)),
+        _ => None,
+    });
+    let (verdict, reason) = match (anomalies.len(), undecided) {
+        (0, None) if ops == 0 => (Verdict::Unknown, "there is no operation that the model knows".to_owned()),
+        (0, None) => {
+            (Verdict::Valid, format!("{} on {} can be ordered", Count(ops, "op"), Count(decisions.len(), "key")))
+        }
+        (0, Some((key, explained, reason))) => {
+            let reached = format!("{} of {} were explained", explained, lock(key));
+            (Verdict::Unknown, format!("{reason}: {reached}"))
+        }
+        (broken, _) => (Verdict::Invalid, format!("{} of {} cannot be ordered", broken, Count(decisions.len(), "key"))),
+    };
+    let checkers = BTreeMap::from([(NAME.to_owned(), CheckerResult { verdict, reason })]);
+    Ok(Judgement { verdict, anomalies, ops, checkers })
+}
+
+struct Key {
+    name: String,
+    ops: usize,
+    decision: Decision,
+}
+
+fn decide(events: &[Event], model: &Model, reading: &Reading, budget: &Budget<'_>) -> Result<Vec<Key>, Unreadable> {
+    let key = |name: String, ops: usize, decision: Decision| Key { name, ops, decision };
+    Ok(match model {
+        Model::CasRegister => {
+            let words = register::Words {
+                initial: reading.initial.clone(),
+                fails: reading.fails,
+                null_reads: register::NullReads::Observe,
+            };
+            let registers = register::calls_by_key(events, &words)?;
+            registers
+                .into_iter()
+                .map(|(name, history)| key(name, history.calls.len(), register::decide(&history, budget)))
+                .collect()
+        }
+        Model::Kv => {
+            let stores = kv::calls_by_key(events)?;
+            stores.into_iter().map(|(name, calls)| key(name, calls.len(), kv::decide(&calls, budget))).collect()
+        }
+        Model::Lock(model) => {
+            let histories = locks::histories(events, model, reading.fails)?;
+            histories
+                .into_iter()
+                .map(|history| {
+                    let decision = locks::decide(model, &history, budget);
+                    key(history.key, history.calls.len(), decision)
+                })
+                .collect()
+        }
+    })
+}
+
+fn anomaly(key: &str, witness: &Witness) -> Anomaly {
+    Anomaly {
+        kind: AnomalyKind::Nonlinearizable,
+        grade: Grade::Proven,
+        key: key.to_owned(),
+        ops: witness.ops.clone(),
+        at_ns: 0,
+        margin_ns: 0,
+        faults: Vec::new(),
+        leaders: Vec::new(),
+        explanation: witness.explanation.clone(),
+    }
+}

@@ -1,0 +1,27 @@
+//! Locks: whether some order of the requests explains all answers.
+//!
+//! A lock's history is decided by the first of these that its shape allows, each exact, with its proof in its own file:
+//!
+//! | model | fast procedure | where it does not apply |
+//! |---|---|---|
+//! | `mutex`, `semaphore:N` | [`permits`]: latest possible moment, earliest deadline | refusals and reads of a semaphore of two or more |
+//! | `owner-mutex`, `reentrant-mutex:N`, `fenced-mutex` | [`sections`]: holds determine the order | reads; an owner that goes on after an unknown outcome, or asks twice at once |
+//! | `lease-lock` | [`leases`]: cores and floaters | as above; a lock-delay; refusals beside a grant whose answer came after its end |
+//!
+//! What is left goes to the general [`search`], which has a budget.
+
+mod action;
+mod calls;
+mod decide;
+mod leases;
+mod order;
+mod permits;
+mod search;
+mod sections;
+mod state;
+mod witness;
+mod words;
+
+pub use action::{Deed, LeaseTerms, LockAction, LockCall, LockModel, Owner, UnknownModel};
+pub use calls::{BadHistory, LockHistory, histories};
+pub use decide::{Procedure, decide, decide_by_search, procedure};

@@ -1,0 +1,173 @@
+//! Where holds determine the order: exact in O(n log n).
+//!
+//! # The shape
+//!
+//! Each *section* is one hold of the lock. It begins at some instant `alpha` of `[asked, gained]` and ends at some
+//! `omega >= alpha` of `[earliest, latest]`; both ends of the times may be infinite where nobody released it. Its **core** is
+//! `[gained, earliest]`. All sections here have a core (`gained <= earliest`); sections without one are for [`super::leases`].
+//! *Phantoms* are acquisitions of unknown outcome: they hold the lock over some `[alpha, omega]` with `alpha >= from` and
+//! `omega >= until`, or never. *Refusals* need an instant within their times at which anybody holds the lock.
+//!
+//! # Sections
+//!
+//! **Without refusals there is an order if and only if no two cores overlap.** Only if: a section holds the lock throughout its
+//! core. If: let each begin at `gained` and end at `earliest`, and let no phantom happen. Sort the sections by `gained`: then only
+//! neighbours need a look. Any order has the sections in this sequence, for if `i` is before `j` in it then `j` ends, at
+//! `earliest(j) >= gained(j) > earliest(i) >= gained(i)` or later, after `i` began. (This is the zone test of Gibbons and
+//! Korach, *Testing Shared Memories*, SIAM J. Comput. 26(4), 1997, for pairs of acquisition and release.)
+//!
+//! # Refusals
+//!
+//! Between neighbours `i` and `j` the lock is certainly free of sections in the *window* between `latest(i)` and `asked(j)`, if
+//! the first is before the second. One schedule leaves it free nowhere else, for all gaps at once: where the window is not empty let
+//! `i` end at `latest(i)` and `j` begin at `asked(j)`; where it is empty let both happen at one instant between
+//! `max(earliest(i), asked(j))` and `min(latest(i), gained(j))`, which exists since `earliest(i) < gained(j)`. So a refusal can
+//! be explained by sections unless it lies inside a window: then it is *needy*.
+//!
+//! # Phantoms
+//!
+//! A needy gap needs one phantom, and one is enough: a phantom that begins just before the first needy refusal of the gap
+//! returns (at `m`), and ends just before the next section begins, which may be put off until `gained` of it (`e`), is there
+//! when each needy refusal of the gap returns, and whatever else is refused in between meets it too. This is possible if
+//! and only if `from < m` and `until < e`. A phantom serves one gap, since there are sections between gaps and it acquires once.
+//! Both `m` and `e` grow from gap to gap, so who can serve a gap can serve every later one, and Hall's condition comes down to
+//! counting: **there is an order if and only if for each `k` at least `k` phantoms can serve the `k`-th needy gap.**
+//!
+//! # Ties
+//!
+//! Calls come before returns at the same instant: `asked`, `earliest`, `from` and `until` are times of calls, `gained` and `latest`
+//! of returns.
+
+use crate::history::RunTime;
+
+/// Later than all that is on record.
+pub(super) const NEVER: RunTime = RunTime(u64::MAX);
+
+/// One hold of the lock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Section {
+    pub(super) asked: RunTime,
+    pub(super) gained: RunTime,
+    pub(super) earliest: RunTime,
+    pub(super) latest: RunTime,
+    /// The position of the acquisition.
+    pub(super) acquired_by: u32,
+    /// The position of the call that settles the earliest end, as far as it has returned.
+    pub(super) kept_by: u32,
+    /// The position of the call that settles the latest end.
+    pub(super) ended_by: Option<u32>,
+}
+
+/// An acquisition of unknown outcome.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Phantom {
+    pub(super) from: RunTime,
+    pub(super) until: RunTime,
+}
+
+/// An acquisition that found the lock taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal {
+    pub(super) called: RunTime,
+    pub(super) returned: RunTime,
+    pub(super) position: u32,
+}
+
+/// Answers that contradict each other, by position: whatever else happened, no order explains them.
+pub(super) type Contradiction = Vec<u32>;
+
+/// Two sections whose cores overlap. The sections are in the order of `gained`.
+pub(super) fn overlap(sections: &[Section]) -> Option<Contradiction> {
+    let pair = sections.windows(2).find(|pair| pair[0].earliest > pair[1].gained)?;
+    Some(both(&pair[0], &pair[1]))
+}
+
+/// The calls that settle the cores, or the windows, of two sections.
+pub(super) fn both(one: &Section, other: &Section) -> Contradiction {
+    let mut calls = vec![one.acquired_by, one.kept_by, other.acquired_by, other.kept_by];
+    calls.sort_unstable();
+    calls.dedup();
+    calls
+}
+
+/// Refusals that cannot be explained, with what keeps the lock free around them.
+///
+/// The sections are in their order, the refusals in the order of their calls.
+pub(super) fn unexplained_refusal(
+    sections: &[Section],
+    refusals: &[Refusal],
+    phantoms: &[Phantom],
+) -> Option<Contradiction> {
+    let gaps = needy_gaps(sections, refusals);
+    let mut first_served = vec![0_usize; gaps.len() + 1];
+    for phantom in phantoms {
+        let gap = gaps.partition_point(|gap| phantom.from > gap.first_return || phantom.until > gap.next_gained);
+        first_served[gap] += 1;
+    }
+    let mut serving = 0;
+    for (before, served) in first_served[..gaps.len()].iter().enumerate() {
+        serving += served;
+        if serving <= before {
+            let mut calls: Contradiction = gaps[..=before].iter().flat_map(|gap| gap.calls(sections)).collect();
+            calls.sort_unstable();
+            calls.dedup();
+            return Some(calls);
+        }
+    }
+    None
+}
+
+/// A gap between sections in which somebody was refused while no section can have held the lock.
+struct Gap {
+    /// The section after it, by number.
+    next: usize,
+    /// The first such refusal to return.
+    refused_by: u32,
+    /// When it did.
+    first_return: RunTime,
+    /// When the section after the gap had begun.
+    next_gained: RunTime,
+    ended_by: Option<u32>,
+    acquired_by: Option<u32>,
+}
+
+impl Gap {
+    /// What keeps the lock free: the end before, the begin after, and whatever keeps those that were asked for early to a
+    /// place after that.
+    fn calls<'a>(&'a self, sections: &'a [Section]) -> impl Iterator<Item = u32> + 'a {
+        let early = sections.iter().skip(self.next + 1).filter(|section| section.asked <= self.first_return);
+        let kept = early.filter(|section| section.kept_by != section.acquired_by).map(|section| section.kept_by);
+        self.ended_by.into_iter().chain([self.refused_by]).chain(self.acquired_by).chain(kept)
+    }
+}
+
+fn needy_gaps(sections: &[Section], refusals: &[Refusal]) -> Vec<Gap> {
+    let mut gaps: Vec<Gap> = Vec::new();
+    let (mut next, mut last_needy) = (0, None);
+    for refusal in refusals {
+        while sections.get(next).is_some_and(|section| section.earliest < refusal.called) {
+            next += 1;
+        }
+        let before = next.checked_sub(1).map(|before| &sections[before]);
+        let after = sections.get(next);
+        let is_after = before.is_none_or(|section| section.latest < refusal.called);
+        let is_before = after.is_none_or(|section| refusal.returned < section.asked);
+        if !(is_after && is_before) {
+            continue;
+        }
+        if last_needy != Some(next) {
+            last_needy = Some(next);
+            gaps.push(Gap {
+                next,
+                refused_by: refusal.position,
+                first_return: refusal.returned,
+                next_gained: after.map_or(NEVER, |section| section.gained),
+                ended_by: before.and_then(|section| section.ended_by),
+                acquired_by: after.map(|section| section.acquired_by),
+            });
+        } else if let Some(gap) = gaps.last_mut().filter(|gap| refusal.returned < gap.first_return) {
+            (gap.refused_by, gap.first_return) = (refusal.position, refusal.returned);
+        }
+    }
+    gaps
+}

@@ -1,0 +1,196 @@
+//! Mutexes and semaphores that do not care who asks: decided in O(n log n), whatever the share of unknown outcomes.
+//!
+//! # The procedure
+//!
+//! Walk through the calls and returns in the order of their times and count the permits that are taken. Nothing takes effect
+//! before it has to. When a request returns that has not taken effect, it does so now; if it cannot, because all permits
+//! are taken (or none is), first let the release (or the acquisition) under way that returns earliest take effect. Where
+//! there is none, the history is broken. Requests of unknown outcome return never, and so are used last.
+//!
+//! # Why it is exact
+//!
+//! It is sound, since each step is legal and is taken while its request is under way. It is complete by an exchange:
+//!
+//! *Earliest deadline first.* Two acquisitions under way differ in nothing but the times of their returns. Where an explanation
+//! uses the one that returns later and the other afterwards, the two can change places.
+//!
+//! *The fewest requests.* Say that configuration X is at least as good as Y if, after such exchanges, all that took effect in X
+//! did so in Y. Then X can follow Y: what took effect only in Y is under way in X too, and can be taken in some legal order
+//! right now, for the count of Y lies between 0 and N as well, and a sequence of acquisitions and releases that ends between the
+//! two bounds can always be ordered so that it never leaves them (take whatever is possible; if only acquisitions are left and
+//! all permits are taken, the end would lie above N). By induction over the returns the procedure is at least as good as any
+//! explanation: when an acquisition has to take effect, any explanation has used it; if all permits are taken here, then the
+//! explanation, which used at least all that was used here and this acquisition, must have used one more release.
+//!
+//! *Looks at a mutex* (N = 1): a refusal needs an instant at which the lock is taken, a read one at which it is as it was told.
+//! If the procedure came through such a state since the look was called, it is satisfied. Else the lock was in the other
+//! state all the while, and one more request has to take effect at its return. So it has in any explanation that satisfies
+//! the look: one that had used the same requests would have been in the same state all the while. (An explanation that had used
+//! more at some time in between and the same at its end does not exist, since what took effect stays so.) And if X has used
+//! fewer requests than Y when it follows Y it comes through both states, satisfying whatever look is under way.
+//!
+//! With two permits or more a refusal needs *all* taken, and requests that had to take effect one by one earlier may
+//! be missed: the general search decides that.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use super::action::{Deed, LockCall};
+use super::order::Contradiction;
+use crate::history::RunTime;
+
+/// Whether the procedure decides these calls.
+pub(super) fn applies(permits: u32, calls: &[LockCall]) -> bool {
+    permits == 1 || calls.iter().all(|call| matches!(call.action.deed, Deed::Acquired { .. } | Deed::Released))
+}
+
+/// The call whose return cannot be explained, with those whose permits are in its way; `None` if there is an order.
+///
+/// All earlier answers take part in the contradiction, for each of them counts: were any acquisition of unknown outcome,
+/// there would be one permit more. So those are named that are nearest.
+pub(super) fn first_unexplained(permits: u32, calls: &[LockCall]) -> Option<Contradiction> {
+    let mut returns: Vec<(RunTime, u32)> =
+        (0..).zip(calls).filter_map(|(position, call)| Some((call.returned?, position))).collect();
+    returns.sort_unstable();
+    let mut walk = Walk {
+        calls,
+        permits,
+        taken: 0,
+        waiting: Waiting::default(),
+        done: vec![false; calls.len()],
+        holding: VecDeque::new(),
+        last_release: None,
+        now: 0,
+        last_full: 0,
+        last_free: 0,
+    };
+    let mut called = 0;
+    let mut seen_from = vec![0_u32; if permits == 1 { calls.len() } else { 0 }];
+    for (time, position) in returns {
+        while called < calls.len() && calls[called].called <= time {
+            walk.now += 1;
+            walk.call(called);
+            if let Some(from) = seen_from.get_mut(called) {
+                *from = walk.now;
+            }
+            called += 1;
+        }
+        if !walk.ret(position as usize, seen_from.get(position as usize).copied().unwrap_or(0)) {
+            return Some(walk.in_the_way_of(position));
+        }
+    }
+    None
+}
+
+/// The requests under way that have not taken effect, by the times of their returns.
+#[derive(Default)]
+struct Waiting {
+    acquisitions: BinaryHeap<Reverse<(RunTime, usize)>>,
+    releases: BinaryHeap<Reverse<(RunTime, usize)>>,
+}
+
+struct Walk<'a> {
+    calls: &'a [LockCall],
+    permits: u32,
+    taken: u32,
+    waiting: Waiting,
+    done: Vec<bool>,
+    /// The last acquisitions that took effect, as many as there are permits taken.
+    holding: VecDeque<u32>,
+    last_release: Option<u32>,
+    /// The number of calls so far: a clock that tells whether a state came after a call.
+    now: u32,
+    last_full: u32,
+    last_free: u32,
+}
+
+impl Walk<'_> {
+    fn call(&mut self, position: usize) {
+        let call = &self.calls[position];
+        let returns = call.returned.unwrap_or(RunTime(u64::MAX));
+        match call.action.deed {
+            Deed::Acquired { .. } => self.waiting.acquisitions.push(Reverse((returns, position))),
+            Deed::Released => self.waiting.releases.push(Reverse((returns, position))),
+            _ => self.note_state(),
+        }
+    }
+
+    /// Whether the return of this call can be explained.
+    fn ret(&mut self, position: usize, seen_from: u32) -> bool {
+        match self.calls[position].action.deed {
+            Deed::Acquired { .. } => self.done[position] || self.acquire(position),
+            Deed::Released => self.done[position] || self.release(position),
+            Deed::Refused { .. } | Deed::Seen { holder: Some(_) } => {
+                self.last_full >= seen_from || self.taken == self.permits || self.acquire_any()
+            }
+            Deed::Seen { holder: None } => self.last_free >= seen_from || self.taken == 0 || self.release_any(),
+            Deed::Renewed { .. } | Deed::NotHeld => true,
+        }
+    }
+
+    fn acquire(&mut self, position: usize) -> bool {
+        if self.taken == self.permits && !self.release_any() {
+            return false;
+        }
+        self.done[position] = true;
+        self.taken += 1;
+        self.holding.push_back(number(position));
+        self.note_state();
+        true
+    }
+
+    fn release(&mut self, position: usize) -> bool {
+        if self.taken == 0 && !self.acquire_any() {
+            return false;
+        }
+        self.done[position] = true;
+        self.taken -= 1;
+        self.holding.pop_front();
+        self.last_release = Some(number(position));
+        self.note_state();
+        true
+    }
+
+    fn in_the_way_of(&self, position: u32) -> Contradiction {
+        let mut answers: Contradiction = match self.calls[position as usize].action.deed {
+            Deed::Acquired { .. } | Deed::Seen { holder: None } => self.holding.iter().copied().collect(),
+            _ => self.last_release.into_iter().collect(),
+        };
+        answers.push(position);
+        answers.sort_unstable();
+        answers
+    }
+
+    fn acquire_any(&mut self) -> bool {
+        let next = earliest(&mut self.waiting.acquisitions, &self.done);
+        next.is_some_and(|position| self.acquire(position))
+    }
+
+    fn release_any(&mut self) -> bool {
+        let next = earliest(&mut self.waiting.releases, &self.done);
+        next.is_some_and(|position| self.release(position))
+    }
+
+    fn note_state(&mut self) {
+        if self.taken == self.permits {
+            self.last_full = self.now;
+        }
+        if self.taken == 0 {
+            self.last_free = self.now;
+        }
+    }
+}
+
+/// Takes the request that returns first of those that have not taken effect.
+fn earliest(waiting: &mut BinaryHeap<Reverse<(RunTime, usize)>>, done: &[bool]) -> Option<usize> {
+    while let Some(Reverse((_, position))) = waiting.pop() {
+        if !done[position] {
+            return Some(position);
+        }
+    }
+    None
+}
+
+fn number(position: usize) -> u32 {
+    u32::try_from(position).expect("a history has fewer than 2^32 requests")
+}

@@ -1,0 +1,210 @@
+//! The decisions about locks against a search through all orders of tiny histories, by instants on half steps.
+
+mod linear_locks_support;
+
+use leasehold_checkers::history::RunTime;
+use leasehold_checkers::linear::locks::{
+    Deed, LeaseTerms, LockAction, LockCall, LockHistory, LockModel, Owner, Procedure, decide, decide_by_search,
+    procedure,
+};
+use leasehold_checkers::linear::{Budget, Decision};
+use linear_locks_support::oracle::{self, Optional};
+use proptest::prelude::*;
+use std::time::Duration;
+
+const OWNERS: u32 = 3;
+
+/// One request as it is drawn; a history is made of several.
+#[derive(Clone, Debug)]
+struct Drawn {
+    owner: u32,
+    gap: u64,
+    lasts: u64,
+    kind: u32,
+    ttl: u64,
+    unanswered: bool,
+    token: u64,
+    expected: bool,
+}
+
+prop_compose! {
+    fn drawn()(
+        owner in 0..OWNERS,
+        gap in 0..4_u64,
+        lasts in 0..6_u64,
+        kind in 0..12_u32,
+        ttl in 0..7_u64,
+        unanswered in prop::bool::weighted(0.15),
+        token in 0..4_u64,
+        expected in prop::bool::weighted(0.8),
+    ) -> Drawn {
+        Drawn { owner, gap, lasts, kind, ttl, unanswered, token, expected }
+    }
+}
+
+/// A history in which most owners act one after another, or all at random.
+fn history(drawn: &[Drawn], in_turn: bool, looks: bool) -> LockHistory {
+    let mut free_from = [0; OWNERS as usize];
+    let mut holds = [false; OWNERS as usize];
+    let mut calls: Vec<LockCall> = Vec::new();
+    for (place, request) in (0..).zip(drawn) {
+        let owner = request.owner as usize;
+        let called = if in_turn { free_from[owner] + request.gap } else { 2 * request.gap };
+        let returned = called + request.lasts;
+        free_from[owner] = returned + 1;
+        let expires = RunTime(called + request.ttl);
+        let deed = match request.kind {
+            0 if looks => {
+                Deed::Seen { holder: (request.token > 0).then(|| Owner(u32::try_from(request.token).unwrap_or(0) - 1)) }
+            }
+            1 if looks => Deed::Refused { holder: Some(Owner(u32::try_from(request.token % 3).unwrap_or(0))) },
+            2 | 3 => Deed::Refused { holder: None },
+            4 => Deed::NotHeld,
+            5 => Deed::Renewed { expires },
+            _ if holds[owner] == request.expected => Deed::Released,
+            _ => Deed::Acquired { token: (request.token > 0).then_some(place + request.token), expires },
+        };
+        match deed {
+            Deed::Acquired { .. } => holds[owner] = true,
+            Deed::Released => holds[owner] = false,
+            _ => {}
+        }
+        calls.push(LockCall {
+            op: 0,
+            process: u64::from(request.owner),
+            called: RunTime(called),
+            returned: (!request.unanswered).then_some(RunTime(returned)),
+            action: LockAction { owner: Owner(request.owner), deed },
+        });
+    }
+    calls.sort_by_key(|call| call.called);
+    for (op, call) in calls.iter_mut().enumerate() {
+        call.op = op;
+    }
+    LockHistory { key: String::new(), calls, owners: (0..OWNERS).map(|owner| format!("process {owner}")).collect() }
+}
+
+fn unbounded() -> Budget<'static> {
+    Budget { out_of_time: &|| false, memory_bytes: usize::MAX / 8 }
+}
+
+/// All ways to decide agree with the oracle, and a witness holds what it says.
+fn agree(model: &LockModel, history: &LockHistory) -> Result<(), TestCaseError> {
+    let explainable = oracle::has_order(model, &history.calls, Optional::None);
+    let decision = decide(model, history, &unbounded());
+    let which = procedure(model, history);
+    prop_assert_eq!(decision == Decision::Linearizable, explainable, "{:?} {:?} {:#?}", which, decision, history);
+    let searched = decide_by_search(model, history, &unbounded());
+    prop_assert_eq!(searched == Decision::Linearizable, explainable, "search: {:?} {:#?}", searched, history);
+    let Decision::Broken(witness) = searched else { return Ok(()) };
+    witness_holds(model, history, &witness.ops)?;
+    if let Decision::Broken(witness) = decision {
+        prop_assert!(
+            witness.ops.contains(&witness.stuck_at) || which != Procedure::Permits,
+            "{:?} {:#?}",
+            witness,
+            history
+        );
+        if which != Procedure::Permits {
+            witness_holds(model, history, &witness.ops)?;
+        }
+    }
+    Ok(())
+}
+
+/// Broken with all other answers forgotten, and explainable with any one more.
+fn witness_holds(model: &LockModel, history: &LockHistory, ops: &[usize]) -> Result<(), TestCaseError> {
+    let forgetting = |kept: &[usize]| oracle::has_order(model, &history.calls, Optional::AllBut(kept));
+    prop_assert!(!forgetting(ops), "witness {:?} of {:#?}", ops, history);
+    for dropped in ops {
+        let rest: Vec<usize> = ops.iter().copied().filter(|op| op != dropped).collect();
+        prop_assert!(forgetting(&rest), "witness {:?} needs no {} in {:#?}", ops, dropped, history);
+    }
+    Ok(())
+}
+
+fn cases() -> u32 {
+    std::env::var("LEASEHOLD_ORACLE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(20_000)
+}
+
+fn agrees_on_tiny_histories(model: LockModel) {
+    let config = ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() };
+    let strategy = (prop::collection::vec(drawn(), 1..=7), prop::bool::weighted(0.7), prop::bool::weighted(0.3));
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let outcome = runner.run(&strategy, |(drawn, in_turn, looks)| agree(&model, &history(&drawn, in_turn, looks)));
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}
+
+#[test]
+fn mutex() {
+    agrees_on_tiny_histories(LockModel::Mutex);
+}
+
+#[test]
+fn owner_mutex() {
+    agrees_on_tiny_histories(LockModel::OwnerMutex);
+}
+
+#[test]
+fn reentrant_mutex() {
+    agrees_on_tiny_histories(LockModel::Reentrant(2));
+}
+
+#[test]
+fn fenced_mutex() {
+    agrees_on_tiny_histories(LockModel::Fenced);
+}
+
+#[test]
+fn semaphore() {
+    agrees_on_tiny_histories(LockModel::Semaphore(2));
+}
+
+#[test]
+fn lease_lock_with_lenient_releases() {
+    agrees_on_tiny_histories(LockModel::Lease(LeaseTerms::default()));
+}
+
+#[test]
+fn lease_lock_with_certifying_releases() {
+    agrees_on_tiny_histories(LockModel::Lease(LeaseTerms { release_certifies: true, ..LeaseTerms::default() }));
+}
+
+#[test]
+fn lease_lock_with_lock_delay() {
+    let terms = LeaseTerms { lock_delay: Duration::from_nanos(3), ..LeaseTerms::default() };
+    agrees_on_tiny_histories(LockModel::Lease(terms));
+}
+
+fn call(owner: u32, called: u64, returned: Option<u64>, deed: Deed) -> LockCall {
+    LockCall {
+        op: 0,
+        process: u64::from(owner),
+        called: RunTime(called),
+        returned: returned.map(RunTime),
+        action: LockAction { owner: Owner(owner), deed },
+    }
+}
+
+/// Found by the oracle: what seems to contradict itself is explained by a request that was under way beside it.
+#[test]
+fn regression_a_release_beside_the_acquisition_that_explains_it() {
+    let taken = Deed::Acquired { token: None, expires: RunTime(0) };
+    let calls = vec![call(0, 0, Some(2), Deed::Released), call(0, 1, Some(1), taken)];
+    let history = LockHistory { key: String::new(), calls, owners: vec!["process 0".to_owned()] };
+    for model in [LockModel::OwnerMutex, LockModel::Reentrant(2), LockModel::Lease(LeaseTerms::default())] {
+        assert_eq!(decide(&model, &history, &unbounded()), Decision::Linearizable);
+    }
+}
+
+/// Found by the oracle: only a fenced mutex cares for tokens.
+#[test]
+fn regression_tokens_that_fall() {
+    let taken = |token| Deed::Acquired { token: Some(token), expires: RunTime(0) };
+    let calls = vec![call(0, 0, Some(1), taken(3)), call(0, 2, Some(3), Deed::Released), call(1, 4, Some(5), taken(1))];
+    let history = LockHistory { key: String::new(), calls, owners: vec!["a".to_owned(), "b".to_owned()] };
+    assert_eq!(decide(&LockModel::OwnerMutex, &history, &unbounded()), Decision::Linearizable);
+    assert!(matches!(decide(&LockModel::Fenced, &history, &unbounded()), Decision::Broken(_)));
+}

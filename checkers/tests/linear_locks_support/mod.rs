@@ -1,0 +1,11 @@
+//! What the tests of locks share.
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
+
+pub mod oracle;
+pub mod simulated;
+
+use leasehold_checkers::linear::Budget;
+
+pub fn unbounded() -> Budget<'static> {
+    Budget { out_of_time: &|| false, memory_bytes: usize::MAX / 8 }
+}
