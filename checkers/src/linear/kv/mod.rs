@@ -2,9 +2,9 @@
 //!
 //! Three procedures, each exact:
 //!
-//! 1. Without appends a key is a [register](super::register): a put is a write, a get is a read.
+//! 1. Without appends a key is a [register]: a put is a write, a get is a read.
 //! 2. Where each get can be read as a sequence of what was put and appended, the order is told by the gets, and the key
-//!    is a register with unique values: see [`told`]. That takes O(n log n) in the length of the history, at any
+//!    is a register with unique values: see `told`. That takes O(n log n) in the length of the history, at any
 //!    concurrency.
 //! 3. Otherwise all orders are searched, within the budget.
 
