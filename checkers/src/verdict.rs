@@ -114,6 +114,10 @@ pub struct Anomaly {
     pub at_ns: u64,
     /// By how much the promise was broken, in ns. Always positive.
     pub margin_ns: u64,
+    /// For a lock that was given when its lease was gone already: for how long it had been gone when the client was told
+    /// that the lock is its own, in ns. Such a double acquisition is a moment, not a stretch with two holders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_gone_for_ns: Option<u64>,
     /// The faults that were active at that time or had just ended, in words.
     pub faults: Vec<String>,
     /// Who led the cluster around that time, in words; empty where no probe told.

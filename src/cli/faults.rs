@@ -15,7 +15,8 @@ pub(super) fn faults() -> Result<Exit, Failure> {
     }
     let targets = TARGET_WORDS.join(", ");
     text.push_str(&format!(
-        "targets: {targets}, or a node like n1; the default is leader\n\
+        "all packages: at_ms (the beginning), jitter_ms (put off by up to this), every_ms and times (to repeat it)\n\
+         targets: {targets}, or a node like n1; the default is leader\n\
          `leasehold doctor` tells whether this machine can move clocks; all else works wherever runs do.\n",
     ));
     say(&text)?;

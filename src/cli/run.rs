@@ -141,7 +141,7 @@ fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Ve
 fn scenario_of(arguments: &RunArguments) -> Result<Scenario, Failure> {
     let mut scenario = load(&arguments.scenario)?;
     if let Some(nodes) = arguments.nodes {
-        scenario.nodes = nodes;
+        scenario = scenario.with_nodes(nodes).or_exit(Exit::Usage)?;
     }
     if let Some(seconds) = arguments.seconds {
         scenario.duration = Duration::from_secs(seconds);

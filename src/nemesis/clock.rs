@@ -9,7 +9,7 @@ use crate::cluster::Cluster;
 pub(super) const PACKAGE: Package = Package {
     name: "clock",
     does: "moves the wall clock of a server process, and back at the end; no other process sees it",
-    settings: "offset_ms (negative for back), target, at_ms, lasts_ms",
+    settings: "offset_ms (negative for back), target, lasts_ms",
     proof: "the offset that the process itself shows, asked before and after",
 };
 

@@ -12,7 +12,7 @@ use crate::scenario::{ElectionMeans, PartitionShape};
 pub(super) const PACKAGE: Package = Package {
     name: "election",
     does: "makes another node lead: the leader hands over, or is paused or cut off until another leads",
-    settings: "how (move-leader, pause, cut), at_ms, and to repeat it: every_ms, times",
+    settings: "how (move-leader, pause, cut)",
     proof: "another leader in a later term, as a majority of the nodes tells",
 };
 

@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 pub(super) const PACKAGE: Package = Package {
     name: "kill",
     does: "kills a server process (SIGKILL), and starts it again with its data at the end",
-    settings: "target, at_ms, lasts_ms",
+    settings: "target, lasts_ms",
     proof: "how the process ended; at the end, that the new one answers",
 };
 

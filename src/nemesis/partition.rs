@@ -12,7 +12,7 @@ use crate::scenario::PartitionShape;
 pub(super) const PACKAGE: Package = Package {
     name: "partition",
     does: "drops packets between nodes; clients still reach every node",
-    settings: "shape (isolate, halves, one-way), target, at_ms, lasts_ms",
+    settings: "shape (isolate, halves, one-way), target, lasts_ms",
     proof: "packets dropped on the links that were cut, by the switch's own count",
 };
 

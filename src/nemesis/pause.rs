@@ -12,7 +12,7 @@ use crate::sandbox::Threads;
 pub(super) const PACKAGE: Package = Package {
     name: "pause",
     does: "stops a server process (SIGSTOP), and lets it go on at the end (SIGCONT)",
-    settings: "target, at_ms, lasts_ms",
+    settings: "target, lasts_ms",
     proof: "the state of every thread of the process, as the kernel shows it",
 };
 

@@ -83,7 +83,7 @@ impl Screen {
         };
         let times = format!("{} ×", thousands(number));
         let summary =
-            format!("{sure}{}: {}, at worst {}", count.kind, in_words(count.kind), phrases::margin(count.worst));
+            format!("{sure}{}: {}, at worst {}", count.kind, in_words(count.worst), phrases::margin(count.worst));
         self.styled_entry(&times, if sure.is_empty() { "31" } else { "33" }, &summary);
         self.entry("", &format!("worst: {}", words::one_line(&count.worst.explanation, 400)));
     }

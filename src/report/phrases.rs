@@ -23,7 +23,7 @@ pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String 
         "{} broke its promise {times} on {}; at worst {} {}",
         words::one_line(&story.history.header.service, 40),
         counted(impact.keys.len(), "lock", "locks"),
-        in_words(worst.kind),
+        in_words(worst),
         margin(worst),
     )
 }
@@ -38,6 +38,9 @@ pub(super) fn faults_at_worst(story: &Story<'_>) -> Vec<String> {
 
 /// What the margin of an anomaly measures.
 pub(super) fn margin(anomaly: &Anomaly) -> String {
+    if let Some(gone_for_ns) = anomaly.lease_gone_for_ns {
+        return format!("{} after its own lease was gone", span(gone_for_ns));
+    }
     let margin = span(anomaly.margin_ns);
     match anomaly.kind {
         AnomalyKind::DoubleAcquisition | AnomalyKind::SplitBelief | AnomalyKind::Lockup => format!("for {margin}"),

@@ -29,6 +29,16 @@ pub enum ScenarioError {
         /// Why.
         source: std::io::Error,
     },
+    /// A fault aims at a node that the cluster does not have.
+    #[error("a fault of `{scenario}` aims at {node}, and the cluster is to have nodes up to n{nodes} only")]
+    NoSuchNode {
+        /// The scenario.
+        scenario: String,
+        /// The node.
+        node: crate::NodeId,
+        /// How many there are to be.
+        nodes: u8,
+    },
     /// The text does not make a scenario.
     #[error("{place}: {message}")]
     Wrong {

@@ -90,6 +90,22 @@ impl Scenario {
         file::parse(name, origin, text)
     }
 
+    /// The same scenario on so many nodes.
+    ///
+    /// # Errors
+    /// If one of its faults aims at a node that is not among them.
+    pub fn with_nodes(mut self, nodes: u8) -> Result<Self, ScenarioError> {
+        let missing = self.faults.iter().find_map(|plan| match plan.target {
+            Target::Node(node) if node.number() > nodes => Some(node),
+            _ => None,
+        });
+        if let Some(node) = missing {
+            return Err(ScenarioError::NoSuchNode { scenario: self.name, node, nodes });
+        }
+        self.nodes = nodes;
+        Ok(self)
+    }
+
     /// The same scenario with nothing going wrong: its control.
     #[must_use]
     pub fn without_faults(mut self) -> Self {
@@ -110,6 +126,15 @@ mod tests {
             assert_eq!(scenario.name, named.name);
             assert!(scenario.workload.workers() > 0);
         }
+    }
+
+    #[test]
+    fn a_cluster_too_small_for_a_fault_is_refused() {
+        let text = scenarios::ALL[0].toml.replace("target = \"leader\"", "target = \"n3\"");
+        let scenario = || Scenario::parse("x", "x", &text).expect("it is one");
+        assert!(scenario().with_nodes(3).is_ok());
+        let error = scenario().with_nodes(2).expect_err("n3 is missing").to_string();
+        assert!(error.contains("n3") && error.contains('2'), "{error}");
     }
 
     #[test]

@@ -111,6 +111,7 @@ fn judgement() -> impl Strategy<Value = Judgement> {
             ops,
             at_ns,
             margin_ns,
+            lease_gone_for_ns: (margin_ns % 3 == 0).then_some(margin_ns / 2),
             faults: vec![explanation.clone()],
             leaders: vec![],
             explanation,

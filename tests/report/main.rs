@@ -47,14 +47,14 @@ fn the_summary_of_a_broken_lock_reads_like_an_incident_report() {
     let summary = report::summary(&history, &judgement);
     for needed in [
         "# INVALID: the lock did not hold (etcd 3.4.23, `early-expiry`)",
-        "**etcd-v2 broke its promise 44 times on 2 locks; at worst two clients held one lock at once for 8.83 s**",
+        "**etcd-v2 broke its promise 44 times on 2 locks; at worst one lock was promised to two clients at once for 8.83 s**",
         "0.304 s: first acquisition: process 0 got `jobs/0` for 10 s",
         "3.000 s: fault: clock +9 s on n2 (proof: measured offset 9 s, uncertainty 0.14 ms)",
         "4.234 s: **first broken promise**: process 1 still held `jobs/1` for another 8.68 s when process 3 was",
         "**worst**: ",
         "16.515 s: healed: clock +9 s on n2",
         "22 × **double-acquisition** on `jobs/0` and `jobs/1`",
-        "double runs: 22, up to 8.83 s each",
+        "promised to two at once: 22 times, for up to 8.83 s each",
         "none: n2 led when first asked (term 3)",
         "`split-belief`: held",
         "leasehold run early-expiry --servers etcd@3.4.23 --nodes 3 --seed 42",
@@ -90,7 +90,8 @@ fn an_unknown_run_is_never_called_a_pass_and_says_why() {
 fn the_gantt_names_locks_faults_leaders_and_margins() {
     let (history, judgement) = story("early");
     let gantt = texts(&svg(&history, &judgement, "gantt"));
-    for needed in ["jobs/0", "jobs/1", "clock +9 s on n2", "n2, term 3", "11 × two holders for up to 8.83 s", "INVALID"]
+    for needed in
+        ["jobs/0", "jobs/1", "clock +9 s on n2", "n2, term 3", "11 × promised to two for up to 8.83 s", "INVALID"]
     {
         assert!(gantt.iter().any(|text| text == needed), "{needed:?} is missing from {gantt:?}");
     }

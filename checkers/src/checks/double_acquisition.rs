@@ -165,7 +165,8 @@ fn of_floater(
         core.from,
         core.until,
     );
-    finding(run, holder, floater, to, margin.as_nanos(), explanation)
+    let lease_gone_for_ns = Some(u64::try_from(lapsed.as_nanos()).unwrap_or(u64::MAX));
+    Anomaly { lease_gone_for_ns, ..finding(run, holder, floater, to, margin.as_nanos(), explanation) }
 }
 
 fn finding(run: &Run<'_>, first: &Grant, second: &Grant, at: RunTime, margin_ns: u128, explanation: String) -> Anomaly {

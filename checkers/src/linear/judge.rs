@@ -136,6 +136,7 @@ fn anomaly(key: &str, witness: &Witness) -> Anomaly {
         ops: witness.ops.clone(),
         at_ns: 0,
         margin_ns: 0,
+        lease_gone_for_ns: None,
         faults: Vec::new(),
         leaders: Vec::new(),
         explanation: witness.explanation.clone(),

@@ -39,20 +39,21 @@ impl Group<'_> {
         let Some(kind) = self.anomalies.iter().map(|anomaly| anomaly.kind).min() else {
             return String::new();
         };
-        let margins: Vec<u64> =
-            self.anomalies.iter().filter(|anomaly| anomaly.kind == kind).map(|anomaly| anomaly.margin_ns).collect();
-        let worst = words::span(margins.iter().copied().max().unwrap_or(0));
-        match margins.len() {
-            1 => margin_text(kind, &worst),
-            times => format!("{} × {}", words::thousands(times), margin_text(kind, &format!("up to {worst}"))),
+        let of_kind = || self.anomalies.iter().filter(|anomaly| anomaly.kind == kind);
+        let Some(worst) = of_kind().max_by_key(|anomaly| anomaly.margin_ns) else { return String::new() };
+        let margin = words::span(worst.margin_ns);
+        match of_kind().count() {
+            1 => margin_text(worst, &margin),
+            times => format!("{} × {}", words::thousands(times), margin_text(worst, &format!("up to {margin}"))),
         }
     }
 }
 
 /// The margin of an anomaly in the fewest words.
-pub(super) fn margin_text(kind: AnomalyKind, margin: &str) -> String {
-    match kind {
-        AnomalyKind::DoubleAcquisition => format!("two holders for {margin}"),
+pub(super) fn margin_text(anomaly: &Anomaly, margin: &str) -> String {
+    match anomaly.kind {
+        AnomalyKind::DoubleAcquisition if anomaly.lease_gone_for_ns.is_some() => "given on a dead lease".to_owned(),
+        AnomalyKind::DoubleAcquisition => format!("promised to two for {margin}"),
         AnomalyKind::PrematureExpiry => format!("expired {margin} early"),
         AnomalyKind::Nonlinearizable => "cannot be ordered".to_owned(),
         AnomalyKind::PhantomGrant => format!("never given, by {margin}"),

@@ -81,7 +81,7 @@ fn draw_margin(sheet: &mut Sheet<'_>, anomaly: &Anomaly) {
     let y = sheet.y + 14;
     let area = Area { left, top: y - 12, right, bottom: y + 12 };
     sheet.picture.block(area, BROKEN);
-    let text = margin_text(anomaly.kind, &words::span(anomaly.margin_ns));
+    let text = margin_text(anomaly, &words::span(anomaly.margin_ns));
     let width = font::width(&text, STRONG);
     if width + 12 <= area.width() {
         let middle = i32::midpoint(left, right);

@@ -27,19 +27,18 @@ pub(in crate::report) struct Impact<'a> {
     pub kinds: Vec<KindCount<'a>>,
     /// The locks with a proven anomaly.
     pub keys: BTreeSet<&'a str>,
-    /// How often two held one lock at once.
+    /// How often one lock was promised to two at once.
     pub double_runs: usize,
-    /// For how long of the run there were two holders or more, summed over all locks.
+    /// For how long of the run that was so, summed over all locks.
     pub double_total_ns: u64,
-    /// The longest time that two held one lock at once.
+    /// The longest time that it was so.
     pub double_worst_ns: u64,
 }
 
 impl<'a> Impact<'a> {
     pub(super) fn of(anomalies: &'a [Anomaly], end: RunTime) -> Self {
         let proven = || anomalies.iter().filter(|anomaly| anomaly.grade == Grade::Proven);
-        let doubles: Vec<&Anomaly> =
-            proven().filter(|anomaly| anomaly.kind == AnomalyKind::DoubleAcquisition).collect();
+        let doubles: Vec<&Anomaly> = proven().filter(|anomaly| is_stretch_with_two_holders(anomaly)).collect();
         Self {
             kinds: kinds(anomalies),
             keys: proven().map(|anomaly| anomaly.key.as_str()).collect(),
@@ -53,6 +52,11 @@ impl<'a> Impact<'a> {
     pub(in crate::report) fn proven(&self) -> usize {
         self.kinds.iter().map(|count| count.proven).sum()
     }
+}
+
+/// A lock that was given on a dead lease is a double acquisition, too, but for a moment that nobody knows.
+fn is_stretch_with_two_holders(anomaly: &Anomaly) -> bool {
+    anomaly.kind == AnomalyKind::DoubleAcquisition && anomaly.lease_gone_for_ns.is_none()
 }
 
 fn kinds(anomalies: &[Anomaly]) -> Vec<KindCount<'_>> {

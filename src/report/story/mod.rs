@@ -108,7 +108,10 @@ impl<'a> Story<'a> {
 
 /// From when until when the promise stood broken, in ns.
 pub(super) fn broken_span(anomaly: &Anomaly) -> (u64, u64) {
-    let Anomaly { at_ns, margin_ns, .. } = *anomaly;
+    let Anomaly { at_ns, margin_ns, lease_gone_for_ns, .. } = *anomaly;
+    if let Some(gone_for_ns) = lease_gone_for_ns {
+        return (at_ns, at_ns.saturating_add(gone_for_ns));
+    }
     match anomaly.kind {
         AnomalyKind::OverdueExpiry => (at_ns.saturating_sub(margin_ns), at_ns),
         AnomalyKind::DoubleAcquisition
@@ -124,10 +127,13 @@ pub(super) fn broken_span(anomaly: &Anomaly) -> (u64, u64) {
     }
 }
 
-/// What an anomaly of this kind means, about one lock, in the fewest words.
-pub(super) fn in_words(kind: AnomalyKind) -> &'static str {
-    match kind {
-        AnomalyKind::DoubleAcquisition => "two clients held one lock at once",
+/// What an anomaly means, about one lock, in the fewest words.
+pub(super) fn in_words(anomaly: &Anomaly) -> &'static str {
+    match anomaly.kind {
+        AnomalyKind::DoubleAcquisition if anomaly.lease_gone_for_ns.is_some() => {
+            "a client was told that it held a lock that was another's"
+        }
+        AnomalyKind::DoubleAcquisition => "one lock was promised to two clients at once",
         AnomalyKind::PrematureExpiry => "a lease ended before its time",
         AnomalyKind::Nonlinearizable => "no order of the operations explains all answers",
         AnomalyKind::PhantomGrant => "a client was told that it had been given a lock and never was",

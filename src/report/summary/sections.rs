@@ -24,14 +24,14 @@ pub(super) fn impact(story: &Story<'_>, impact: &Impact<'_>) -> Vec<String> {
                 "{} × **{}** on {keys}: {}, at worst {}",
                 thousands(count.proven),
                 count.kind,
-                in_words(count.kind),
+                in_words(count.worst),
                 phrases::margin(count.worst)
             )
         })
         .collect();
     if impact.double_runs > 0 {
         lines.push(format!(
-            "double runs: {}, up to {} each; summed over the locks there were two holders for {} of the run",
+            "promised to two at once: {} times, for up to {} each; summed over the locks, for {} of the run",
             thousands(impact.double_runs),
             span(impact.double_worst_ns),
             span(impact.double_total_ns),

@@ -4,11 +4,11 @@
 //!
 //! | model | fast procedure | where it does not apply |
 //! |---|---|---|
-//! | `mutex`, `semaphore:N` | [`permits`]: latest possible moment, earliest deadline | refusals and reads of a semaphore of two or more |
-//! | `owner-mutex`, `reentrant-mutex:N`, `fenced-mutex` | [`sections`]: holds determine the order | reads; an owner that goes on after an unknown outcome, or asks twice at once |
-//! | `lease-lock` | [`leases`]: cores and floaters | as above; a lock-delay; refusals beside a grant whose answer came after its end |
+//! | `mutex`, `semaphore:N` | `permits`: latest possible moment, earliest deadline | refusals and reads of a semaphore of two or more |
+//! | `owner-mutex`, `reentrant-mutex:N`, `fenced-mutex` | `sections`: holds determine the order | reads; an owner that goes on after an unknown outcome, or asks twice at once |
+//! | `lease-lock` | `leases`: cores and floaters | as above; a lock-delay; refusals beside a grant whose answer came after its end |
 //!
-//! What is left goes to the general [`search`], which has a budget.
+//! What is left goes to the general `search`, which has a budget.
 
 mod action;
 mod calls;
