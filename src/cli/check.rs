@@ -1,10 +1,13 @@
 //! `leasehold check`.
 
+mod by_model;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use leasehold_checkers::history::History;
+use leasehold_checkers::verdict::Judgement;
 
 use super::terminal::{colour, say, width};
 use super::{Exit, Failure, OrExit};
@@ -14,12 +17,14 @@ use crate::results::{ResultsError, RunFolder, write_atomically};
 /// What to judge.
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// The folder of a run, or a `history.jsonl`.
+    /// The folder of a run, a `history.jsonl`, or with `--model` a history of another tool.
     #[arg(value_name = "HISTORY")]
     history: PathBuf,
     /// Print the verdict as one JSON object instead of words.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    by_model: by_model::ByModelArguments,
     /// Write the verdict to this file as well, byte for byte as `run` writes `verdict.json`.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -27,13 +32,15 @@ pub(super) struct CheckArguments {
 
 pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
     let path = history_of(&arguments.history)?;
+    if let Some(model) = &arguments.by_model.model {
+        let judgement = by_model::judge(&path, *model, &arguments.by_model)?;
+        write_out(arguments, &judgement)?;
+        say(&if arguments.json { judgement.to_json() } else { by_model::in_words(&path, &judgement) })?;
+        return Ok(judgement.verdict.into());
+    }
     let history = History::read(&path).or_exit(Exit::BadInput)?;
     let judgement = leasehold_checkers::check(&history);
-    if let Some(out) = &arguments.out {
-        write_atomically(out, judgement.to_json().as_bytes())
-            .map_err(|source| ResultsError::Write { path: out.clone(), source })
-            .or_exit(Exit::Unavailable)?;
-    }
+    write_out(arguments, &judgement)?;
     if arguments.json {
         say(&judgement.to_json())?;
     } else {
@@ -41,6 +48,13 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
         say(&report::console(&history, &judgement, folder, colour(&io::stdout()), width()))?;
     }
     Ok(judgement.verdict.into())
+}
+
+fn write_out(arguments: &CheckArguments, judgement: &Judgement) -> Result<(), Failure> {
+    let Some(out) = &arguments.out else { return Ok(()) };
+    write_atomically(out, judgement.to_json().as_bytes())
+        .map_err(|source| ResultsError::Write { path: out.clone(), source })
+        .or_exit(Exit::Unavailable)
 }
 
 /// The file that is meant: itself, or the record in the folder of a run.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::locks::{self, LeaseTerms, LockModel};
+use super::register::NullReads;
 use super::{Budget, CallsError, Decision, Fails, Witness, kv, register};
 use crate::explain::{Count, lock};
 use crate::history::Event;
@@ -44,6 +45,8 @@ pub struct Reading {
     pub fails: Fails,
     /// The value with which each register begins, where that is known.
     pub initial: Option<Value>,
+    /// What a register's read that was answered with `null` says.
+    pub nulls: NullReads,
 }
 
 /// The events do not make operations.
@@ -100,11 +103,8 @@ fn decide(events: &[Event], model: &Model, reading: &Reading, budget: &Budget<'_
     let key = |name: String, ops: usize, decision: Decision| Key { name, ops, decision };
     Ok(match model {
         Model::CasRegister => {
-            let words = register::Words {
-                initial: reading.initial.clone(),
-                fails: reading.fails,
-                null_reads: register::NullReads::Observe,
-            };
+            let words =
+                register::Words { initial: reading.initial.clone(), fails: reading.fails, null_reads: reading.nulls };
             let registers = register::calls_by_key(events, &words)?;
             registers
                 .into_iter()

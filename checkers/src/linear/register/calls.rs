@@ -10,9 +10,10 @@ use crate::linear::pairs::{CallsError, Paired, pair};
 use crate::linear::{Call, Fails};
 
 /// What a read that was answered with `null` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NullReads {
     /// That the register had no value, which is a value like any other.
+    #[default]
     Observe,
     /// Nothing: the answer was not recorded.
     Ignore,
