@@ -5,46 +5,18 @@
 use std::path::Path;
 use std::time::Duration;
 
-use leasehold_checkers::history::{ErrorInfo, Event, EventType, Process, RunTime};
-use leasehold_checkers::linear::Fails;
+use leasehold_checkers::formats::{Options, Record};
+use leasehold_checkers::history::Event;
 use leasehold_checkers::linear::locks::{LeaseTerms, LockModel, Procedure, decide, histories, procedure};
-use leasehold_checkers::linear::{Budget, Decision};
-use serde_json::Value;
+use leasehold_checkers::linear::{Budget, Decision, Fails};
 
-/// Just enough EDN for this file: one map a line.
-fn event(line: &str) -> Option<Event> {
-    let after = |name: &str| line.split_once(&format!(":{name} ")).map(|(_, rest)| rest);
-    let word =
-        |name: &str| after(name).map(|rest| rest.split([',', '}']).next().unwrap_or_default().trim_start_matches(':'));
-    let kind = match word("type")? {
-        "invoke" => EventType::Invoke,
-        "ok" => EventType::Ok,
-        "fail" => EventType::Fail,
-        _ => EventType::Info,
-    };
-    let process = word("process")?.parse().map_or(Process::Nemesis, Process::Client);
-    let error = after("error").map(|rest| match rest.strip_prefix("[:not-found") {
-        Some(text) => {
-            ErrorInfo { code: "not-found".to_owned(), text: text.split('"').nth(1).unwrap_or_default().to_owned() }
-        }
-        None => ErrorInfo { code: word("error").unwrap_or_default().to_owned(), text: String::new() },
-    });
-    Some(Event {
-        time: RunTime(word("time")?.parse().ok()?),
-        process,
-        kind,
-        f: word("f")?.to_owned(),
-        key: None,
-        value: Value::Null,
-        node: None,
-        error,
-    })
-}
-
+/// The events of the history, which lies beside the checkout and is no part of the project.
 fn events() -> Option<Vec<Event>> {
-    let histories = std::env::var_os("LEASEHOLD_HISTORIES").unwrap_or_else(|| "/work/shared/histories".into());
-    let text = std::fs::read_to_string(Path::new(&histories).join("knossos/mutex/bad/etcd.edn")).ok()?;
-    Some(text.lines().filter_map(event).collect())
+    let parents = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let file =
+        parents.map(|parent| parent.join("shared/histories/knossos/mutex/bad/etcd.edn")).find(|file| file.is_file())?;
+    let record = Record::read(file, &Options::default()).expect("it can be read");
+    Some(record.events)
 }
 
 fn decision(model: &LockModel) -> Option<(Decision, Procedure)> {
