@@ -56,7 +56,7 @@ fn the_summary_of_a_broken_lock_reads_like_an_incident_report() {
         "22 × **double-acquisition** on `jobs/0` and `jobs/1`",
         "promised to two at once: 22 times, for up to 8.83 s each",
         "none: n2 led when first asked (term 3)",
-        "`split-belief`: held",
+        "`split-belief`",
         "leasehold run early-expiry --servers etcd@3.4.23 --nodes 3 --seed 42",
     ] {
         assert!(summary.contains(needed), "{needed:?} is missing from:\n{summary}");
@@ -98,7 +98,7 @@ fn the_gantt_names_locks_faults_leaders_and_margins() {
     let closeup = texts(&svg(&history, &judgement, "gantt-anomaly"));
     for needed in [
         "double-acquisition: jobs/1",
-        "two holders for 8.68 s",
+        "promised to two for 8.68 s",
         "process 1 via n2",
         "granted by 0.514 s, 4 renewals (last 2.913 s), lost to process 3 at 4.234 s, promised until 12.910 s",
     ] {
@@ -169,11 +169,9 @@ fn the_console_is_plain_without_colour_and_keeps_to_its_width() {
     let (history, judgement) = story("early");
     let plain = report::console(&history, &judgement, Path::new("results/latest"), false, 80);
     assert!(plain.starts_with("INVALID   early-expiry on etcd 3.4.23"), "{plain}");
-    assert!(
-        plain.contains(
-            "22 ×      double-acquisition: two clients held one lock at once, at worst for\n          8.83 s"
-        )
-    );
+    assert!(plain.contains(
+        "22 ×      double-acquisition: one lock was promised to two clients at once, at\n          worst for 8.83 s"
+    ));
     assert!(plain.contains("results/latest/plots/gantt-anomaly.svg"));
     assert!(!plain.contains('\x1b'));
     assert!(plain.lines().all(|line| line.chars().count() <= 80), "{plain}");

@@ -1,7 +1,7 @@
 //! The sections of the summary below the timeline. Each is a list of lines.
 
 use leasehold_checkers::history::RunTime;
-use leasehold_checkers::verdict::{AnomalyKind, Grade, Verdict};
+use leasehold_checkers::verdict::{AnomalyKind, CheckerResult, Grade, Verdict};
 
 use crate::report::markdown::{code, link, lock, prose};
 use crate::report::phrases;
@@ -107,19 +107,20 @@ fn push_rest(lines: &mut Vec<String>, all: usize, shown: usize) {
 
 /// Each checker's word.
 pub(super) fn checkers(story: &Story<'_>) -> Vec<String> {
-    story
-        .judgement
-        .checkers
-        .iter()
-        .map(|(name, result)| {
-            let verdict = match result.verdict {
-                Verdict::Valid => "held",
-                Verdict::Unknown => "**unknown**",
-                Verdict::Invalid => "**broken**",
-            };
-            format!("{}: {verdict}: {}", code(name), prose(&result.reason, 200))
-        })
-        .collect()
+    let checkers = &story.judgement.checkers;
+    let of = |wanted: Verdict| checkers.iter().filter(move |(_, result)| result.verdict == wanted);
+    let told = |word: &'static str| {
+        move |(name, result): (&String, &CheckerResult)| {
+            format!("{word}: {}: {}", code(name), prose(&result.reason, 200))
+        }
+    };
+    let mut lines: Vec<String> = of(Verdict::Invalid).map(told("**broken**")).collect();
+    lines.extend(of(Verdict::Unknown).map(told("**unknown**")));
+    let held: Vec<String> = of(Verdict::Valid).map(|(name, _)| code(name)).collect();
+    if !held.is_empty() {
+        lines.push(format!("held: {}; `verdict.json` has what each of them says", words::list(&held)));
+    }
+    lines
 }
 
 /// What kept the checkers from judging, and what to do about it.
