@@ -45,7 +45,12 @@ fn found_out(bug: Bug, by: Option<AnomalyKind>) -> (u64, u64) {
         for anomaly in proven(&judgement.anomalies) {
             let involved = anomaly.ops.iter().filter_map(|op| simulated.owners[*op].as_ref());
             let is_true = match anomaly.kind {
-                AnomalyKind::Lockup => simulated.wronged.contains(CLUSTER),
+                // A lock whose lease never ends, or whose holder was never told, is stuck as truly as one of a cluster that
+                // stopped.
+                AnomalyKind::Lockup => match bug {
+                    Bug::NeverExpire | Bug::LostGrant => !simulated.wronged.is_empty(),
+                    _ => simulated.wronged.contains(CLUSTER),
+                },
                 _ => involved.clone().any(|owner| simulated.wronged.contains(owner)),
             };
             if !is_true {
