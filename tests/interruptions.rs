@@ -139,7 +139,7 @@ fn an_ordinary_user_can_run_it() {
     let program = leasehold();
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy);
-    command.args(["run", "etcd-v3-calm", "--servers", "etcd@3.4.23", "--seconds", "6", "--seed", "1", "--out"]);
+    command.args(["run", "etcd-v3-calm", "--servers", "etcd@3.4.23", "--seconds", "10", "--seed", "1", "--out"]);
     command.arg(root.path().join("run")).current_dir(root.path());
     command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("LEASEHOLD_CACHE", root.path().join("cache"));

@@ -40,7 +40,7 @@ fn the_stored_run_is_judged_to_the_same_bytes(run: &Run) {
 #[test]
 fn without_the_fault_the_same_scenario_is_valid() {
     let _alone = alone();
-    must_be_valid(&["etcd-v2-early-expiry", "--no-faults", "--seconds", "12", "--seed", "2"]);
+    must_be_valid(&["etcd-v2-early-expiry", "--no-faults", "--seed", "2"]);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_server_program_of_the_users_own_is_run() {
     let line = String::from_utf8_lossy(&fetched.stdout).into_owned();
     let path = line.split_whitespace().last().unwrap_or_else(|| panic!("{}", common::told(&fetched)));
     let program = format!("etcd={path}");
-    let run = must_be_valid(&["etcd-v3-calm", "--server-bin", &program, "--seconds", "6", "--seed", "11"]);
+    let run = must_be_valid(&["etcd-v3-calm", "--server-bin", &program, "--seconds", "10", "--seed", "11"]);
     let text = fs::read_to_string(run.folder.join("summary.md")).expect("a summary");
     assert!(text.contains(&program), "the command to reproduce it names the program: {text}");
 }
