@@ -2,16 +2,12 @@
 
 use super::terminal::say;
 use super::{Exit, Failure};
-use crate::nemesis::PACKAGES;
-use crate::scenario::TARGET_WORDS;
+use crate::nemesis::{Aims, Course, PACKAGES, Package, TARGET_WORDS};
 
 pub(super) fn faults() -> Result<Exit, Failure> {
     let mut text = String::new();
     for package in PACKAGES {
-        text.push_str(&format!(
-            "{}\n  does:     {}\n  settings: {}\n  proof:    {}\n\n",
-            package.name, package.does, package.settings, package.proof
-        ));
+        text.push_str(&described(package));
     }
     let targets = TARGET_WORDS.join(", ");
     text.push_str(&format!(
@@ -21,4 +17,20 @@ pub(super) fn faults() -> Result<Exit, Failure> {
     ));
     say(&text)?;
     Ok(Exit::Valid)
+}
+
+fn described(package: &Package) -> String {
+    let mut text = format!("{}\n  does:     {}\n", package.name, package.does);
+    for setting in package.settings {
+        text.push_str(&format!("  {}: {}\n", setting.name, setting.says));
+    }
+    let common: Vec<&str> = [(package.aims == Aims::AtTarget, "target"), (package.course == Course::Lasts, "lasts_ms")]
+        .into_iter()
+        .filter_map(|(has, name)| has.then_some(name))
+        .collect();
+    if !common.is_empty() {
+        text.push_str(&format!("  and:      {}\n", common.join(", ")));
+    }
+    text.push_str(&format!("  proof:    {}\n\n", package.proof));
+    text
 }

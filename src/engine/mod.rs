@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::NodeId;
 use crate::cluster::Cluster;
-use crate::nemesis::{Nemesis, PlannedFault};
+use crate::nemesis::{Field, Nemesis, PlannedFault};
 use crate::run::{Recorder, Stop, stop_signal};
 use worker::Client;
 
@@ -102,7 +102,7 @@ async fn phases(
     cluster: Arc<Cluster>,
     connect: Arc<dyn Connect>,
     recorder: Recorder,
-    mut stop: Stop,
+    stop: Stop,
 ) -> Result<(), EngineError> {
     let keys = plan.workload.keys();
     connect.prepare(&keys).await.map_err(EngineError::Prepare)?;
@@ -110,15 +110,14 @@ async fn phases(
     let (background_stopper, background_stop) = stop_signal();
     let background = background(&plan, &cluster, &connect, &recorder, &background_stop);
 
-    let mut nemesis = Nemesis::new(Arc::clone(&cluster), recorder.clone(), plan.seed);
+    let nemesis = Nemesis::new(Field { cluster: Arc::clone(&cluster) }, recorder.clone(), plan.seed);
     nemesis.record_resting_clocks(plan.schedule.len() as u64 + 1).await;
     let until = recorder.clock().now().after(plan.duration);
     let workers = start_workers(&plan, &cluster, &connect, &recorder, until, &stop);
     let schedule = shifted(plan.schedule, recorder.clock().now());
-    tokio::join!(join_all(workers), nemesis.run(schedule, until, &mut stop));
+    tokio::join!(join_all(workers), nemesis.run(schedule, until, &stop));
 
     if !stop.is_requested() {
-        nemesis.heal_all().await;
         if let Err(error) = cluster.wait_ready(RECOVERY_LIMIT).await {
             tracing::warn!("after all faults were healed: {error}");
         }

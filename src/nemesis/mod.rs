@@ -1,231 +1,89 @@
 //! Breaks the cluster on purpose: by a schedule, aimed by role, each fault with a proof that it took effect.
 //!
-//! The nemesis is one process, as everywhere in this field: it does one thing after the other, and what it does stands
-//! in the history. A fault that did not bite is recorded as `info` with the reason, never as `ok`.
+//! Every fault has a course of its own, so that faults may overlap. What it does stands in the history: its beginning,
+//! its proof, its end. A fault that did not bite is recorded as `info` with the reason, never as `ok`.
 
-mod clock;
-mod election;
-mod kill;
-mod partition;
-mod pause;
+mod course;
+mod field;
+mod package;
+mod packages;
+mod plan;
 mod schedule;
 mod targets;
 mod wait;
 
 use std::sync::Arc;
 
-use leasehold_checkers::history::vocabulary::{FaultPhase, FaultValue};
-use leasehold_checkers::history::{ErrorInfo, EventType, Process, RunTime};
+use leasehold_checkers::history::vocabulary::FaultPhase;
+use leasehold_checkers::history::{EventType, RunTime};
 use leasehold_workloads::script::Dice;
 use serde_json::Value;
+use tokio::task::JoinSet;
 
-use crate::NodeId;
-use crate::cluster::{Cluster, ClusterError};
-use crate::run::{Entry, Recorder, Stop, value_of};
-use crate::scenario::{Fault, Target};
+use crate::run::{Recorder, Stop};
+use course::Log;
 
-pub use schedule::{PlannedFault, describe, schedule};
+pub use field::{Aim, Field};
+pub use package::{Aims, Course, Fault, FaultError, Injection, Need, Package, Setting};
+pub use packages::{PACKAGES, package};
+pub use plan::FaultPlan;
+pub use schedule::{PlannedFault, schedule};
+pub use targets::{TARGET_WORDS, Target};
 
-/// Why a fault could not be injected, healed or proven.
-#[derive(Debug, thiserror::Error)]
-pub enum FaultError {
-    /// The cluster did not do what was asked.
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    /// The fault is in place, but nothing shows that it took effect.
-    #[error("no effect: {0}")]
-    DidNotBite(String),
-    /// No node plays the role that the fault aims at.
-    #[error("no target: {0}")]
-    NoTarget(String),
-}
-
-/// What a package offers for `leasehold faults`.
-#[derive(Clone, Copy, Debug)]
-pub struct Package {
-    /// Its name in scenarios.
-    pub name: &'static str,
-    /// What it does.
-    pub does: &'static str,
-    /// Its settings in a scenario.
-    pub settings: &'static str,
-    /// How it shows that it took effect.
-    pub proof: &'static str,
-}
-
-/// All packages.
-pub const PACKAGES: [Package; 5] =
-    [clock::PACKAGE, election::PACKAGE, pause::PACKAGE, kill::PACKAGE, partition::PACKAGE];
-
-/// The dice by which targets are picked: a number that neither a worker nor the schedule has.
+/// The dice by which targets are picked: numbers that neither a worker nor the schedule has, one for each fault, so that
+/// what one fault meets does not change where another one goes.
 const AIM: u64 = u64::MAX - 1;
 
 /// Runs a schedule against a cluster.
 #[derive(Debug)]
 pub struct Nemesis {
-    cluster: Arc<Cluster>,
+    field: Field,
     recorder: Recorder,
-    dice: Dice,
-    active: Vec<Active>,
-}
-
-/// A fault that has begun and is not healed yet.
-#[derive(Debug)]
-struct Active {
-    planned: PlannedFault,
-    nodes: Vec<NodeId>,
-}
-
-/// What is to be done next.
-enum Turn {
-    Begin(PlannedFault),
-    End(u64),
+    seed: u64,
 }
 
 impl Nemesis {
     /// A nemesis that has done nothing yet.
     #[must_use]
-    pub fn new(cluster: Arc<Cluster>, recorder: Recorder, seed: u64) -> Self {
-        Self { cluster, recorder, dice: Dice::new(seed, AIM), active: Vec::new() }
+    pub fn new(field: Field, recorder: Recorder, seed: u64) -> Self {
+        Self { field, recorder, seed }
     }
 
-    /// Carries out the schedule until it is done or the run stops. What is active then stays so: see
-    /// [`Nemesis::heal_all`].
-    pub async fn run(&mut self, schedule: Vec<PlannedFault>, until: RunTime, stop: &mut Stop) {
-        let clock = self.recorder.clock();
-        for (time, turn) in turns(schedule) {
-            if time >= until {
-                return;
-            }
-            tokio::select! {
-                () = tokio::time::sleep_until(clock.at(time)) => {}
-                () = stop.requested() => return,
-            }
-            match turn {
-                Turn::Begin(planned) => self.begin(planned).await,
-                Turn::End(number) => self.end(number).await,
+    /// Carries out the schedule. What is active at `until` is healed then, so nothing is broken when this returns, unless
+    /// the run stops: then what is broken stays so.
+    pub async fn run(&self, schedule: Vec<PlannedFault>, until: RunTime, stop: &Stop) {
+        let mut courses = JoinSet::new();
+        for planned in schedule.into_iter().filter(|planned| planned.begins < until) {
+            let dice = Dice::new(self.seed, AIM - planned.number);
+            let (field, recorder, stop) = (self.field.clone(), self.recorder.clone(), stop.clone());
+            courses.spawn(course::run(planned, field, recorder, dice, until, stop));
+        }
+        while let Some(course) = courses.join_next().await {
+            if let Err(error) = course
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
             }
         }
     }
 
     /// Records the clocks that are off by the scenario from the start, as faults that last as long as the run; `first` is
     /// the number of the first one.
-    pub async fn record_resting_clocks(&mut self, first: u64) {
-        let resting = self.cluster.resting_clocks();
+    pub async fn record_resting_clocks(&self, first: u64) {
+        let resting = self.field.cluster.resting_clocks();
         for (number, (node, offset_ms)) in (first..).zip(resting) {
+            let now = self.recorder.clock().now();
             let planned = PlannedFault {
                 number,
-                fault: Fault::Clock { offset_ms },
+                fault: Arc::new(packages::Clock { offset_ms }),
                 target: Target::Node(node),
-                begins: self.recorder.clock().now(),
+                begins: now,
                 ends: RunTime(u64::MAX),
             };
-            self.record(EventType::Invoke, FaultPhase::Inject, &planned, &[node], Ok(Value::Null));
-            let result = clock::inject(&self.cluster, &[node], 0).await;
-            self.record(completion_of(&result), FaultPhase::Inject, &planned, &[node], result);
+            let log = Log::new(&self.recorder, &planned, Aim { nodes: vec![node] });
+            log.write(EventType::Invoke, FaultPhase::Inject, Ok(Value::Null));
+            log.write_result(FaultPhase::Inject, packages::move_all(&self.field.cluster, &[node], 0).await);
         }
-    }
-
-    /// Takes back every fault that is still active, the last one first.
-    pub async fn heal_all(&mut self) {
-        while let Some(number) = self.active.last().map(|active| active.planned.number) {
-            self.end(number).await;
-        }
-    }
-
-    async fn begin(&mut self, planned: PlannedFault) {
-        let targets = targets::resolve(&self.cluster, &planned, &mut self.dice).await;
-        let nodes = targets.as_ref().map_or_else(|_| Vec::new(), Clone::clone);
-        self.record(EventType::Invoke, FaultPhase::Inject, &planned, &nodes, Ok(Value::Null));
-        let result = match targets {
-            Ok(nodes) => inject(&self.cluster, &planned.fault, &nodes).await,
-            Err(error) => Err(error),
-        };
-        let kind = completion_of(&result);
-        self.record(kind, FaultPhase::Inject, &planned, &nodes, result);
-        let (number, is_instant) = (planned.number, planned.fault.is_instant());
-        self.active.push(Active { planned, nodes });
-        if is_instant {
-            self.end(number).await;
-        }
-    }
-
-    async fn end(&mut self, number: u64) {
-        let Some(index) = self.active.iter().position(|active| active.planned.number == number) else { return };
-        let Active { planned, nodes } = self.active.remove(index);
-        self.record(EventType::Invoke, FaultPhase::Heal, &planned, &nodes, Ok(Value::Null));
-        let result = heal(&self.cluster, &planned.fault, &nodes).await;
-        let kind = completion_of(&result);
-        self.record(kind, FaultPhase::Heal, &planned, &nodes, result);
-    }
-
-    fn record(
-        &self,
-        kind: EventType,
-        phase: FaultPhase,
-        planned: &PlannedFault,
-        nodes: &[NodeId],
-        proof: Result<Value, FaultError>,
-    ) {
-        let error = proof.as_ref().err().map(|error| {
-            tracing::warn!("fault {}: {error}", planned.number);
-            ErrorInfo { code: "fault".to_owned(), text: error.to_string() }
-        });
-        let value = FaultValue {
-            fault: planned.number,
-            phase,
-            target: planned.target.to_string(),
-            nodes: nodes.iter().map(ToString::to_string).collect(),
-            what: describe(&planned.fault),
-            proof: proof.unwrap_or_default(),
-        };
-        self.recorder.record(Entry {
-            process: Process::Nemesis,
-            kind,
-            f: planned.fault.package().to_owned(),
-            key: None,
-            value: value_of(&value),
-            node: None,
-            error,
-        });
-    }
-}
-
-fn completion_of<T>(result: &Result<T, FaultError>) -> EventType {
-    if result.is_ok() { EventType::Ok } else { EventType::Info }
-}
-
-/// Beginnings and ends in the order of their times; at one instant what ends goes first.
-fn turns(schedule: Vec<PlannedFault>) -> Vec<(RunTime, Turn)> {
-    let mut turns = Vec::with_capacity(schedule.len() * 2);
-    for planned in schedule {
-        if !planned.fault.is_instant() {
-            turns.push((planned.ends, Turn::End(planned.number)));
-        }
-        turns.push((planned.begins, Turn::Begin(planned)));
-    }
-    turns.sort_by_key(|(time, turn)| (*time, matches!(turn, Turn::Begin(_))));
-    turns
-}
-
-async fn inject(cluster: &Cluster, fault: &Fault, nodes: &[NodeId]) -> Result<Value, FaultError> {
-    match fault {
-        Fault::Clock { offset_ms } => clock::inject(cluster, nodes, *offset_ms).await,
-        Fault::Election { how } => election::inject(cluster, *how, nodes).await,
-        Fault::Pause => pause::inject(cluster, nodes).await,
-        Fault::Kill => kill::inject(cluster, nodes).await,
-        Fault::Partition { shape } => partition::inject(cluster, *shape, nodes).await,
-    }
-}
-
-async fn heal(cluster: &Cluster, fault: &Fault, nodes: &[NodeId]) -> Result<Value, FaultError> {
-    match fault {
-        Fault::Clock { .. } => clock::heal(cluster, nodes).await,
-        // An election is over once another node leads; there is nothing to take back.
-        Fault::Election { .. } => Ok(Value::Null),
-        Fault::Pause => pause::heal(cluster, nodes).await,
-        Fault::Kill => kill::heal(cluster, nodes).await,
-        Fault::Partition { shape } => partition::heal(cluster, *shape, nodes).await,
     }
 }
 
@@ -237,13 +95,19 @@ mod tests {
     #[test]
     fn every_package_can_be_asked_for_by_a_scenario() {
         let calm = Scenario::load("etcd-v3-calm").expect("it comes along").text;
-        for Package { name, .. } in PACKAGES {
-            let text = format!(
-                "{calm}\n[[nemesis]]\npackage = \"{name}\"\noffset_ms = 1\nhow = \"cut\"\nshape = \"isolate\"\nat_ms = 1\n"
-            );
-            // Each refuses some of these settings, and thereby shows that it is known.
-            let error = Scenario::parse("x", "x", &text).expect_err("no package has all of these settings").to_string();
-            assert!(error.contains(&format!("no setting of the package `{name}`")), "{error}");
+        for Package { name, settings, .. } in PACKAGES {
+            let text = format!("{calm}\n[[nemesis]]\npackage = \"{name}\"\nat_ms = 1\nbogus = 1\n");
+            // Each refuses the setting by naming its own, and thereby shows that it is known.
+            let error = Scenario::parse("x", "x", &text).expect_err("no package has this setting").to_string();
+            assert!(error.contains(&format!("`bogus` is no setting of the package `{name}`")), "{error}");
+            assert!(settings.iter().all(|setting| error.contains(setting.name)), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_two_packages_look_the_same() {
+        for (index, package) in PACKAGES.iter().enumerate() {
+            assert!(PACKAGES[..index].iter().all(|other| other.name != package.name && other.colour != package.colour));
         }
     }
 }

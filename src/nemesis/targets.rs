@@ -1,25 +1,79 @@
 //! Which nodes play a role at the moment.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use leasehold_workloads::script::Dice;
 
-use super::{FaultError, PlannedFault, wait};
+use super::{Aim, FaultError, Field, wait};
 use crate::NodeId;
 use crate::cluster::Cluster;
-use crate::scenario::Target;
+
+/// The role that a fault aims at; which nodes play it is found out when the fault begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The node that leads.
+    Leader,
+    /// A node that does not lead, by the run's dice.
+    Follower,
+    /// Any node, by the run's dice.
+    One,
+    /// The most nodes that are not a majority, by the run's dice.
+    Minority,
+    /// The fewest nodes that are a majority, by the run's dice.
+    Majority,
+    /// Every node.
+    All,
+    /// This node.
+    Node(NodeId),
+}
+
+/// The words for a target but `nK`.
+pub const TARGET_WORDS: [&str; 6] = ["leader", "follower", "one", "minority", "majority", "all"];
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "leader" => Self::Leader,
+            "follower" => Self::Follower,
+            "one" => Self::One,
+            "minority" => Self::Minority,
+            "majority" => Self::Majority,
+            "all" => Self::All,
+            node => Self::Node(node.parse().map_err(|_| format!("unknown target `{node}`"))?),
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Leader => f.write_str("leader"),
+            Self::Follower => f.write_str("follower"),
+            Self::One => f.write_str("one"),
+            Self::Minority => f.write_str("minority"),
+            Self::Majority => f.write_str("majority"),
+            Self::All => f.write_str("all"),
+            Self::Node(node) => write!(f, "{node}"),
+        }
+    }
+}
 
 /// How long to look for a leader before a fault that aims at one is given up.
 const LEADER_LIMIT: Duration = Duration::from_secs(5);
 
-pub(super) async fn resolve(
-    cluster: &Cluster,
-    planned: &PlannedFault,
-    dice: &mut Dice,
-) -> Result<Vec<NodeId>, FaultError> {
+/// Who plays the role now.
+pub(super) async fn resolve(field: &Field, target: Target, dice: &mut Dice) -> Result<Aim, FaultError> {
+    Ok(Aim { nodes: nodes(&field.cluster, target, dice).await? })
+}
+
+async fn nodes(cluster: &Cluster, target: Target, dice: &mut Dice) -> Result<Vec<NodeId>, FaultError> {
     let all = cluster.nodes();
     let minority = (all.len() - 1) / 2;
-    Ok(match planned.target {
+    Ok(match target {
         Target::All => all,
         Target::Node(node) => vec![node],
         Target::One => pick(&all, 1, dice),
@@ -38,7 +92,7 @@ pub(super) async fn resolve(
 }
 
 async fn leader(cluster: &Cluster) -> Result<NodeId, FaultError> {
-    wait::until(LEADER_LIMIT, async || cluster.leader().await)
+    wait::until(LEADER_LIMIT, || cluster.leader())
         .await
         .map(|leader| leader.node)
         .ok_or_else(|| FaultError::NoTarget(format!("no node led for {} s", LEADER_LIMIT.as_secs())))

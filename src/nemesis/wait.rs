@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
 /// Asks again and again until there is an answer; `None` once the time is over.
-pub(super) async fn until<T>(limit: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+pub(super) async fn until<T, F: Future<Output = Option<T>>>(limit: Duration, mut ask: impl FnMut() -> F) -> Option<T> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(answer) = ask().await {

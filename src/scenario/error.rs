@@ -109,6 +109,7 @@ fn with_hint(message: &str) -> String {
     let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match words.split_first() {
         Some((word, known)) if message.starts_with("unknown ") => format!("{message}{}", did_you_mean(word, known)),
+        Some((word, _)) if message.starts_with("missing field ") => format!("`{word}` is missing here"),
         _ => message.to_owned(),
     }
 }

@@ -1,7 +1,6 @@
 //! What to run: a TOML file turned into a typed [`Scenario`], or into an error that names the line.
 
 mod error;
-mod faults;
 mod file;
 
 use std::path::Path;
@@ -9,13 +8,13 @@ use std::time::Duration;
 
 use leasehold_workloads::{Workload, scenarios};
 
+use crate::nemesis::{FaultPlan, Target};
 use crate::servers::ServerSpec;
 
 pub use error::{Place, ScenarioError};
-pub use faults::{ElectionMeans, Fault, FaultPlan, PartitionShape, TARGET_WORDS, Target};
 
 /// What to run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Scenario {
     /// Its name: that of the file, without `.toml`.
     pub name: String,

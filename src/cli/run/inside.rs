@@ -18,12 +18,12 @@ use crate::clients::{EtcdV2, EtcdV3, Recipe};
 use crate::clock;
 use crate::cluster::{Clocks, Cluster, ClusterPlan};
 use crate::engine::{self, EngineError, Plan, RunEnd};
-use crate::nemesis::schedule;
+use crate::nemesis::{Need, schedule};
 use crate::report;
 use crate::results::{Ending, RunFolder};
 use crate::run::Recorder;
 use crate::sandbox::{Network, Sandbox};
-use crate::scenario::{Fault, Scenario, Service};
+use crate::scenario::{Scenario, Service};
 
 /// Runs the scenario, judges what was recorded, and writes and tells the result.
 pub(super) fn run(sandbox: &Sandbox, mut prepared: Prepared) -> Result<Exit, Failure> {
@@ -106,7 +106,7 @@ fn interruption() -> Result<impl Future<Output = ()>, Failure> {
 
 /// Clocks are hooked wherever that works, so that a run without faults differs from one with them in nothing else.
 fn clocks_for(scenario: &Scenario) -> Result<Clocks, Failure> {
-    let needed = scenario.faults.iter().any(|plan| matches!(plan.fault, Fault::Clock { .. }))
+    let needed = scenario.faults.iter().any(|plan| plan.fault.package().needs.contains(&Need::ClockHook))
         || scenario.clock_offsets_ms.iter().any(|&offset_ms| offset_ms != 0);
     match clock::supported() {
         Ok(()) => Ok(Clocks::Hooked),

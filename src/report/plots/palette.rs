@@ -45,13 +45,8 @@ pub(super) fn node(index: usize) -> Ink {
 /// The colour of a fault's package: its own for those that everybody meets, one of the others by its place.
 pub(super) fn package(name: &str, place: usize) -> Ink {
     const OTHERS: [Ink; 4] = [Ink::new(0x6b_7a_00), Ink::new(0x00_6f_8a), Ink::new(0x7a_54_36), Ink::new(0x50_50_78)];
-    match name {
-        "clock" => Ink::new(0x7b_3f_b5),
-        "pause" => Ink::new(0x1f_6f_c4),
-        "kill" => Ink::new(0x7a_4a_21),
-        "partition" => Ink::new(0x00_80_7a),
-        _ => OTHERS[place % OTHERS.len()],
-    }
+    let own = crate::nemesis::package(name).map(|package| Ink::new(package.colour));
+    own.unwrap_or(OTHERS[place % OTHERS.len()])
 }
 
 /// The colour of an outcome.

@@ -1,0 +1,122 @@
+//! What makes a kind of fault: its package, its settings in a scenario, and its course in a run.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use toml::de::ValueDeserializer;
+
+use super::{Aim, Field};
+use crate::cluster::ClusterError;
+
+/// One kind of fault, as scenarios name it and `leasehold faults` lists it.
+#[derive(Debug)]
+pub struct Package {
+    /// Its name in scenarios and histories.
+    pub name: &'static str,
+    /// What it does.
+    pub does: &'static str,
+    /// Its own settings in a scenario, besides those that all packages have.
+    pub settings: &'static [Setting],
+    /// How it shows that it took effect.
+    pub proof: &'static str,
+    /// What it can be aimed at.
+    pub aims: Aims,
+    /// When it is over.
+    pub course: Course,
+    /// What the machine must grant for it, besides the sandbox.
+    pub needs: &'static [Need],
+    /// Its colour in plots, as `0xrrggbb`.
+    pub colour: u32,
+    /// Reads its settings.
+    pub(crate) parse: Parse,
+}
+
+/// Reads the settings of a package from a scenario. Errors carry their place in the text.
+pub(crate) type Parse = fn(ValueDeserializer<'_>) -> Result<Arc<dyn Fault>, toml::de::Error>;
+
+/// A setting of a package.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its name in scenarios.
+    pub name: &'static str,
+    /// What it says, and in which unit; for choices, the words.
+    pub says: &'static str,
+}
+
+/// What a package can be aimed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aims {
+    /// Whatever `target` says.
+    AtTarget,
+    /// The leader, always: a scenario must not name a target.
+    AtLeader,
+}
+
+/// When a fault of a package is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// It lasts for the `lasts_ms` of the scenario.
+    Lasts,
+    /// It is over as soon as it is done.
+    Instant,
+}
+
+/// What a machine may or may not grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Servers whose clocks are hooked.
+    ClockHook,
+}
+
+/// A fault with its settings, before anything is broken.
+pub trait Fault: fmt::Debug + Send + Sync {
+    /// Its kind.
+    fn package(&self) -> &'static Package;
+
+    /// What it does, in a few words: those of the scenarios.
+    fn describe(&self) -> String;
+
+    /// The fault, aimed. Nothing happens yet.
+    fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection>;
+}
+
+/// One fault in its course: it is injected once, kept up until its time is over, and then healed once. It is healed even
+/// if the injection failed, since that may have done half of its work.
+#[async_trait]
+pub trait Injection: Send {
+    /// Breaks what is to be broken and returns the proof that it took effect.
+    async fn inject(&mut self) -> Result<Value, FaultError>;
+
+    /// What goes on between injection and healing, for faults that move. It is dropped when the fault's time is over, and
+    /// must leave things so that [`Injection::heal`] can take them back.
+    async fn keep_up(&mut self) {
+        std::future::pending::<()>().await;
+    }
+
+    /// Takes everything back and returns what shows that.
+    async fn heal(&mut self) -> Result<Value, FaultError>;
+}
+
+/// Why a fault could not be injected, healed or proven.
+#[derive(Debug, thiserror::Error)]
+pub enum FaultError {
+    /// The cluster did not do what was asked.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The fault is in place, but nothing shows that it took effect.
+    #[error("no effect: {0}")]
+    DidNotBite(String),
+    /// Nothing plays the role that the fault aims at.
+    #[error("no target: {0}")]
+    NoTarget(String),
+}
+
+/// For [`Package::parse`]: the fault is its own settings.
+pub(super) fn parse<T: Fault + DeserializeOwned + 'static>(
+    settings: ValueDeserializer<'_>,
+) -> Result<Arc<dyn Fault>, toml::de::Error> {
+    Ok(Arc::new(T::deserialize(settings)?))
+}

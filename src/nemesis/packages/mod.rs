@@ -1,0 +1,23 @@
+//! The kinds of faults, one file each.
+
+mod clock;
+mod election;
+mod kill;
+mod partition;
+mod pause;
+
+use super::Package;
+
+pub(super) use clock::{Clock, move_all};
+#[cfg(test)]
+pub(super) use pause::Pause;
+
+/// All packages, in the order in which they are listed.
+pub const PACKAGES: [&Package; 5] =
+    [&clock::PACKAGE, &election::PACKAGE, &pause::PACKAGE, &kill::PACKAGE, &partition::PACKAGE];
+
+/// The package of this name.
+#[must_use]
+pub fn package(name: &str) -> Option<&'static Package> {
+    PACKAGES.into_iter().find(|package| package.name == name)
+}
