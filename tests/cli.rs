@@ -56,6 +56,13 @@ fn a_typo_in_a_scenario_is_named_with_its_place() {
 }
 
 #[test]
+fn servers_of_another_service_are_refused() {
+    let output = run(&["run", "etcd-v2-calm", "--servers", "zookeeper@3.8.0"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(stderr(&output).contains("etcd-v2-calm is about etcd, and zookeeper@3.8.0 is none"), "{}", stderr(&output));
+}
+
+#[test]
 fn an_unknown_version_lists_those_that_are_known() {
     let output = run(&["run", "etcd-v2-calm", "--servers", "etcd@3.4.24"]);
     assert_eq!(output.status.code(), Some(69), "{}", told(&output));

@@ -27,15 +27,17 @@ pub(super) fn fetch(arguments: &FetchArguments) -> Result<Exit, Failure> {
 }
 
 fn listing(options: &FetchOptions) -> String {
+    let servers = known(options);
+    let width = servers.iter().map(|server| server.spec.to_string().len()).max().unwrap_or(0);
     let mut text = String::new();
-    for server in known(options) {
+    for server in servers {
         let state = match server.availability {
             Availability::Cached => "here",
             Availability::Offline => "in the folder of packages",
             Availability::Downloadable => "to be downloaded",
             Availability::OutOfReach => "not to be had on this machine",
         };
-        text.push_str(&format!("{:14} {state}\n", server.spec.to_string()));
+        text.push_str(&format!("{:width$}  {state}\n", server.spec.to_string()));
     }
     text
 }

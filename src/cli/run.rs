@@ -154,6 +154,12 @@ fn server_of(arguments: &RunArguments, scenario: &Scenario) -> Result<ServerBina
         return ServerBinary::own(path).or_exit(Exit::Unavailable);
     }
     let spec = arguments.servers.as_ref().unwrap_or(&scenario.servers);
+    if spec.service != scenario.service.servers() {
+        let needed = scenario.service.servers();
+        let message =
+            format!("{} is about {needed}, and {spec} is none; `leasehold fetch` lists those that are", scenario.name);
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let options = FetchOptions::from_environment().or_exit(Exit::Unavailable)?;
     fetch(spec, &options, &mut |step| note(step)).or_exit(Exit::Unavailable)
 }

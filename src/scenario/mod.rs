@@ -60,6 +60,14 @@ impl Service {
             Self::EtcdV3 => "etcd-v3",
         }
     }
+
+    /// The servers that offer it, by the name under which they are fetched.
+    #[must_use]
+    pub fn servers(self) -> &'static str {
+        match self {
+            Self::EtcdV2 | Self::EtcdV3 => "etcd",
+        }
+    }
 }
 
 impl Scenario {

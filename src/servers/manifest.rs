@@ -12,28 +12,77 @@ use super::ServerSpec;
 pub(super) struct Manifest {
     #[expect(dead_code, reason = "it explains the file to its readers")]
     about: String,
+    packages: Vec<Package>,
     /// What can be fetched.
     pub(super) servers: Vec<Entry>,
 }
 
-/// One server and the package that it comes in.
+/// One server and the packages that it is made of.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Entry {
     service: String,
     version: String,
-    /// The release of the distribution that carries the package.
-    pub(super) suite: String,
-    /// The distribution's word for the processor, for example `amd64`.
-    pub(super) architecture: String,
-    /// Where the package lies under `pool/main` of the archive.
-    package: String,
+    packages: Vec<String>,
+    #[serde(flatten)]
+    pub(super) made_of: MadeOf,
+}
+
+/// What a server consists of, as places in its unpacked packages.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum MadeOf {
+    /// One program.
+    Program(String),
+    /// The jars of a Java program.
+    Jars(Vec<String>),
+}
+
+/// A file that can be had.
+#[derive(Debug, Deserialize)]
+pub(super) struct Package {
+    name: String,
     /// Its size in bytes.
     pub(super) size: u64,
     /// Its hash, in lowercase hex.
     pub(super) sha256: String,
-    /// Where the program lies in the package.
-    pub(super) binary: String,
+    #[serde(flatten)]
+    pub(super) origin: Origin,
+}
+
+/// Where a package comes from.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Origin {
+    /// The archive of the distribution.
+    Debian(Debian),
+    /// A file in a source package of the Python index.
+    Python(Python),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Debian {
+    /// The release of the distribution that carries the package.
+    pub(super) suite: String,
+    /// The distribution's word for the processor, for example `amd64`, or `all`.
+    architecture: String,
+    /// Where the package lies under `pool/main` of the archive.
+    path: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Python {
+    /// What to ask for, as pip writes it.
+    pub(super) requirement: String,
+    /// The name of the source package's file.
+    pub(super) archive: String,
+    /// Its size in bytes.
+    pub(super) archive_size: u64,
+    /// Its hash, in lowercase hex.
+    pub(super) archive_sha256: String,
+    /// The file in it.
+    pub(super) member: String,
 }
 
 impl Entry {
@@ -45,24 +94,50 @@ impl Entry {
         format!("{} {}", self.service, self.version)
     }
 
-    /// The package's file name.
-    pub(super) fn file_name(&self) -> &str {
-        self.package.rsplit('/').next().unwrap_or(&self.package)
+    /// The packages that it is made of.
+    pub(super) fn packages(&self) -> impl Iterator<Item = &'static Package> {
+        let package = |name: &String| manifest().packages.iter().find(move |package| package.name == *name);
+        self.packages.iter().filter_map(package)
     }
 
-    /// Where the package lies in an archive, as the path of a URL that starts at the archive's root.
-    pub(super) fn url_path(&self) -> String {
-        format!("pool/main/{}", self.package.replace('+', "%2b"))
+    /// The processor that it is packaged for, where that is not this machine's.
+    pub(super) fn other_architecture(&self) -> Option<&'static str> {
+        self.packages().find(|package| !package.runs_here()).and_then(Package::architecture)
+    }
+}
+
+impl Package {
+    /// Its file's name.
+    pub(super) fn file_name(&self) -> &str {
+        let path = match &self.origin {
+            Origin::Debian(debian) => &debian.path,
+            Origin::Python(python) => &python.member,
+        };
+        path.rsplit('/').next().unwrap_or(path)
+    }
+
+    fn architecture(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Debian(debian) => Some(&debian.architecture),
+            Origin::Python(_) => None,
+        }
     }
 
     /// Whether this machine's processor can run it.
-    pub(super) fn runs_here(&self) -> bool {
+    fn runs_here(&self) -> bool {
         let here = match std::env::consts::ARCH {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
             other => other,
         };
-        self.architecture == here
+        self.architecture().is_none_or(|architecture| architecture == here || architecture == "all")
+    }
+}
+
+impl Debian {
+    /// Where the package lies in an archive, as the path of a URL that starts at the archive's root.
+    pub(super) fn url_path(&self) -> String {
+        format!("pool/main/{}", self.path.replace('+', "%2b"))
     }
 }
 
@@ -116,16 +191,44 @@ fn distance(a: &[u32; 3], b: &[u32; 3]) -> [u32; 3] {
 mod tests {
     use super::*;
 
+    fn is_hash(text: &str) -> bool {
+        text.len() == 64 && text.chars().all(|c| c.is_ascii_hexdigit())
+    }
+
+    fn stays_inside(path: &str) -> bool {
+        !path.is_empty() && !path.starts_with('/') && !path.contains("..")
+    }
+
     #[test]
-    fn the_built_in_manifest_is_sound() {
+    fn the_built_in_packages_are_sound() {
+        for package in &manifest().packages {
+            let name = &package.name;
+            assert!(is_hash(&package.sha256) && package.size > 0, "{name}");
+            match &package.origin {
+                Origin::Debian(debian) => {
+                    assert!(package.file_name().ends_with(&format!("_{}.deb", debian.architecture)), "{name}");
+                    assert!(!debian.suite.is_empty() && !debian.url_path().contains('+'), "{name}");
+                }
+                Origin::Python(python) => {
+                    assert!(is_hash(&python.archive_sha256) && python.archive_size > package.size, "{name}");
+                    assert!(stays_inside(&python.member) && stays_inside(&python.archive), "{name}");
+                }
+            }
+            let users = manifest().servers.iter().filter(|entry| entry.packages.contains(name)).count();
+            assert!(users > 0, "{name} belongs to no server");
+        }
+    }
+
+    #[test]
+    fn the_built_in_servers_are_sound() {
         for entry in &manifest().servers {
             let name = entry.label();
             assert!(entry.spec().to_string().parse::<ServerSpec>().is_ok(), "{name}");
-            assert!(entry.sha256.len() == 64 && entry.sha256.chars().all(|c| c.is_ascii_hexdigit()), "{name}");
-            assert!(entry.size > 0 && !entry.suite.is_empty(), "{name}");
-            assert!(entry.file_name().ends_with(&format!("_{}.deb", entry.architecture)), "{name}");
-            assert!(!entry.binary.starts_with('/') && !entry.binary.contains(".."), "{name}");
-            assert!(!entry.url_path().contains('+'), "{name}");
+            assert_eq!(entry.packages().count(), entry.packages.len(), "{name} has packages that are not listed");
+            match &entry.made_of {
+                MadeOf::Program(program) => assert!(stays_inside(program), "{name}"),
+                MadeOf::Jars(jars) => assert!(jars.len() > 1 && jars.iter().all(|jar| stays_inside(jar)), "{name}"),
+            }
         }
     }
 

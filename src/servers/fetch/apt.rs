@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use super::FetchError;
-use crate::servers::manifest::Entry;
+use crate::servers::manifest::{Debian, Entry, Package};
 
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 
@@ -28,13 +28,13 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn explain(self, entry: &Entry, at_hand: Vec<String>) -> FetchError {
+    pub(super) fn explain(self, entry: &Entry, package: &Package, debian: &Debian, at_hand: Vec<String>) -> FetchError {
         let server = entry.label();
-        let file = entry.file_name().to_owned();
+        let file = package.file_name().to_owned();
         match self {
             Self::NoTool(tool, source) => FetchError::no_tool(tool, entry, source),
             Self::NoArchive => FetchError::NoArchive { server, file, at_hand },
-            Self::Gone(said) => FetchError::Gone { server, file, suite: entry.suite.clone(), at_hand, said },
+            Self::Gone(said) => FetchError::Gone { server, file, suite: debian.suite.clone(), at_hand, said },
             Self::Failed(said) => FetchError::Download { server, at_hand, said },
         }
     }
@@ -43,11 +43,11 @@ impl Failure {
 /// Downloads the package from the first of the machine's archives that has it.
 ///
 /// All releases of a distribution share one pool, so a machine of one release can fetch the packages of another.
-pub(super) fn download(entry: &Entry, to: &Path) -> Result<(), Failure> {
+pub(super) fn download(package: &Package, debian: &Debian, to: &Path) -> Result<(), Failure> {
     let mut failure = Failure::NoArchive;
     for archive in archives()? {
-        let url = format!("{}/{}", archive.trim_end_matches('/'), entry.url_path());
-        let output = fetch_file(&url, to, &entry.sha256)?;
+        let url = format!("{}/{}", archive.trim_end_matches('/'), debian.url_path());
+        let output = fetch_file(&url, to, &package.sha256)?;
         if output.status.success() {
             return Ok(());
         }

@@ -1,15 +1,22 @@
-//! The folder of unpacked servers: `<cache>/etcd/3.4.23/usr/bin/etcd`.
+//! The folder of unpacked servers: `<cache>/etcd/3.4.23/usr/bin/etcd`, `<cache>/zookeeper/3.8.0/lib/`.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::FetchError;
-use crate::servers::manifest::Entry;
+use crate::servers::manifest::{Entry, MadeOf};
 
-/// Where the server's program is once it has been fetched.
+/// Where the folder of a server keeps the jars of a Java program.
+pub(super) const JARS: &str = "lib";
+
+/// Where the server's program is once it has been fetched: a file, or the folder of its jars.
 pub(super) fn program(cache: &Path, entry: &Entry) -> PathBuf {
-    home(cache, entry).join(&entry.binary)
+    let home = home(cache, entry);
+    match &entry.made_of {
+        MadeOf::Program(program) => home.join(program),
+        MadeOf::Jars(_) => home.join(JARS),
+    }
 }
 
 fn home(cache: &Path, entry: &Entry) -> PathBuf {

@@ -42,7 +42,7 @@ pub enum FetchError {
         /// The server asked for.
         server: String,
         /// The processor that its package is for.
-        architecture: String,
+        architecture: &'static str,
         /// Its service.
         service: String,
     },
@@ -133,6 +133,16 @@ pub enum FetchError {
         /// The servers that need no download.
         at_hand: Vec<String>,
         /// The package manager's own words.
+        said: String,
+    },
+    /// pip did not get a package.
+    #[error(
+        "cannot get {server} with pip: it needs python3 with venv (apt-get install python3-venv), a package index, and some minutes\npip said: {said}"
+    )]
+    Python {
+        /// The server asked for.
+        server: String,
+        /// pip's own words.
         said: String,
     },
     /// The package cannot be unpacked.

@@ -9,12 +9,12 @@ mod cache;
 mod digest;
 mod error;
 mod options;
+mod python;
+mod unpack;
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use super::manifest::{Entry, manifest, nearest};
+use super::manifest::{Entry, Origin, Package, manifest, nearest};
 use super::{ServerBinary, ServerSpec};
 use cache::Cache;
 pub use error::FetchError;
@@ -50,12 +50,18 @@ pub fn known(options: &FetchOptions) -> Vec<KnownServer> {
 }
 
 fn availability(entry: &Entry, options: &FetchOptions) -> Availability {
-    let can_unpack = || entry.runs_here() && is_on_path("dpkg-deb");
-    if cache::program(&options.cache, entry).is_file() {
+    let is_offline = |package: &'static Package| offline_package(package, options).is_some();
+    let is_downloadable = |package: &'static Package| match &package.origin {
+        Origin::Debian(_) => apt::is_here(),
+        Origin::Python(_) => python::is_here(),
+    };
+    if cache::program(&options.cache, entry).exists() {
         Availability::Cached
-    } else if can_unpack() && offline_package(entry, options).is_some() {
+    } else if entry.other_architecture().is_some() || !unpack::is_possible() {
+        Availability::OutOfReach
+    } else if entry.packages().all(is_offline) {
         Availability::Offline
-    } else if can_unpack() && apt::is_here() {
+    } else if entry.packages().all(|package| is_offline(package) || is_downloadable(package)) {
         Availability::Downloadable
     } else {
         Availability::OutOfReach
@@ -75,26 +81,25 @@ pub fn fetch(
 ) -> Result<ServerBinary, FetchError> {
     let entry = manifest().find(spec).ok_or_else(|| unknown(spec))?;
     let binary = ServerBinary { path: cache::program(&options.cache, entry), label: entry.label() };
-    if binary.path.is_file() {
+    if binary.path.exists() {
         return Ok(binary);
     }
-    if !entry.runs_here() {
-        return Err(FetchError::OtherArchitecture {
-            server: entry.label(),
-            architecture: entry.architecture.clone(),
-            service: spec.service.clone(),
-        });
+    if let Some(architecture) = entry.other_architecture() {
+        let (server, service) = (entry.label(), spec.service.clone());
+        return Err(FetchError::OtherArchitecture { server, architecture, service });
     }
 
     let cache = Cache::lock(&options.cache, progress)?;
-    if binary.path.is_file() {
+    if binary.path.exists() {
         return Ok(binary); // The run that held the cache was after the same server.
     }
     let staging = cache.staging()?;
-    let package = obtain(entry, options, &staging, progress)?;
+    let packages = entry
+        .packages()
+        .map(|package| obtain(entry, package, options, &staging, progress))
+        .collect::<Result<Vec<_>, _>>()?;
     progress(&format!("unpacking {}", entry.label()));
-    let unpacked = staging.join("unpacked");
-    unpack(&package, &unpacked, entry)?;
+    let unpacked = unpack::unpack(entry, &packages, &staging)?;
     cache.admit(&unpacked, entry)?;
     Ok(binary)
 }
@@ -102,47 +107,42 @@ pub fn fetch(
 /// The verified package: in the user's folder of packages, else downloaded into the staging folder.
 fn obtain(
     entry: &Entry,
+    package: &Package,
     options: &FetchOptions,
     staging: &Path,
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, FetchError> {
-    let package = if let Some(package) = offline_package(entry, options) {
-        progress(&format!("taking {} from {}", entry.label(), package.display()));
-        package
+    let file = if let Some(file) = offline_package(package, options) {
+        progress(&format!("taking {} from {}", package.file_name(), file.display()));
+        file
     } else {
-        #[expect(clippy::cast_precision_loss, reason = "it is rounded for people")]
-        let megabytes = entry.size as f64 / 1e6;
-        progress(&format!("downloading {} ({megabytes:.1} MB) with apt", entry.label()));
-        let package = staging.join(entry.file_name());
-        apt::download(entry, &package).map_err(|failure| failure.explain(entry, at_hand(options)))?;
-        package
+        let file = staging.join(package.file_name());
+        match &package.origin {
+            Origin::Debian(debian) => {
+                progress(&format!("downloading {} ({}) with apt", package.file_name(), megabytes(package.size)));
+                apt::download(package, debian, &file)
+                    .map_err(|failure| failure.explain(entry, package, debian, at_hand(options)))?;
+            }
+            Origin::Python(python) => {
+                let size = megabytes(python.archive_size);
+                progress(&format!("downloading {} for {} ({size}) with pip", python.archive, package.file_name()));
+                python::download(entry, python, staging, &file)?;
+            }
+        }
+        file
     };
-    digest::verify(&package, &entry.sha256)?;
-    Ok(package)
+    digest::verify(&file, &package.sha256)?;
+    Ok(file)
 }
 
-fn offline_package(entry: &Entry, options: &FetchOptions) -> Option<PathBuf> {
-    options.packages.as_ref().map(|folder| folder.join(entry.file_name())).filter(|package| package.is_file())
+fn megabytes(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "it is rounded for people")]
+    let megabytes = bytes as f64 / 1e6;
+    format!("{megabytes:.1} MB")
 }
 
-fn unpack(package: &Path, into: &Path, entry: &Entry) -> Result<(), FetchError> {
-    // The option takes the files and nothing else: no maintainer script runs.
-    let output = Command::new("dpkg-deb").arg("-x").arg(package).arg(into).output();
-    let output = output.map_err(|source| FetchError::no_tool("dpkg-deb", entry, source))?;
-    if !output.status.success() {
-        return Err(FetchError::Unpack {
-            package: package.to_owned(),
-            said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        });
-    }
-    let program = into.join(&entry.binary);
-    match fs::metadata(&program) {
-        Ok(found) if found.is_file() => Ok(()),
-        _ => Err(FetchError::Unpack {
-            package: package.to_owned(),
-            said: format!("it does not contain {}", entry.binary),
-        }),
-    }
+fn offline_package(package: &Package, options: &FetchOptions) -> Option<PathBuf> {
+    options.packages.as_ref().map(|folder| folder.join(package.file_name())).filter(|file| file.is_file())
 }
 
 /// The servers that can be had without a download.
