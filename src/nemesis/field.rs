@@ -4,12 +4,19 @@ use std::sync::Arc;
 
 use crate::NodeId;
 use crate::cluster::Cluster;
+use crate::run::{Belief, Gates, Holders, Leadership, WorkerId};
 
 /// What faults act on. Clones are the same field.
 #[derive(Clone, Debug)]
 pub struct Field {
     /// The servers.
     pub cluster: Arc<Cluster>,
+    /// Who believes to hold what.
+    pub holders: Holders,
+    /// Who leads, by the latest answers of the probes.
+    pub leadership: Leadership,
+    /// What stops the workers.
+    pub gates: Gates,
 }
 
 /// What one fault acts on: who plays the role of its target at the moment when it begins.
@@ -17,4 +24,28 @@ pub struct Field {
 pub struct Aim {
     /// The servers.
     pub nodes: Vec<NodeId>,
+    /// The clients.
+    pub clients: Vec<AimedClient>,
+}
+
+/// A client that a fault acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AimedClient {
+    /// The worker, which stays the same.
+    pub worker: WorkerId,
+    /// The process that it is when the fault begins.
+    pub process: u64,
+}
+
+impl Aim {
+    /// At these servers.
+    #[must_use]
+    pub fn at_nodes(nodes: Vec<NodeId>) -> Self {
+        Self { nodes, clients: Vec::new() }
+    }
+
+    /// At the client that believes this.
+    pub(super) fn at_client(belief: &Belief) -> Self {
+        Self { nodes: Vec::new(), clients: vec![AimedClient { worker: belief.worker, process: belief.process }] }
+    }
 }

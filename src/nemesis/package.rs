@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::de::ValueDeserializer;
 
-use super::{Aim, Field};
+use super::{Aim, Condition, Field};
 use crate::cluster::ClusterError;
 
 /// One kind of fault, as scenarios name it and `leasehold faults` lists it.
@@ -49,8 +49,10 @@ pub struct Setting {
 /// What a package can be aimed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aims {
-    /// Whatever `target` says.
+    /// The nodes that `target` says.
     AtTarget,
+    /// The nodes or the client that `target` says.
+    AtTargetOrClient,
     /// The leader, always: a scenario must not name a target.
     AtLeader,
 }
@@ -109,6 +111,9 @@ pub enum FaultError {
     /// The fault is in place, but nothing shows that it took effect.
     #[error("no effect: {0}")]
     DidNotBite(String),
+    /// The condition for which it waited never came true.
+    #[error("never: the condition `{0}` did not come true")]
+    NeverCame(Condition),
     /// Nothing plays the role that the fault aims at.
     #[error("no target: {0}")]
     NoTarget(String),

@@ -1,6 +1,7 @@
-//! Which nodes play a role at the moment.
+//! Who plays a role at the moment.
 
 use std::fmt;
+use std::future::ready;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,9 +10,10 @@ use leasehold_workloads::script::Dice;
 use super::{Aim, FaultError, Field, wait};
 use crate::NodeId;
 use crate::cluster::Cluster;
+use crate::run::{Belief, RunClock};
 
-/// The role that a fault aims at; which nodes play it is found out when the fault begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The role that a fault aims at; who plays it is found out when the fault begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The node that leads.
     Leader,
@@ -27,10 +29,34 @@ pub enum Target {
     All,
     /// This node.
     Node(NodeId),
+    /// The client that believes to hold this lock; without one, any that holds any, by the run's dice.
+    Holder(Option<String>),
+    /// The node that such a client talks to.
+    HolderNode(Option<String>),
 }
 
-/// The words for a target but `nK`.
-pub const TARGET_WORDS: [&str; 6] = ["leader", "follower", "one", "minority", "majority", "all"];
+/// The words for a target that is a node, but `nK` and those with the name of a lock.
+pub const TARGET_WORDS: [&str; 7] = ["leader", "follower", "one", "minority", "majority", "all", "holder-node"];
+
+/// The word for a target that is a client.
+pub const CLIENT_WORDS: [&str; 1] = ["holder"];
+
+impl Target {
+    /// Whether it is a client and no node.
+    #[must_use]
+    pub fn is_client(&self) -> bool {
+        matches!(self, Self::Holder(_))
+    }
+
+    /// The lock whose holder it is about.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Holder(key) | Self::HolderNode(key) => key.as_deref(),
+            _ => None,
+        }
+    }
+}
 
 impl FromStr for Target {
     type Err = String;
@@ -43,7 +69,13 @@ impl FromStr for Target {
             "minority" => Self::Minority,
             "majority" => Self::Majority,
             "all" => Self::All,
-            node => Self::Node(node.parse().map_err(|_| format!("unknown target `{node}`"))?),
+            "holder" => Self::Holder(None),
+            "holder-node" => Self::HolderNode(None),
+            other => match other.split_once(':') {
+                Some(("holder", key)) => Self::Holder(Some(key.to_owned())),
+                Some(("holder-node", key)) => Self::HolderNode(Some(key.to_owned())),
+                _ => Self::Node(other.parse().map_err(|_| format!("unknown target `{other}`"))?),
+            },
         })
     }
 }
@@ -58,24 +90,41 @@ impl fmt::Display for Target {
             Self::Majority => f.write_str("majority"),
             Self::All => f.write_str("all"),
             Self::Node(node) => write!(f, "{node}"),
+            Self::Holder(None) => f.write_str("holder"),
+            Self::Holder(Some(key)) => write!(f, "holder:{key}"),
+            Self::HolderNode(None) => f.write_str("holder-node"),
+            Self::HolderNode(Some(key)) => write!(f, "holder-node:{key}"),
         }
     }
 }
 
-/// How long to look for a leader before a fault that aims at one is given up.
-const LEADER_LIMIT: Duration = Duration::from_secs(5);
+/// How long to look for a leader, or for a holder, before a fault that aims at one is given up.
+const ROLE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Who plays the role now.
-pub(super) async fn resolve(field: &Field, target: Target, dice: &mut Dice) -> Result<Aim, FaultError> {
-    Ok(Aim { nodes: nodes(&field.cluster, target, dice).await? })
+/// Who plays the role now. `occasion` is the hold for whose sake the fault begins, if there is one: then its holder is
+/// meant, and no other.
+pub(super) async fn resolve(
+    field: &Field,
+    target: &Target,
+    occasion: Option<&Belief>,
+    clock: RunClock,
+    dice: &mut Dice,
+) -> Result<Aim, FaultError> {
+    Ok(match target {
+        Target::Holder(key) => Aim::at_client(&holder(field, key.as_deref(), occasion, clock, dice).await?),
+        Target::HolderNode(key) => {
+            Aim::at_nodes(vec![holder(field, key.as_deref(), occasion, clock, dice).await?.node])
+        }
+        target => Aim::at_nodes(nodes(&field.cluster, target, dice).await?),
+    })
 }
 
-async fn nodes(cluster: &Cluster, target: Target, dice: &mut Dice) -> Result<Vec<NodeId>, FaultError> {
+async fn nodes(cluster: &Cluster, target: &Target, dice: &mut Dice) -> Result<Vec<NodeId>, FaultError> {
     let all = cluster.nodes();
     let minority = (all.len() - 1) / 2;
     Ok(match target {
         Target::All => all,
-        Target::Node(node) => vec![node],
+        Target::Node(node) => vec![*node],
         Target::One => pick(&all, 1, dice),
         Target::Minority => pick(&all, minority, dice),
         Target::Majority => pick(&all, all.len() - minority, dice),
@@ -88,14 +137,32 @@ async fn nodes(cluster: &Cluster, target: Target, dice: &mut Dice) -> Result<Vec
             }
             pick(&followers, 1, dice)
         }
+        Target::Holder(_) | Target::HolderNode(_) => Vec::new(),
     })
 }
 
 async fn leader(cluster: &Cluster) -> Result<NodeId, FaultError> {
-    wait::until(LEADER_LIMIT, || cluster.leader())
+    wait::until(ROLE_LIMIT, || cluster.leader())
         .await
         .map(|leader| leader.node)
-        .ok_or_else(|| FaultError::NoTarget(format!("no node led for {} s", LEADER_LIMIT.as_secs())))
+        .ok_or_else(|| FaultError::NoTarget(format!("no node led for {} s", ROLE_LIMIT.as_secs())))
+}
+
+async fn holder(
+    field: &Field,
+    key: Option<&str>,
+    occasion: Option<&Belief>,
+    clock: RunClock,
+    dice: &mut Dice,
+) -> Result<Belief, FaultError> {
+    if let Some(belief) = occasion {
+        return Ok(belief.clone());
+    }
+    let held = || ready(Some(field.holders.at(clock.now(), key)).filter(|beliefs| !beliefs.is_empty()));
+    let mut beliefs = wait::until(ROLE_LIMIT, held)
+        .await
+        .ok_or_else(|| FaultError::NoTarget(format!("nobody held a lock for {} s", ROLE_LIMIT.as_secs())))?;
+    Ok(beliefs.swap_remove(dice.index(beliefs.len())))
 }
 
 /// So many of the nodes, each with the same chance.
@@ -119,6 +186,17 @@ mod tests {
             let mut picked = pick(&nodes, count, &mut dice);
             picked.dedup();
             assert_eq!(picked.len(), count);
+        }
+    }
+
+    #[test]
+    fn a_target_is_called_by_the_word_that_it_is_read_from() {
+        let words = ["n7", "holder:jobs/1", "holder-node:jobs/1"];
+        for word in TARGET_WORDS.into_iter().chain(CLIENT_WORDS).chain(words) {
+            assert_eq!(word.parse::<Target>().map(|target| target.to_string()), Ok(word.to_owned()));
+        }
+        for wrong in ["", "holders", "leader:jobs/1", "n0"] {
+            assert!(wrong.parse::<Target>().is_err(), "{wrong}");
         }
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use leasehold_workloads::{Workload, scenarios};
 
-use crate::nemesis::{FaultPlan, Target};
+use crate::NodeId;
+use crate::nemesis::{Begins, FaultPlan, Target};
 use crate::servers::ServerSpec;
 
 pub use error::{Place, ScenarioError};
@@ -94,10 +95,7 @@ impl Scenario {
     /// # Errors
     /// If one of its faults aims at a node that is not among them.
     pub fn with_nodes(mut self, nodes: u8) -> Result<Self, ScenarioError> {
-        let missing = self.faults.iter().find_map(|plan| match plan.target {
-            Target::Node(node) if node.number() > nodes => Some(node),
-            _ => None,
-        });
+        let missing = self.faults.iter().flat_map(named_nodes).find(|node| node.number() > nodes);
         if let Some(node) = missing {
             return Err(ScenarioError::NoSuchNode { scenario: self.name, node, nodes });
         }
@@ -112,6 +110,19 @@ impl Scenario {
         self.clock_offsets_ms.clear();
         self
     }
+}
+
+/// The nodes that a fault names, as its target and in its condition.
+fn named_nodes(plan: &FaultPlan) -> impl Iterator<Item = NodeId> {
+    let target = match plan.target {
+        Target::Node(node) => Some(node),
+        _ => None,
+    };
+    let condition = match plan.begins {
+        Begins::When { condition, .. } => condition.node(),
+        Begins::Every { .. } | Begins::Within { .. } => None,
+    };
+    target.into_iter().chain(condition)
 }
 
 #[cfg(test)]

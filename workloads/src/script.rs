@@ -19,6 +19,11 @@ pub trait Script: Send {
     /// How the operation that [`Script::next`] asked for ended at `now`. After an error of unknown outcome the process
     /// is retired, and the next call of `next` comes with a new one.
     fn completed(&mut self, now: RunTime, op: &Op, result: &Result<Answer, OpError>);
+
+    /// When it next renews what it holds; `None` if it holds nothing, or means to let go first.
+    fn renews_at(&self) -> Option<RunTime> {
+        None
+    }
 }
 
 /// What a worker does next.
