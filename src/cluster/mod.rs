@@ -3,7 +3,8 @@
 mod error;
 mod member;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Add;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use member::Member;
 
 use crate::NodeId;
 use crate::results::RunFolder;
-use crate::sandbox::{LinkRule, Network, Port, Spawner, Switch, Threads};
+use crate::sandbox::{Layer, LinkCounters, Network, Side, Spawner, Switch, Threads};
 use crate::servers::etcd::{CLIENT_PORT, EtcdOptions, EtcdProbes, LeaderView};
 use crate::servers::log_tail;
 
@@ -112,6 +113,12 @@ impl Cluster {
     #[must_use]
     pub fn client_endpoints(&self) -> Vec<(NodeId, SocketAddr)> {
         self.addresses.iter().map(|&(node, address)| (node, (address, CLIENT_PORT).into())).collect()
+    }
+
+    /// Where each worker's connections come from.
+    #[must_use]
+    pub fn worker_address(worker: u64) -> Option<IpAddr> {
+        Some(Network::worker_address(u16::try_from(worker).ok()?).into())
     }
 
     /// Waits until every node serves and all agree on the leader.
@@ -229,20 +236,29 @@ impl Cluster {
         Ok(self.probes.move_leader(to).await?)
     }
 
-    /// Drops every packet from one node to another.
-    pub fn cut(&self, from: NodeId, to: NodeId) {
-        self.switch.set(Port::Node(from), Port::Node(to), LinkRule::cut());
-    }
-
-    /// Forwards the packets from one node to another again.
-    pub fn join(&self, from: NodeId, to: NodeId) {
-        self.switch.set(Port::Node(from), Port::Node(to), LinkRule::default());
-    }
-
-    /// How many packets from one node to another were dropped so far.
+    /// A layer of rules of its own for whoever asks, over all links between the servers and their clients.
     #[must_use]
-    pub fn dropped(&self, from: NodeId, to: NodeId) -> u64 {
-        self.switch.counters(Port::Node(from), Port::Node(to)).dropped
+    pub fn layer(&self) -> Layer {
+        self.switch.layer()
+    }
+
+    /// The links from here to every node but itself. A worker's are those of its requests.
+    #[must_use]
+    pub fn links_from(&self, side: impl Into<Side>) -> Vec<(Side, Side)> {
+        let from = side.into();
+        self.nodes().into_iter().map(Side::from).filter(|&to| to != from).map(|to| (from, to)).collect()
+    }
+
+    /// The links from every other node to here. A worker's are those of its answers.
+    #[must_use]
+    pub fn links_to(&self, side: impl Into<Side>) -> Vec<(Side, Side)> {
+        self.links_from(side).into_iter().map(|(here, node)| (node, here)).collect()
+    }
+
+    /// What became so far of the packets on these links, together.
+    #[must_use]
+    pub fn counters(&self, links: &[(Side, Side)]) -> LinkCounters {
+        links.iter().map(|&(from, to)| self.switch.counters(from, to)).fold(LinkCounters::default(), Add::add)
     }
 
     fn member(&self, node: NodeId) -> Result<&Member, ClusterError> {

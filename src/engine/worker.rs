@@ -23,6 +23,7 @@ pub(super) struct Client {
     connect: Arc<dyn Connect>,
     recorder: Recorder,
     node: NodeId,
+    worker: u64,
     process: u64,
     /// The distance from a retired process's number to its successor's.
     stride: u64,
@@ -32,9 +33,10 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(connect: Arc<dyn Connect>, recorder: Recorder, node: NodeId, process: u64, stride: u64) -> Self {
-        let connection = connect.connect(node.index());
-        Self { connect, recorder, node, process, stride, connection, gate: Gate::default() }
+    /// The client that is this worker. Its first process has the worker's number.
+    pub(super) fn new(connect: Arc<dyn Connect>, recorder: Recorder, node: NodeId, worker: u64, stride: u64) -> Self {
+        let connection = connect.connect(worker, node.index());
+        Self { connect, recorder, node, worker, process: worker, stride, connection, gate: Gate::default() }
     }
 
     /// The same client with this gate.
@@ -62,7 +64,7 @@ impl Client {
     /// The process ends; its connection is closed, so that nothing more is sent on its behalf.
     fn retire(&mut self) {
         self.process += self.stride;
-        self.connection = self.connect.connect(self.node.index());
+        self.connection = self.connect.connect(self.worker, self.node.index());
     }
 }
 

@@ -52,6 +52,11 @@ impl Dice {
         self.0.random_bool(probability.clamp(0.0, 1.0))
     }
 
+    /// A number of at least 0 and less than 1, each as likely as any other.
+    pub fn share(&mut self) -> f64 {
+        self.0.random_range(0.0..1.0)
+    }
+
     /// One of `0..count`.
     ///
     /// # Panics

@@ -51,6 +51,7 @@ fn record(sandbox: &Sandbox, prepared: &Prepared) -> Result<RunEnd, Failure> {
     let clocks = clocks_for(scenario)?;
     mount_data(&prepared.folder)?;
     let network = sandbox.network(scenario.nodes).or_exit(Exit::Unavailable)?;
+    network.switch().reseed(prepared.seed);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().or_exit(Exit::Internal)?;
     let ending = runtime.block_on(drive(&network, prepared, clocks));
@@ -131,9 +132,10 @@ fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
         Workload::LockQueue(_) => Recipe::LockService,
         Workload::CasLock(_) | Workload::Lease(_) => Recipe::Txn,
     };
+    let endpoints = cluster.client_endpoints();
     match scenario.service {
-        Service::EtcdV2 => Arc::new(EtcdV2::new(cluster.client_endpoints())),
-        Service::EtcdV3 => Arc::new(EtcdV3::new(cluster.client_endpoints(), recipe)),
+        Service::EtcdV2 => Arc::new(EtcdV2::new(endpoints).with_sources(Cluster::worker_address)),
+        Service::EtcdV3 => Arc::new(EtcdV3::new(endpoints, recipe).with_sources(Cluster::worker_address)),
     }
 }
 

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::NodeId;
-use crate::cluster::Cluster;
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
 use crate::nemesis::{Aim, Field, wait};
+use crate::sandbox::{Layer, LinkRule, Side};
 
 pub(super) static PACKAGE: Package = Package {
     name: "partition",
@@ -67,7 +67,8 @@ impl Fault for Partition {
 
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
         let links = links(self.shape, &aim.nodes, &field.cluster.nodes());
-        Box::new(Cut { field: field.clone(), links })
+        let links = links.into_iter().map(|(from, to)| (from.into(), to.into())).collect();
+        Box::new(Cut { field: field.clone(), links, layer: field.cluster.layer(), before: 0 })
     }
 }
 
@@ -76,33 +77,39 @@ type Link = (NodeId, NodeId);
 
 struct Cut {
     field: Field,
-    links: Vec<Link>,
+    links: Vec<(Side, Side)>,
+    layer: Layer,
+    before: u64,
 }
 
 #[async_trait]
 impl Injection for Cut {
     async fn inject(&mut self) -> Result<Value, FaultError> {
-        let (cluster, links) = (&self.field.cluster, &self.links);
-        if links.is_empty() {
+        if self.links.is_empty() {
             return Err(FaultError::NoTarget("there is no link to cut".to_owned()));
         }
-        let before = dropped(cluster, links);
-        for &(from, to) in links {
-            cluster.cut(from, to);
-        }
-        wait::until(BITE_LIMIT, || ready((dropped(cluster, links) > before).then_some(())))
+        self.before = self.dropped_in_all();
+        self.layer.lay(self.links.iter().map(|&(from, to)| (from, to, LinkRule::cut())));
+        wait::until(BITE_LIMIT, || ready((self.dropped() > 0).then_some(())))
             .await
             .ok_or_else(|| FaultError::DidNotBite("no packet was sent on the links that were cut".to_owned()))?;
-        Ok(json!({ "links_cut": names(links), "dropped": dropped(cluster, links) - before }))
+        Ok(json!({ "links_cut": names(&self.links), "dropped": self.dropped() }))
     }
 
     async fn heal(&mut self) -> Result<Value, FaultError> {
-        let (cluster, links) = (&self.field.cluster, &self.links);
-        let dropped = dropped(cluster, links);
-        for &(from, to) in links {
-            cluster.join(from, to);
-        }
-        Ok(json!({ "links_healed": names(links), "dropped_in_all": dropped }))
+        let dropped = self.dropped();
+        self.layer.lift();
+        Ok(json!({ "links_healed": names(&self.links), "dropped": dropped }))
+    }
+}
+
+impl Cut {
+    fn dropped(&self) -> u64 {
+        self.dropped_in_all() - self.before
+    }
+
+    fn dropped_in_all(&self) -> u64 {
+        self.field.cluster.counters(&self.links).dropped
     }
 }
 
@@ -128,11 +135,7 @@ fn smaller_half(targets: &[NodeId], all: &[NodeId]) -> Vec<NodeId> {
     targets.iter().copied().chain(others).take(all.len() / 2).collect()
 }
 
-fn dropped(cluster: &Cluster, links: &[Link]) -> u64 {
-    links.iter().map(|&(from, to)| cluster.dropped(from, to)).sum()
-}
-
-fn names(links: &[Link]) -> Vec<String> {
+fn names(links: &[(Side, Side)]) -> Vec<String> {
     links.iter().map(|(from, to)| format!("{from} to {to}")).collect()
 }
 
@@ -143,7 +146,8 @@ mod tests {
     fn cut(shape: Shape, targets: &[u8], nodes: u8) -> Vec<String> {
         let all: Vec<NodeId> = NodeId::first(nodes).collect();
         let targets: Vec<NodeId> = targets.iter().map(|&number| NodeId::new(number)).collect();
-        let mut names = names(&links(shape, &targets, &all));
+        let links: Vec<_> = links(shape, &targets, &all).iter().map(|&(from, to)| (from.into(), to.into())).collect();
+        let mut names = names(&links);
         names.sort();
         names
     }
