@@ -13,6 +13,17 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u64);
 
+impl WorkerId {
+    /// The number of its port at the switch.
+    ///
+    /// # Panics
+    /// If there are more workers than ports: scenarios have fewer.
+    #[must_use]
+    pub fn port(self) -> u16 {
+        u16::try_from(self.0).expect("there are fewer workers than ports")
+    }
+}
+
 impl fmt::Display for WorkerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

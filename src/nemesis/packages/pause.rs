@@ -18,9 +18,9 @@ use clients::PausedClients;
 
 pub(super) static PACKAGE: Package = Package {
     name: "pause",
-    does: "stops a server process (SIGSTOP), and lets it go on at the end (SIGCONT); or a client, which does and sees nothing meanwhile",
+    does: "stops a server process (SIGSTOP), and lets it go on at the end (SIGCONT); or a client, and its packets wait until then",
     settings: &[],
-    proof: "the state of every thread of the process, as the kernel shows it; for how long the client stood still",
+    proof: "the state of every thread of the process, as the kernel shows it; for how long the client stood still, and that none of its packets got through",
     aims: Aims::AtTargetOrClient,
     course: Course::Lasts,
     needs: &[],
@@ -49,7 +49,7 @@ impl Fault for Pause {
         if aim.clients.is_empty() {
             Box::new(Paused { field: field.clone(), nodes: aim.nodes })
         } else {
-            Box::new(PausedClients { field: field.clone(), clients: aim.clients })
+            Box::new(PausedClients::new(field, aim))
         }
     }
 }
