@@ -11,6 +11,7 @@ use leasehold_workloads::service::Connect;
 use nix::mount::{MsFlags, mount};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::super::replay::Told;
 use super::super::terminal::{colour, note, say, width};
 use super::super::{Exit, Failure, OrExit};
 use super::Prepared;
@@ -18,7 +19,7 @@ use crate::clients::{EtcdV2, EtcdV3, Recipe};
 use crate::clock;
 use crate::cluster::{Clocks, Cluster, ClusterPlan};
 use crate::engine::{self, EngineError, Plan, RunEnd};
-use crate::nemesis::{Need, schedule};
+use crate::nemesis::Need;
 use crate::report;
 use crate::results::{Ending, RunFolder};
 use crate::run::Recorder;
@@ -78,7 +79,7 @@ async fn drive(network: &Network, prepared: &Prepared, clocks: Clocks) -> Result
     let plan = Plan {
         workload: scenario.workload.clone(),
         duration: scenario.duration,
-        schedule: schedule(&scenario.faults, *seed),
+        schedule: prepared.schedule.clone(),
         seed: *seed,
     };
     engine::run(plan, cluster, connect, recorder, interrupted).await.map_err(|error| {
@@ -172,11 +173,28 @@ fn judge(prepared: &Prepared) -> Result<Verdict, Failure> {
 }
 
 fn tell(prepared: &Prepared, history: &History, judgement: &Judgement) -> Result<(), Failure> {
+    let replayed = prepared
+        .original
+        .as_ref()
+        .map(|original| (original.name(), original.differences(&Told::of(history, judgement))));
     if prepared.json {
         let run = prepared.folder.path().display().to_string();
         let mut object = serde_json::to_value(judgement).or_exit(Exit::Internal)?;
         object["run"] = run.into();
+        if let Some((name, differences)) = replayed {
+            object["replay_of"] = name.into();
+            object["differences"] = differences.into();
+        }
         return say(&format!("{object}\n"));
     }
-    say(&report::console(history, judgement, prepared.folder.path(), colour(&io::stdout()), width()))
+    say(&report::console(history, judgement, prepared.folder.path(), colour(&io::stdout()), width()))?;
+    match replayed {
+        None => Ok(()),
+        Some((name, differences)) if differences.is_empty() => {
+            say(&format!("replay    of {name}: nothing differs in what the faults did and in the verdict\n"))
+        }
+        Some((name, differences)) => {
+            say(&format!("replay    of {name}; what differs:\n          {}\n", differences.join("\n          ")))
+        }
+    }
 }

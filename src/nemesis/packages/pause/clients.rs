@@ -47,13 +47,15 @@ impl Injection for PausedClients {
             client.gate.shut();
         }
         let hold = LinkRule::delayed(std::time::Duration::MAX);
-        self.layer.lay(self.clients.iter().flat_map(|client| &client.links).map(|&(from, to)| (from, to, hold.clone())));
+        self.layer
+            .lay(self.clients.iter().flat_map(|client| &client.links).map(|&(from, to)| (from, to, hold.clone())));
         let mut proof = Map::new();
         for client in &mut self.clients {
             client.before = self.field.cluster.counters(&client.links);
             let stands = wait::until(LIMIT, || ready(client.gate.stands_since())).await;
-            let stands = stands
-                .ok_or_else(|| FaultError::DidNotBite(format!("process {} does not stand still", client.aimed.process)))?;
+            let stands = stands.ok_or_else(|| {
+                FaultError::DidNotBite(format!("process {} does not stand still", client.aimed.process))
+            })?;
             proof.insert(client.name(), json!({ "stood_ms": stands.elapsed().as_millis() as u64 }));
         }
         Ok(json!({ "standing": proof }))
