@@ -22,7 +22,7 @@ pub(super) async fn run(
         () = tokio::time::sleep_until(clock.at(planned.begins)) => {}
         () = stop.requested() => return,
     }
-    let (log, mut injection) = match targets::resolve(&field, planned.target, &mut dice).await {
+    let (log, mut injection) = match targets::resolve(&field, &planned.target, &mut dice).await {
         Ok(aim) => (Log::new(&recorder, &planned, aim.clone()), planned.fault.aimed(&field, aim)),
         Err(error) => {
             let log = Log::new(&recorder, &planned, Aim::default());

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use leasehold_workloads::script::Dice;
+
 use crate::NodeId;
 use crate::cluster::Cluster;
 
@@ -17,4 +19,14 @@ pub struct Field {
 pub struct Aim {
     /// The servers.
     pub nodes: Vec<NodeId>,
+    /// What the fault's own dice start from.
+    pub seed: u64,
+}
+
+impl Aim {
+    /// Dice for whatever a fault leaves to chance.
+    #[must_use]
+    pub fn dice(&self) -> Dice {
+        Dice::new(self.seed, 0)
+    }
 }

@@ -28,7 +28,7 @@ pub use package::{Aims, Course, Fault, FaultError, Injection, Need, Package, Set
 pub use packages::{PACKAGES, package};
 pub use plan::FaultPlan;
 pub use schedule::{PlannedFault, schedule};
-pub use targets::{TARGET_WORDS, Target};
+pub use targets::{Site, TARGET_WORDS, Target};
 
 /// The dice by which targets are picked: numbers that neither a worker nor the schedule has, one for each fault, so that
 /// what one fault meets does not change where another one goes.
@@ -80,7 +80,7 @@ impl Nemesis {
                 begins: now,
                 ends: RunTime(u64::MAX),
             };
-            let log = Log::new(&self.recorder, &planned, Aim { nodes: vec![node] });
+            let log = Log::new(&self.recorder, &planned, Aim { nodes: vec![node], ..Aim::default() });
             log.write(EventType::Invoke, FaultPhase::Inject, Ok(Value::Null));
             log.write_result(FaultPhase::Inject, packages::move_all(&self.field.cluster, &[node], 0).await);
         }

@@ -51,7 +51,7 @@ pub fn schedule(plans: &[FaultPlan], seed: u64) -> Vec<PlannedFault> {
             PlannedFault {
                 number: 0,
                 fault: plan.fault.clone(),
-                target: plan.target,
+                target: plan.target.clone(),
                 begins,
                 ends: begins.after(plan.lasts),
             }

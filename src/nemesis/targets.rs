@@ -11,7 +11,7 @@ use crate::NodeId;
 use crate::cluster::Cluster;
 
 /// The role that a fault aims at; which nodes play it is found out when the fault begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The node that leads.
     Leader,
@@ -27,9 +27,65 @@ pub enum Target {
     All,
     /// This node.
     Node(NodeId),
+    /// The nodes of the data centre of this name.
+    Dc(String),
 }
 
-/// The words for a target but `nK`.
+/// Nodes that are named, and not found by their role.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub enum Site {
+    /// This node.
+    Node(NodeId),
+    /// The nodes of the data centre of this name.
+    Dc(String),
+}
+
+/// What stands before the name of a data centre.
+const DC: &str = "dc:";
+
+impl Site {
+    /// Its nodes.
+    #[must_use]
+    pub fn nodes(&self, cluster: &Cluster) -> Vec<NodeId> {
+        match self {
+            Self::Node(node) => vec![*node],
+            Self::Dc(name) => cluster.topology().nodes_of(name).to_vec(),
+        }
+    }
+}
+
+impl FromStr for Site {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix(DC) {
+            Some(name) => Ok(Self::Dc(name.to_owned())),
+            None => Ok(Self::Node(
+                text.parse().map_err(|_| format!("`{text}` is no site: a node like `n1`, or `dc:NAME`"))?,
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for Site {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(node) => write!(f, "{node}"),
+            Self::Dc(name) => write!(f, "{DC}{name}"),
+        }
+    }
+}
+
+/// The words for a target but `nK` and `dc:NAME`.
 pub const TARGET_WORDS: [&str; 6] = ["leader", "follower", "one", "minority", "majority", "all"];
 
 impl FromStr for Target {
@@ -43,7 +99,10 @@ impl FromStr for Target {
             "minority" => Self::Minority,
             "majority" => Self::Majority,
             "all" => Self::All,
-            node => Self::Node(node.parse().map_err(|_| format!("unknown target `{node}`"))?),
+            site => match site.parse().map_err(|_| format!("unknown target `{site}`"))? {
+                Site::Node(node) => Self::Node(node),
+                Site::Dc(name) => Self::Dc(name),
+            },
         })
     }
 }
@@ -58,6 +117,7 @@ impl fmt::Display for Target {
             Self::Majority => f.write_str("majority"),
             Self::All => f.write_str("all"),
             Self::Node(node) => write!(f, "{node}"),
+            Self::Dc(name) => write!(f, "{DC}{name}"),
         }
     }
 }
@@ -66,16 +126,17 @@ impl fmt::Display for Target {
 const LEADER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Who plays the role now.
-pub(super) async fn resolve(field: &Field, target: Target, dice: &mut Dice) -> Result<Aim, FaultError> {
-    Ok(Aim { nodes: nodes(&field.cluster, target, dice).await? })
+pub(super) async fn resolve(field: &Field, target: &Target, dice: &mut Dice) -> Result<Aim, FaultError> {
+    Ok(Aim { nodes: nodes(&field.cluster, target, dice).await?, seed: dice.seed() })
 }
 
-async fn nodes(cluster: &Cluster, target: Target, dice: &mut Dice) -> Result<Vec<NodeId>, FaultError> {
+async fn nodes(cluster: &Cluster, target: &Target, dice: &mut Dice) -> Result<Vec<NodeId>, FaultError> {
     let all = cluster.nodes();
     let minority = (all.len() - 1) / 2;
     Ok(match target {
         Target::All => all,
-        Target::Node(node) => vec![node],
+        Target::Node(node) => vec![*node],
+        Target::Dc(name) => cluster.topology().nodes_of(name).to_vec(),
         Target::One => pick(&all, 1, dice),
         Target::Minority => pick(&all, minority, dice),
         Target::Majority => pick(&all, all.len() - minority, dice),
@@ -98,11 +159,16 @@ async fn leader(cluster: &Cluster) -> Result<NodeId, FaultError> {
         .ok_or_else(|| FaultError::NoTarget(format!("no node led for {} s", LEADER_LIMIT.as_secs())))
 }
 
+/// All of the nodes, in any order.
+pub(super) fn shuffled(nodes: &[NodeId], dice: &mut Dice) -> Vec<NodeId> {
+    let mut rest = nodes.to_vec();
+    (0..nodes.len()).map(|_| rest.swap_remove(dice.index(rest.len()))).collect()
+}
+
 /// So many of the nodes, each with the same chance.
 fn pick(nodes: &[NodeId], count: usize, dice: &mut Dice) -> Vec<NodeId> {
-    let mut rest = nodes.to_vec();
-    let mut picked: Vec<NodeId> =
-        (0..count.min(rest.len())).map(|_| rest.swap_remove(dice.index(rest.len()))).collect();
+    let mut picked = shuffled(nodes, dice);
+    picked.truncate(count);
     picked.sort();
     picked
 }

@@ -8,7 +8,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::Source;
-use crate::nemesis::{Aims, Course, FaultPlan, PACKAGES, Package, TARGET_WORDS, Target, package};
+use crate::cluster::Topology;
+use crate::nemesis::{Aims, Course, FaultPlan, PACKAGES, Package, Site, TARGET_WORDS, Target, package};
 use crate::scenario::ScenarioError;
 use crate::scenario::error::did_you_mean;
 
@@ -34,6 +35,7 @@ pub(super) fn plans(
     source: &Source,
     nemesis: Option<Spanned<DeValue<'_>>>,
     nodes: u8,
+    topology: &Topology,
 ) -> Result<Vec<FaultPlan>, ScenarioError> {
     let Some(nemesis) = nemesis else { return Ok(Vec::new()) };
     let at = nemesis.span();
@@ -42,13 +44,19 @@ pub(super) fn plans(
     tables
         .into_iter()
         .map(|table| match (table.span(), table.into_inner()) {
-            (at, DeValue::Table(table)) => plan(source, at, table, nodes),
+            (at, DeValue::Table(table)) => plan(source, at, table, nodes, topology),
             (at, _) => Err(wrong(at)),
         })
         .collect()
 }
 
-fn plan(source: &Source, at: Range<usize>, mut settings: DeTable<'_>, nodes: u8) -> Result<FaultPlan, ScenarioError> {
+fn plan(
+    source: &Source,
+    at: Range<usize>,
+    mut settings: DeTable<'_>,
+    nodes: u8,
+    topology: &Topology,
+) -> Result<FaultPlan, ScenarioError> {
     let package = package_of(source, &at, &mut settings)?;
     refuse_unknown(source, package, &settings)?;
     let (common, own): (DeTable<'_>, DeTable<'_>) =
@@ -56,10 +64,13 @@ fn plan(source: &Source, at: Range<usize>, mut settings: DeTable<'_>, nodes: u8)
     let read = |table| ValueDeserializer::from(Spanned::new(at.clone(), DeValue::Table(table)));
     let common = Common::deserialize(read(common)).map_err(|error| source.refused(&error))?;
     let fault = (package.parse)(read(own)).map_err(|error| source.refused(&error))?;
+    for site in fault.sites() {
+        check_site(source, &at, &site, nodes, topology)?;
+    }
     let times = times(source, &common)?;
     Ok(FaultPlan {
         fault,
-        target: target(source, package, &common, nodes)?,
+        target: target(source, package, &common, nodes, topology)?,
         at: Duration::from_millis(common.at_ms),
         lasts: lasts(source, &at, package, &common)?,
         times,
@@ -125,7 +136,13 @@ fn times(source: &Source, common: &Common) -> Result<u32, ScenarioError> {
     }
 }
 
-fn target(source: &Source, package: &Package, common: &Common, nodes: u8) -> Result<Target, ScenarioError> {
+fn target(
+    source: &Source,
+    package: &Package,
+    common: &Common,
+    nodes: u8,
+    topology: &Topology,
+) -> Result<Target, ScenarioError> {
     let Some(word) = &common.target else {
         return Ok(Target::Leader);
     };
@@ -135,12 +152,36 @@ fn target(source: &Source, package: &Package, common: &Common, nodes: u8) -> Res
     let target = word.get_ref().parse().map_err(|message| {
         let known = TARGET_WORDS.map(|word| format!("`{word}`")).join(", ");
         let hint = did_you_mean(word.get_ref(), &TARGET_WORDS);
-        source.wrong(word.span(), format!("{message}, expected one of {known} or a node like `n1`{hint}"))
+        source.wrong(
+            word.span(),
+            format!("{message}, expected one of {known} a node like `n1` or a data centre like `dc:east`{hint}"),
+        )
     })?;
-    match target {
-        Target::Node(node) if node.number() > nodes => {
-            Err(source.wrong(word.span(), format!("there is no node {node}: the cluster has {nodes}")))
+    match &target {
+        Target::Node(node) => check_site(source, &word.span(), &Site::Node(*node), nodes, topology)?,
+        Target::Dc(name) => check_site(source, &word.span(), &Site::Dc(name.clone()), nodes, topology)?,
+        _ => {}
+    }
+    Ok(target)
+}
+
+/// Whether a site is one of this cluster's.
+fn check_site(
+    source: &Source,
+    at: &Range<usize>,
+    site: &Site,
+    nodes: u8,
+    topology: &Topology,
+) -> Result<(), ScenarioError> {
+    match site {
+        Site::Node(node) if node.number() > nodes => {
+            Err(source.wrong(at.clone(), format!("there is no node {node}: the cluster has {nodes}")))
         }
-        target => Ok(target),
+        Site::Dc(name) if !topology.dcs.contains_key(name) => {
+            let known: Vec<&str> = topology.dcs.keys().map(String::as_str).collect();
+            let hint = did_you_mean(name, &known);
+            Err(source.wrong(at.clone(), format!("there is no data centre `{name}` under `[topology]`{hint}")))
+        }
+        _ => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! The TOML shape of a scenario, and its checks.
 
 mod fault;
+mod topology;
 mod workload;
 
 use std::ops::Range;
@@ -13,6 +14,7 @@ use toml::de::{DeTable, Deserializer};
 use super::error::ScenarioError;
 use super::{Scenario, Service};
 use crate::servers::NotASpec;
+use topology::TopologyTable;
 use workload::WorkloadTable;
 
 const DEFAULT_NODES: u8 = 3;
@@ -32,6 +34,7 @@ struct File {
     clock_offsets_ms: Vec<i64>,
     #[serde(default)]
     beliefs_must_exclude: bool,
+    topology: Option<Spanned<TopologyTable>>,
     workload: Spanned<WorkloadTable>,
 }
 
@@ -121,6 +124,7 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
         Some(nodes) if (1..=MAX_NODES).contains(nodes.get_ref()) => *nodes.get_ref(),
         Some(nodes) => return Err(source.wrong(nodes.span(), format!("`nodes` must be from 1 to {MAX_NODES}"))),
     };
+    let topology = topology::topology(&source, file.topology.as_ref(), nodes)?;
     Ok(Scenario {
         name: name.to_owned(),
         summary: file.summary,
@@ -134,7 +138,8 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
         duration: Duration::from_secs(seconds),
         clock_offsets_ms: file.clock_offsets_ms,
         workload: workload::workload(&source, &file.workload, file.service)?,
-        faults: fault::plans(&source, nemesis, nodes)?,
+        faults: fault::plans(&source, nemesis, nodes, &topology)?,
+        topology,
         beliefs_must_exclude: file.beliefs_must_exclude,
         text: text.to_owned(),
     })
@@ -201,6 +206,17 @@ lasts_ms = 2
         assert!(
             error_of("at_ms", "shape = \"isolate\"\nat_ms").contains("`shape` is no setting of the package `clock`")
         );
+    }
+
+    #[test]
+    fn places_that_do_not_exist_are_refused() {
+        let dcs = "[topology]\ndcs = { east = ['n1', 'n2'], west = ['n3'] }\n[workload]";
+        let good = GOOD.replace("[workload]", dcs).replace("at_ms = 1", "at_ms = 1\ntarget = 'dc:west'");
+        let scenario = parse("x", "x.toml", &good).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(scenario.faults[0].target, Target::Dc("west".to_owned()));
+        assert!(error_of("at_ms = 1", "at_ms = 1\ntarget = 'dc:west'").contains("there is no data centre `west`"));
+        let partition = "package = 'partition'\nshape = 'isolate'\nfrom = 'n4'";
+        assert!(error_of("package = \"clock\"\noffset_ms = 5", partition).contains("there is no node n4"));
     }
 
     #[test]
