@@ -14,7 +14,7 @@ pub(super) fn faults() -> Result<Exit, Failure> {
     text.push_str(&format!(
         "all packages: at_ms (the beginning), jitter_ms (put off by up to this), every_ms and times (to repeat it);\n  \
            within_ms and times (at random); when and times, cooldown_ms (on a condition); phase (one after another)\n\
-         targets that are nodes: {nodes}, or one like n1; the default is leader\n\
+         targets that are nodes: {nodes}, one like n1, or a data centre like dc:east; the default is leader\n\
          targets that are clients: {clients}; `holder:KEY` and `holder-node:KEY` are about one lock\n\
          conditions: {conditions}\n\
          `leasehold doctor` tells whether this machine can move clocks; all else works wherever runs do.\n",

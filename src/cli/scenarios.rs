@@ -26,7 +26,9 @@ pub(super) fn scenarios(arguments: &ScenariosArguments) -> Result<Exit, Failure>
 pub(super) fn load(name_or_path: &str) -> Result<Scenario, Failure> {
     Scenario::load(name_or_path).map_err(|error| {
         let exit = match &error {
-            ScenarioError::Unknown { .. } | ScenarioError::NoSuchNode { .. } => Exit::Usage,
+            ScenarioError::Unknown { .. } | ScenarioError::NoSuchNode { .. } | ScenarioError::TopologyGiven { .. } => {
+                Exit::Usage
+            }
             ScenarioError::Unreadable { .. } | ScenarioError::Wrong { .. } => Exit::BadInput,
         };
         Failure::new(exit, error)

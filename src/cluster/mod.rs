@@ -2,6 +2,7 @@
 
 mod error;
 mod member;
+mod topology;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Add;
@@ -14,6 +15,7 @@ use nix::sys::signal::Signal;
 
 pub use error::ClusterError;
 use member::Member;
+pub use topology::Topology;
 
 use crate::NodeId;
 use crate::results::RunFolder;
@@ -39,6 +41,7 @@ pub struct Cluster {
     members: Vec<Member>,
     addresses: Vec<(NodeId, Ipv4Addr)>,
     probes: EtcdProbes,
+    topology: Topology,
     switch: Switch,
     spawner: Spawner,
 }
@@ -50,6 +53,8 @@ pub struct ClusterPlan {
     pub program: PathBuf,
     /// The wall-clock offset of each node from its start on, in milliseconds; 0 for those after the last.
     pub clock_offsets_ms: Vec<i64>,
+    /// Where the nodes stand.
+    pub topology: Topology,
     /// Whether clocks can be moved at all on this machine; without, no fault may move them.
     pub clocks: Clocks,
 }
@@ -69,12 +74,14 @@ impl Cluster {
     /// # Errors
     /// If one cannot be started or ends, or they do not serve in time: then the error shows the end of its log.
     pub async fn start(network: &Network, plan: &ClusterPlan, folder: &RunFolder) -> Result<Self, ClusterError> {
+        let distances = network.switch().layer();
+        distances.lay(plan.topology.rules());
+        let options = EtcdOptions::for_round_trip(plan.topology.longest_round_trip());
         let addresses: Vec<_> = network.nodes().map(|node| (node, network.address(node))).collect();
         let mut members = Vec::with_capacity(addresses.len());
         for (index, &(node, _)) in addresses.iter().enumerate() {
             let data = folder.data().join(node.to_string());
-            let command =
-                crate::servers::etcd::command_line(&plan.program, node, &addresses, &data, &EtcdOptions::default());
+            let command = crate::servers::etcd::command_line(&plan.program, node, &addresses, &data, &options);
             let offset_ms = plan.clock_offsets_ms.get(index).copied().unwrap_or(0);
             members.push(Member::new(node, command, folder.log_of(node)?, plan.clocks, offset_ms));
         }
@@ -82,6 +89,7 @@ impl Cluster {
             members,
             probes: EtcdProbes::new(&addresses),
             addresses,
+            topology: plan.topology.clone(),
             switch: network.switch(),
             spawner: network.spawner(),
         };
@@ -107,6 +115,12 @@ impl Cluster {
     #[must_use]
     pub fn nodes(&self) -> Vec<NodeId> {
         self.members.iter().map(Member::node).collect()
+    }
+
+    /// Which node stands where.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.topology
     }
 
     /// Where clients reach each node.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use leasehold_workloads::script::Dice;
+
 use crate::NodeId;
 use crate::cluster::Cluster;
 use crate::run::{Belief, Gates, Holders, Leadership, WorkerId};
@@ -26,6 +28,8 @@ pub struct Aim {
     pub nodes: Vec<NodeId>,
     /// The clients.
     pub clients: Vec<AimedClient>,
+    /// What the fault's own dice start from.
+    pub seed: u64,
 }
 
 /// A client that a fault acts on.
@@ -41,11 +45,18 @@ impl Aim {
     /// At these servers.
     #[must_use]
     pub fn at_nodes(nodes: Vec<NodeId>) -> Self {
-        Self { nodes, clients: Vec::new() }
+        Self { nodes, ..Self::default() }
     }
 
     /// At the client that believes this.
     pub(super) fn at_client(belief: &Belief) -> Self {
-        Self { nodes: Vec::new(), clients: vec![AimedClient { worker: belief.worker, process: belief.process }] }
+        let client = AimedClient { worker: belief.worker, process: belief.process };
+        Self { clients: vec![client], ..Self::default() }
+    }
+
+    /// Dice for whatever a fault leaves to chance.
+    #[must_use]
+    pub fn dice(&self) -> Dice {
+        Dice::new(self.seed, 0)
     }
 }

@@ -34,7 +34,7 @@ pub use package::{Aims, Course, Fault, FaultError, Injection, Need, Package, Set
 pub use packages::{PACKAGES, package};
 pub use plan::{Begins, FaultPlan};
 pub use schedule::{PlannedFault, Start, replayed, schedule};
-pub use targets::{CLIENT_WORDS, TARGET_WORDS, Target};
+pub use targets::{CLIENT_WORDS, Site, TARGET_WORDS, Target};
 
 /// Runs a schedule against a cluster.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::de::ValueDeserializer;
 
-use super::{Aim, Condition, Field};
+use super::{Aim, Condition, Field, Site};
 use crate::cluster::ClusterError;
 
 /// One kind of fault, as scenarios name it and `leasehold faults` lists it.
@@ -80,6 +80,11 @@ pub trait Fault: fmt::Debug + Send + Sync {
 
     /// What it does, in a few words: those of the scenarios.
     fn describe(&self) -> String;
+
+    /// The sites that its settings name, besides its target.
+    fn sites(&self) -> Vec<Site> {
+        Vec::new()
+    }
 
     /// The fault, aimed. Nothing happens yet.
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection>;

@@ -29,13 +29,69 @@ pub enum Target {
     All,
     /// This node.
     Node(NodeId),
+    /// The nodes of the data centre of this name.
+    Dc(String),
     /// The client that believes to hold this lock; without one, any that holds any, by the run's dice.
     Holder(Option<String>),
     /// The node that such a client talks to.
     HolderNode(Option<String>),
 }
 
-/// The words for a target that is a node, but `nK` and those with the name of a lock.
+/// Nodes that are named, and not found by their role.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub enum Site {
+    /// This node.
+    Node(NodeId),
+    /// The nodes of the data centre of this name.
+    Dc(String),
+}
+
+/// What stands before the name of a data centre.
+const DC: &str = "dc:";
+
+impl Site {
+    /// Its nodes.
+    #[must_use]
+    pub fn nodes(&self, cluster: &Cluster) -> Vec<NodeId> {
+        match self {
+            Self::Node(node) => vec![*node],
+            Self::Dc(name) => cluster.topology().nodes_of(name).to_vec(),
+        }
+    }
+}
+
+impl FromStr for Site {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix(DC) {
+            Some(name) => Ok(Self::Dc(name.to_owned())),
+            None => Ok(Self::Node(
+                text.parse().map_err(|_| format!("`{text}` is no site: a node like `n1`, or `dc:NAME`"))?,
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for Site {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(node) => write!(f, "{node}"),
+            Self::Dc(name) => write!(f, "{DC}{name}"),
+        }
+    }
+}
+
+/// The words for a target that is a node, but `nK`, `dc:NAME` and those with the name of a lock.
 pub const TARGET_WORDS: [&str; 7] = ["leader", "follower", "one", "minority", "majority", "all", "holder-node"];
 
 /// The word for a target that is a client.
@@ -74,7 +130,10 @@ impl FromStr for Target {
             other => match other.split_once(':') {
                 Some(("holder", key)) => Self::Holder(Some(key.to_owned())),
                 Some(("holder-node", key)) => Self::HolderNode(Some(key.to_owned())),
-                _ => Self::Node(other.parse().map_err(|_| format!("unknown target `{other}`"))?),
+                _ => match other.parse().map_err(|_| format!("unknown target `{other}`"))? {
+                    Site::Node(node) => Self::Node(node),
+                    Site::Dc(name) => Self::Dc(name),
+                },
             },
         })
     }
@@ -94,6 +153,7 @@ impl fmt::Display for Target {
             Self::Holder(Some(key)) => write!(f, "holder:{key}"),
             Self::HolderNode(None) => f.write_str("holder-node"),
             Self::HolderNode(Some(key)) => write!(f, "holder-node:{key}"),
+            Self::Dc(name) => write!(f, "{DC}{name}"),
         }
     }
 }
@@ -110,13 +170,14 @@ pub(super) async fn resolve(
     clock: RunClock,
     dice: &mut Dice,
 ) -> Result<Aim, FaultError> {
-    Ok(match target {
+    let aim = match target {
         Target::Holder(key) => Aim::at_client(&holder(field, key.as_deref(), occasion, clock, dice).await?),
         Target::HolderNode(key) => {
             Aim::at_nodes(vec![holder(field, key.as_deref(), occasion, clock, dice).await?.node])
         }
         target => Aim::at_nodes(nodes(&field.cluster, target, dice).await?),
-    })
+    };
+    Ok(Aim { seed: dice.seed(), ..aim })
 }
 
 async fn nodes(cluster: &Cluster, target: &Target, dice: &mut Dice) -> Result<Vec<NodeId>, FaultError> {
@@ -125,6 +186,7 @@ async fn nodes(cluster: &Cluster, target: &Target, dice: &mut Dice) -> Result<Ve
     Ok(match target {
         Target::All => all,
         Target::Node(node) => vec![*node],
+        Target::Dc(name) => cluster.topology().nodes_of(name).to_vec(),
         Target::One => pick(&all, 1, dice),
         Target::Minority => pick(&all, minority, dice),
         Target::Majority => pick(&all, all.len() - minority, dice),
@@ -165,11 +227,16 @@ async fn holder(
     Ok(beliefs.swap_remove(dice.index(beliefs.len())))
 }
 
+/// All of the nodes, in any order.
+pub(super) fn shuffled(nodes: &[NodeId], dice: &mut Dice) -> Vec<NodeId> {
+    let mut rest = nodes.to_vec();
+    (0..nodes.len()).map(|_| rest.swap_remove(dice.index(rest.len()))).collect()
+}
+
 /// So many of the nodes, each with the same chance.
 fn pick(nodes: &[NodeId], count: usize, dice: &mut Dice) -> Vec<NodeId> {
-    let mut rest = nodes.to_vec();
-    let mut picked: Vec<NodeId> =
-        (0..count.min(rest.len())).map(|_| rest.swap_remove(dice.index(rest.len()))).collect();
+    let mut picked = shuffled(nodes, dice);
+    picked.truncate(count);
     picked.sort();
     picked
 }

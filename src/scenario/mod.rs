@@ -9,7 +9,8 @@ use std::time::Duration;
 use leasehold_workloads::{Workload, scenarios};
 
 use crate::NodeId;
-use crate::nemesis::{Begins, FaultPlan, Target};
+use crate::cluster::Topology;
+use crate::nemesis::{Begins, FaultPlan, Site, Target};
 use crate::servers::ServerSpec;
 
 pub use error::{Place, ScenarioError};
@@ -32,6 +33,8 @@ pub struct Scenario {
     /// How far each node's wall clock is from the machine's from its start on, in milliseconds; none for those after
     /// the last.
     pub clock_offsets_ms: Vec<i64>,
+    /// Which node stands in which data centre.
+    pub topology: Topology,
     /// What the clients do.
     pub workload: Workload,
     /// What the nemesis does.
@@ -93,8 +96,11 @@ impl Scenario {
     /// The same scenario on so many nodes.
     ///
     /// # Errors
-    /// If one of its faults aims at a node that is not among them.
+    /// If one of its faults aims at a node that is not among them, or if it says which node stands in which data centre.
     pub fn with_nodes(mut self, nodes: u8) -> Result<Self, ScenarioError> {
+        if self.topology != Topology::default() && nodes != self.nodes {
+            return Err(ScenarioError::TopologyGiven { scenario: self.name, nodes: self.nodes });
+        }
         let missing = self.faults.iter().flat_map(named_nodes).find(|node| node.number() > nodes);
         if let Some(node) = missing {
             return Err(ScenarioError::NoSuchNode { scenario: self.name, node, nodes });
@@ -112,8 +118,8 @@ impl Scenario {
     }
 }
 
-/// The nodes that a fault names, as its target and in its condition.
-fn named_nodes(plan: &FaultPlan) -> impl Iterator<Item = NodeId> {
+/// The nodes that a fault names by their numbers.
+fn named_nodes(plan: &FaultPlan) -> Vec<NodeId> {
     let target = match plan.target {
         Target::Node(node) => Some(node),
         _ => None,
@@ -122,7 +128,11 @@ fn named_nodes(plan: &FaultPlan) -> impl Iterator<Item = NodeId> {
         Begins::When { condition, .. } => condition.node(),
         Begins::Every { .. } | Begins::Within { .. } => None,
     };
-    target.into_iter().chain(condition)
+    let others = plan.fault.sites().into_iter().filter_map(|site| match site {
+        Site::Node(node) => Some(node),
+        Site::Dc(_) => None,
+    });
+    target.into_iter().chain(condition).chain(others).collect()
 }
 
 #[cfg(test)]

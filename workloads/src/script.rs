@@ -57,6 +57,11 @@ impl Dice {
         self.0.random_range(0.0..1.0)
     }
 
+    /// A seed for other dice.
+    pub fn seed(&mut self) -> u64 {
+        self.0.random()
+    }
+
     /// One of `0..count`.
     ///
     /// # Panics

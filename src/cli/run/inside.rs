@@ -66,8 +66,12 @@ async fn drive(network: &Network, prepared: &Prepared, clocks: Clocks) -> Result
     let interrupted = interruption()?;
     tokio::pin!(interrupted);
     note(&format!("starting {} nodes of {}", scenario.nodes, server.label));
-    let plan =
-        ClusterPlan { program: server.path.clone(), clock_offsets_ms: scenario.clock_offsets_ms.clone(), clocks };
+    let plan = ClusterPlan {
+        program: server.path.clone(),
+        clock_offsets_ms: scenario.clock_offsets_ms.clone(),
+        topology: scenario.topology.clone(),
+        clocks,
+    };
     let cluster = tokio::select! {
         cluster = Cluster::start(network, &plan, folder) => Arc::new(cluster.or_exit(Exit::Unavailable)?),
         () = &mut interrupted => return Err(Failure::new(Exit::Interrupted, "interrupted before the cluster served")),

@@ -1,21 +1,22 @@
 //! Drops packets between nodes, per directed link.
 
-use std::future::ready;
-use std::time::Duration;
-
-use async_trait::async_trait;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
+use super::cut::{Cut, Link, between};
 use crate::NodeId;
-use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
-use crate::nemesis::{Aim, Field, wait};
-use crate::sandbox::{Layer, LinkRule, Side};
+use crate::nemesis::package::{Aims, Course, Fault, Injection, Package, Setting, parse};
+use crate::nemesis::targets::{Site, shuffled};
+use crate::nemesis::{Aim, Field};
+use crate::sandbox::{LinkRule, Side};
 
 pub(super) static PACKAGE: Package = Package {
     name: "partition",
-    does: "drops packets between nodes; clients still reach every node",
-    settings: &[Setting { name: "shape", says: "`isolate`, `halves` or `one-way`" }],
+    does: "drops packets between nodes; clients still reach every node, if not said otherwise",
+    settings: &[
+        Setting { name: "shape", says: "`isolate`, `one-way`, `halves`, `majority-ring` or `bridge`" },
+        Setting { name: "from", says: "for `isolate` and `one-way`: the only ones cut off from, `nK` or `dc:NAME`" },
+        Setting { name: "clients", says: "`true` cuts the clients off from the target, too" },
+    ],
     proof: "packets dropped on the links that were cut, by the switch's own count",
     aims: Aims::AtTarget,
     course: Course::Lasts,
@@ -24,35 +25,91 @@ pub(super) static PACKAGE: Package = Package {
     parse: parse::<Partition>,
 };
 
-/// Nodes send heartbeats many times a second, so a cut link drops its first packet well within this time.
-const BITE_LIMIT: Duration = Duration::from_secs(3);
-
 /// Packets between nodes are dropped until the end.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, try_from = "Settings")]
 pub(in crate::nemesis) struct Partition {
-    pub(in crate::nemesis) shape: Shape,
+    shape: Shape,
+    from: Option<Site>,
+    clients: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    shape: Shape,
+    from: Option<Site>,
+    #[serde(default)]
+    clients: bool,
+}
+
+impl TryFrom<Settings> for Partition {
+    type Error = String;
+
+    fn try_from(Settings { shape, from, clients }: Settings) -> Result<Self, String> {
+        if from.is_some() && !matches!(shape, Shape::Isolate | Shape::OneWay) {
+            return Err(format!("`from` is no setting of the shape `{}`", shape.word()));
+        }
+        Ok(Self { shape, from, clients })
+    }
 }
 
 /// Which packets a partition drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(in crate::nemesis) enum Shape {
-    /// All between the target and the other nodes. Clients still reach it.
+enum Shape {
+    /// All between the target and the other nodes.
     Isolate,
-    /// All between two halves of the cluster; the target is in the smaller one.
-    Halves,
     /// Those from the target to the other nodes, not those back.
     OneWay,
+    /// All between two halves of the cluster; the target is in the smaller one.
+    Halves,
+    /// Each node hears a majority, and no two the same: the nodes stand in a ring, and each hears its neighbours only.
+    MajorityRing,
+    /// All between two halves of the cluster, but for the target, which stands between them and reaches both.
+    Bridge,
 }
 
 impl Shape {
     fn word(self) -> &'static str {
         match self {
             Self::Isolate => "isolate",
-            Self::Halves => "halves",
             Self::OneWay => "one-way",
+            Self::Halves => "halves",
+            Self::MajorityRing => "majority-ring",
+            Self::Bridge => "bridge",
         }
+    }
+}
+
+impl Partition {
+    /// The target and all other nodes are cut off from each other.
+    pub(super) fn isolation() -> Self {
+        Self { shape: Shape::Isolate, from: None, clients: false }
+    }
+
+    /// The directed links that it cuts. `ring` is all nodes, by the run's dice.
+    fn links(&self, targets: &[NodeId], from: Option<&[NodeId]>, ring: &[NodeId]) -> Vec<Link> {
+        let inside = match self.shape {
+            Shape::Halves => smaller_half(targets, ring),
+            _ => targets.to_vec(),
+        };
+        let outside: Vec<NodeId> = from.unwrap_or(ring).iter().copied().filter(|node| !inside.contains(node)).collect();
+        let mut links = match self.shape {
+            Shape::Isolate | Shape::OneWay | Shape::Halves => between(&sides(&inside), &sides(&outside)),
+            Shape::MajorityRing => unheard_in(ring),
+            Shape::Bridge => {
+                let (left, right) = outside.split_at(outside.len() / 2);
+                between(&sides(left), &sides(right))
+            }
+        };
+        if self.clients {
+            links.extend(between(&sides(&inside), &[Side::Workers]));
+        }
+        if self.shape == Shape::OneWay {
+            links.retain(|(from, _)| sides(&inside).contains(from));
+        }
+        links
     }
 }
 
@@ -62,71 +119,26 @@ impl Fault for Partition {
     }
 
     fn describe(&self) -> String {
-        format!("partition ({})", self.shape.word())
+        let from = self.from.as_ref().map(|site| format!(" from {site}")).unwrap_or_default();
+        let clients = if self.clients { ", clients too" } else { "" };
+        format!("partition ({}{from}{clients})", self.shape.word())
+    }
+
+    fn sites(&self) -> Vec<Site> {
+        self.from.clone().into_iter().collect()
     }
 
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
-        let links = links(self.shape, &aim.nodes, &field.cluster.nodes());
-        let links = links.into_iter().map(|(from, to)| (from.into(), to.into())).collect();
-        Box::new(Cut { field: field.clone(), links, layer: field.cluster.layer(), before: 0 })
+        let cluster = &field.cluster;
+        let from = self.from.as_ref().map(|site| site.nodes(cluster));
+        let ring = shuffled(&cluster.nodes(), &mut aim.dice());
+        let links = self.links(&aim.nodes, from.as_deref(), &ring);
+        Box::new(Cut::new(field, links, LinkRule::cut()))
     }
 }
 
-/// A directed link.
-type Link = (NodeId, NodeId);
-
-struct Cut {
-    field: Field,
-    links: Vec<(Side, Side)>,
-    layer: Layer,
-    before: u64,
-}
-
-#[async_trait]
-impl Injection for Cut {
-    async fn inject(&mut self) -> Result<Value, FaultError> {
-        if self.links.is_empty() {
-            return Err(FaultError::NoTarget("there is no link to cut".to_owned()));
-        }
-        self.before = self.dropped_in_all();
-        self.layer.lay(self.links.iter().map(|&(from, to)| (from, to, LinkRule::cut())));
-        wait::until(BITE_LIMIT, || ready((self.dropped() > 0).then_some(())))
-            .await
-            .ok_or_else(|| FaultError::DidNotBite("no packet was sent on the links that were cut".to_owned()))?;
-        Ok(json!({ "links_cut": names(&self.links), "dropped": self.dropped() }))
-    }
-
-    async fn heal(&mut self) -> Result<Value, FaultError> {
-        let dropped = self.dropped();
-        self.layer.lift();
-        Ok(json!({ "links_healed": names(&self.links), "dropped": dropped }))
-    }
-}
-
-impl Cut {
-    fn dropped(&self) -> u64 {
-        self.dropped_in_all() - self.before
-    }
-
-    fn dropped_in_all(&self) -> u64 {
-        self.field.cluster.counters(&self.links).dropped
-    }
-}
-
-/// The directed links that a shape cuts.
-fn links(shape: Shape, targets: &[NodeId], all: &[NodeId]) -> Vec<Link> {
-    let inside: Vec<NodeId> = match shape {
-        Shape::Isolate | Shape::OneWay => targets.to_vec(),
-        Shape::Halves => smaller_half(targets, all),
-    };
-    let outside = all.iter().copied().filter(|node| !inside.contains(node));
-    outside
-        .flat_map(|other| inside.iter().map(move |&node| (node, other)))
-        .flat_map(|(node, other)| match shape {
-            Shape::OneWay => vec![(node, other)],
-            Shape::Isolate | Shape::Halves => vec![(node, other), (other, node)],
-        })
-        .collect()
+fn sides(nodes: &[NodeId]) -> Vec<Side> {
+    nodes.iter().map(|&node| node.into()).collect()
 }
 
 /// The targets, filled up or cut down to just less than half of the nodes.
@@ -135,39 +147,93 @@ fn smaller_half(targets: &[NodeId], all: &[NodeId]) -> Vec<NodeId> {
     targets.iter().copied().chain(others).take(all.len() / 2).collect()
 }
 
-fn names(links: &[(Side, Side)]) -> Vec<String> {
-    links.iter().map(|(from, to)| format!("{from} to {to}")).collect()
+/// The links of a ring over which a node does not hear another: all but those from its neighbours, as near as a majority
+/// that has the node in its middle.
+fn unheard_in(ring: &[NodeId]) -> Vec<Link> {
+    let (count, majority) = (ring.len(), ring.len() / 2 + 1);
+    let mut links = Vec::new();
+    for (place, &node) in ring.iter().enumerate() {
+        let first = place + count - majority / 2;
+        let heard: Vec<NodeId> = (first..first + majority).map(|place| ring[place % count]).collect();
+        links.extend(ring.iter().filter(|other| !heard.contains(other)).map(|&other| (other.into(), node.into())));
+    }
+    links
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::cut::names;
     use super::*;
 
-    fn cut(shape: Shape, targets: &[u8], nodes: u8) -> Vec<String> {
-        let all: Vec<NodeId> = NodeId::first(nodes).collect();
-        let targets: Vec<NodeId> = targets.iter().map(|&number| NodeId::new(number)).collect();
-        let links: Vec<_> = links(shape, &targets, &all).iter().map(|&(from, to)| (from.into(), to.into())).collect();
-        let mut names = names(&links);
+    fn cut(settings: &str, targets: &[u8], from: Option<&[u8]>, nodes: u8) -> Vec<String> {
+        let partition: Partition = toml::from_str(settings).expect("settings");
+        let nodes_of = |numbers: &[u8]| numbers.iter().map(|&number| NodeId::new(number)).collect::<Vec<_>>();
+        let ring: Vec<NodeId> = NodeId::first(nodes).collect();
+        let mut names = names(&partition.links(&nodes_of(targets), from.map(nodes_of).as_deref(), &ring));
         names.sort();
         names
     }
 
     #[test]
     fn isolation_cuts_both_directions_of_every_link_of_the_target() {
-        assert_eq!(cut(Shape::Isolate, &[2], 3), ["n1 to n2", "n2 to n1", "n2 to n3", "n3 to n2"]);
+        assert_eq!(cut("shape = 'isolate'", &[2], None, 3), ["n1 to n2", "n2 to n1", "n2 to n3", "n3 to n2"]);
+    }
+
+    #[test]
+    fn a_target_may_be_cut_off_from_some_only() {
+        assert_eq!(
+            cut("shape = 'isolate'\nfrom = 'dc:west'", &[1, 2], Some(&[5]), 5),
+            ["n1 to n5", "n2 to n5", "n5 to n1", "n5 to n2"]
+        );
+        assert_eq!(cut("shape = 'one-way'\nfrom = 'n3'", &[1], Some(&[3]), 3), ["n1 to n3"]);
+        let error = toml::from_str::<Partition>("shape = 'halves'\nfrom = 'n3'").expect_err("it has none");
+        assert!(error.to_string().contains("`from` is no setting of the shape `halves`"), "{error}");
+    }
+
+    #[test]
+    fn clients_are_cut_off_where_that_is_asked_for() {
+        assert_eq!(
+            cut("shape = 'isolate'\nclients = true", &[2], None, 2),
+            ["clients to n2", "n1 to n2", "n2 to clients", "n2 to n1"]
+        );
+        assert_eq!(cut("shape = 'one-way'\nclients = true", &[2], None, 2), ["n2 to clients", "n2 to n1"]);
     }
 
     #[test]
     fn one_way_cuts_what_the_target_sends() {
-        assert_eq!(cut(Shape::OneWay, &[2], 3), ["n2 to n1", "n2 to n3"]);
+        assert_eq!(cut("shape = 'one-way'", &[2], None, 3), ["n2 to n1", "n2 to n3"]);
     }
 
     #[test]
     fn halves_put_the_target_into_the_smaller_one() {
         assert_eq!(
-            cut(Shape::Halves, &[4], 4),
+            cut("shape = 'halves'", &[4], None, 4),
             ["n1 to n2", "n1 to n3", "n2 to n1", "n2 to n4", "n3 to n1", "n3 to n4", "n4 to n2", "n4 to n3"]
         );
-        assert_eq!(cut(Shape::Halves, &[2], 3), cut(Shape::Isolate, &[2], 3));
+        assert_eq!(cut("shape = 'halves'", &[2], None, 3), cut("shape = 'isolate'", &[2], None, 3));
+    }
+
+    #[test]
+    fn a_bridge_reaches_both_halves_that_do_not_reach_each_other() {
+        assert_eq!(cut("shape = 'bridge'", &[2], None, 3), ["n1 to n3", "n3 to n1"]);
+        let five = cut("shape = 'bridge'", &[3], None, 5);
+        assert_eq!(five.len(), 8);
+        assert!(five.iter().all(|link| !link.contains("n3")), "{five:?}");
+    }
+
+    #[test]
+    fn in_a_ring_each_hears_a_majority_and_no_two_the_same() {
+        for (nodes, heard_by_each) in [(3, 2), (4, 3), (5, 3), (7, 4)] {
+            let cut = cut("shape = 'majority-ring'", &[1], None, nodes);
+            let heard = |node: u8| -> Vec<u8> {
+                (1..=nodes).filter(|other| !cut.contains(&format!("n{other} to n{node}"))).collect()
+            };
+            let mut majorities: Vec<_> = (1..=nodes).map(heard).collect();
+            assert!(majorities.iter().all(|majority| majority.len() == heard_by_each), "{majorities:?}");
+            majorities.sort();
+            majorities.dedup();
+            assert_eq!(majorities.len(), usize::from(nodes));
+        }
+        assert_eq!(cut("shape = 'majority-ring'", &[1], None, 5).len(), 10);
     }
 }

@@ -14,6 +14,8 @@ pub struct LinkCounters {
     pub arrived: u64,
     /// Delivered.
     pub forwarded: u64,
+    /// Their bytes, those of the IP headers included.
+    pub forwarded_bytes: u64,
     /// Dropped by a cut or at a closed port, or because the link held back more than it can.
     pub dropped: u64,
     /// Lost, by the share that a rule asks for.
@@ -43,6 +45,7 @@ impl LinkCounters {
         Self {
             arrived: number(self.arrived, other.arrived),
             forwarded: number(self.forwarded, other.forwarded),
+            forwarded_bytes: number(self.forwarded_bytes, other.forwarded_bytes),
             dropped: number(self.dropped, other.dropped),
             lost: number(self.lost, other.lost),
             delayed: number(self.delayed, other.delayed),

@@ -68,6 +68,7 @@ impl Engine {
             wires.iter().enumerate().all(|(index, wire)| wire.port.wire() == index),
             "wires come in the order of their ports"
         );
+        let links = Links::new(wires[0].ip_offset);
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = Timer::new()?;
         for (index, wire) in wires.iter().enumerate() {
@@ -76,7 +77,7 @@ impl Engine {
         epoll.add(&doorbell, EpollEvent::new(EpollFlags::EPOLLIN, DOORBELL))?;
         epoll.add(timer.file(), EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
         let frame = vec![0; FRAME_BYTES].into_boxed_slice();
-        Ok(Self { wires, links: Links::default(), work, doorbell, timer, epoll, frame })
+        Ok(Self { wires, links, work, doorbell, timer, epoll, frame })
     }
 
     fn run(&mut self) -> io::Result<std::convert::Infallible> {
@@ -141,7 +142,7 @@ impl Engine {
             _ => from.port,
         };
         let to = &self.wires[receiver.wire()];
-        self.links.admit((sender, receiver), frame, from.ip_offset, &mut |frame| to.deliver(frame));
+        self.links.admit((sender, receiver), frame, &mut |frame| to.deliver(frame));
     }
 }
 

@@ -43,6 +43,8 @@ type Place = (Instant, u64);
 
 #[derive(Debug)]
 pub(super) struct Link {
+    /// Where the IP packet begins in a frame.
+    ip_offset: usize,
     rule: LinkRule,
     /// The rule does nothing. Most links are so most of the time.
     is_clear: bool,
@@ -59,9 +61,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(rule: LinkRule, dice: Dice) -> Self {
+    pub(super) fn new(ip_offset: usize, rule: LinkRule, dice: Dice) -> Self {
         let is_clear = rule == LinkRule::default();
         Self {
+            ip_offset,
             rule,
             is_clear,
             counters: LinkCounters::default(),
@@ -102,14 +105,14 @@ impl Link {
         in_order.sort_unstable_by_key(|&(number, _)| number);
         for (number, mut held) in in_order {
             if held.sent > now {
-                held.sent = self.sent(held.frame.len(), now);
+                held.sent = self.sent(held.frame.len() - self.ip_offset, now);
             }
             self.put(number, held);
         }
     }
 
     /// Deals with a packet that has come in.
-    pub(super) fn admit(&mut self, frame: &mut [u8], ip_offset: usize, now: Instant, deliver: Deliver<'_>) {
+    pub(super) fn admit(&mut self, frame: &mut [u8], now: Instant, deliver: Deliver<'_>) {
         self.counters.arrived += 1;
         let number = self.counters.arrived;
         if self.is_clear && self.held.is_empty() {
@@ -118,7 +121,7 @@ impl Link {
         }
         // Nothing overtakes what ought to be gone by now.
         self.release(now, deliver);
-        let packet = frame.get(ip_offset..).unwrap_or_default();
+        let packet = &frame[self.ip_offset..];
         if self.rule.drop || frame::tcp_port(packet).is_some_and(|port| self.rule.closed_ports.contains(&port)) {
             self.counters.dropped += 1;
             return;
@@ -127,7 +130,7 @@ impl Link {
             self.counters.lost += 1;
             return;
         }
-        let length = self.spoil(frame, ip_offset);
+        let length = self.spoil(frame);
         let frame = &frame[..length];
         self.pass(number, frame, now, deliver);
         if self.dice.chance(self.rule.duplicate) {
@@ -137,16 +140,16 @@ impl Link {
     }
 
     /// Turns a bit where the dice say so, and returns the length of the frame that is left.
-    fn spoil(&mut self, frame: &mut [u8], ip_offset: usize) -> usize {
-        let Self { rule, dice, counters, .. } = self;
-        if (rule.corrupt > 0.0 || rule.corrupt_undetected > 0.0) && frame::has_data(&frame[ip_offset..]) {
+    fn spoil(&mut self, frame: &mut [u8]) -> usize {
+        let Self { ip_offset, rule, dice, counters, .. } = self;
+        if (rule.corrupt > 0.0 || rule.corrupt_undetected > 0.0) && frame::has_data(&frame[*ip_offset..]) {
             if dice.chance(rule.corrupt_undetected) {
                 counters.corrupted_undetected += 1;
-                frame::spoil_unnoticed(frame, ip_offset, |bits| dice.index(bits));
+                frame::spoil_unnoticed(frame, *ip_offset, |bits| dice.index(bits));
             }
             if dice.chance(rule.corrupt) {
                 counters.corrupted += 1;
-                return frame::spoil(frame, ip_offset, |bits| dice.index(bits));
+                return frame::spoil(frame, *ip_offset, |bits| dice.index(bits));
             }
         }
         frame.len()
@@ -159,7 +162,7 @@ impl Link {
             self.counters.dropped += 1;
             return;
         }
-        let sent = self.sent(frame.len(), now);
+        let sent = self.sent(frame.len() - self.ip_offset, now);
         let held = Held {
             arrived: now,
             sent,
@@ -251,6 +254,7 @@ impl Link {
     fn deliver(&mut self, number: u64, frame: &[u8], deliver: Deliver<'_>) {
         if deliver(frame) {
             self.counters.forwarded += 1;
+            self.counters.forwarded_bytes += (frame.len() - self.ip_offset) as u64;
             self.counters.reordered += u64::from(number < self.newest_delivered);
             self.newest_delivered = self.newest_delivered.max(number);
         } else {

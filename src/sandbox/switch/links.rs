@@ -20,8 +20,10 @@ pub(super) type Rules = Vec<(Side, Side, LinkRule)>;
 const DICE: u64 = 0x6c69_6e6b;
 
 /// A link comes about with its first packet: of a thousand workers, most talk to one node only.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Links {
+    /// Where the IP packet begins in a frame.
+    ip_offset: usize,
     links: HashMap<Ends, Link>,
     /// By their numbers, so in the order in which they were made.
     layers: BTreeMap<u64, Rules>,
@@ -32,6 +34,11 @@ pub(super) struct Links {
 }
 
 impl Links {
+    /// No links yet, on a medium that puts so much before each packet.
+    pub(super) fn new(ip_offset: usize) -> Self {
+        Self { ip_offset, links: HashMap::new(), layers: BTreeMap::new(), waiting: BTreeSet::new(), seed: 0, strays: 0 }
+    }
+
     /// Every link rolls dice of its own by this seed, from now on.
     pub(super) fn reseed(&mut self, seed: u64) {
         self.seed = seed;
@@ -62,11 +69,11 @@ impl Links {
     }
 
     /// Deals with a packet that has come in.
-    pub(super) fn admit(&mut self, ends: Ends, frame: &mut [u8], ip_offset: usize, deliver: Deliver<'_>) {
-        let Self { links, layers, seed, waiting, .. } = self;
-        let link = links.entry(ends).or_insert_with(|| Link::new(rule(layers, ends), dice(*seed, ends)));
+    pub(super) fn admit(&mut self, ends: Ends, frame: &mut [u8], deliver: Deliver<'_>) {
+        let Self { ip_offset, links, layers, seed, waiting, .. } = self;
+        let link = links.entry(ends).or_insert_with(|| Link::new(*ip_offset, rule(layers, ends), dice(*seed, ends)));
         let before = link.next_due();
-        link.admit(frame, ip_offset, Instant::now(), deliver);
+        link.admit(frame, Instant::now(), deliver);
         wait_for(waiting, ends, before, link.next_due());
     }
 
@@ -146,7 +153,7 @@ mod tests {
 
     fn send(links: &mut Links, from: Port, to: Port) -> bool {
         let mut delivered = false;
-        links.admit((from, to), &mut [0; 64], 0, &mut |_| {
+        links.admit((from, to), &mut [0; 64], &mut |_| {
             delivered = true;
             true
         });
@@ -155,7 +162,7 @@ mod tests {
 
     #[test]
     fn every_directed_link_has_a_rule_of_its_own() {
-        let mut links = Links::default();
+        let mut links = Links::new(0);
         let pairs: Vec<_> =
             ports().into_iter().flat_map(|from| ports().into_iter().map(move |to| (from, to))).collect();
         let delay = |number: usize| MS * number as u32;
@@ -173,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_layer_that_is_lifted_leaves_the_others() {
-        let mut links = Links::default();
+        let mut links = Links::new(0);
         let (from, to) = (node(1), node(2));
         links.lay(1, vec![(from.into(), to.into(), LinkRule::cut())]);
         links.lay(2, vec![(from.into(), to.into(), LinkRule::cut()), (to.into(), from.into(), LinkRule::cut())]);
@@ -188,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_rule_for_all_workers_holds_for_those_to_come_and_for_nobody_else() {
-        let mut links = Links::default();
+        let mut links = Links::new(0);
         links.lay(1, vec![(Side::Workers, node(1).into(), LinkRule::cut())]);
         assert!(!send(&mut links, Port::Worker(7), node(1)) && !send(&mut links, Port::Worker(8), node(1)));
         assert!(send(&mut links, Port::Worker(7), node(2)) && send(&mut links, Port::Client, node(1)));
@@ -197,7 +204,7 @@ mod tests {
 
     #[test]
     fn held_packets_go_in_the_order_of_all_links() {
-        let mut links = Links::default();
+        let mut links = Links::new(0);
         let delays = [(Port::Client, node(1), 3), (node(1), node(2), 2), (node(2), node(1), 4)];
         let rules = delays.map(|(from, to, ms)| (from.into(), to.into(), LinkRule::delayed(MS * ms)));
         links.lay(1, rules.to_vec());

@@ -8,8 +8,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::Source;
+use crate::cluster::Topology;
 use crate::nemesis::{
-    Aims, Begins, CLIENT_WORDS, CONDITION_FORMS, Condition, Course, FaultPlan, Happened, PACKAGES, Package,
+    Aims, Begins, CLIENT_WORDS, CONDITION_FORMS, Condition, Course, FaultPlan, Happened, PACKAGES, Package, Site,
     TARGET_WORDS, Target, package,
 };
 use crate::scenario::ScenarioError;
@@ -40,9 +41,11 @@ struct Common {
 }
 
 /// What the faults of a scenario may be about.
-pub(super) struct Scope {
+pub(super) struct Scope<'a> {
     /// How many nodes there are.
     pub nodes: u8,
+    /// Which stand in which data centre.
+    pub topology: &'a Topology,
     /// The locks.
     pub keys: Vec<String>,
 }
@@ -51,7 +54,7 @@ pub(super) struct Scope {
 pub(super) fn plans(
     source: &Source,
     nemesis: Option<Spanned<DeValue<'_>>>,
-    scope: &Scope,
+    scope: &Scope<'_>,
 ) -> Result<Vec<FaultPlan>, ScenarioError> {
     let Some(nemesis) = nemesis else { return Ok(Vec::new()) };
     let at = nemesis.span();
@@ -70,7 +73,7 @@ pub(super) fn plans(
 /// Which table of how many it is.
 #[derive(Clone, Copy)]
 struct Place<'a> {
-    scope: &'a Scope,
+    scope: &'a Scope<'a>,
     number: u32,
     of: usize,
 }
@@ -88,6 +91,9 @@ fn plan(
     let read = |table| ValueDeserializer::from(Spanned::new(at.clone(), DeValue::Table(table)));
     let common = Common::deserialize(read(common)).map_err(|error| source.refused(&error))?;
     let fault = (package.parse)(read(own)).map_err(|error| source.refused(&error))?;
+    for site in fault.sites() {
+        check_site(source, &at, &site, place.scope)?;
+    }
     Ok(FaultPlan {
         fault,
         target: target(source, package, &common, place.scope)?,
@@ -148,10 +154,8 @@ fn condition(source: &Source, when: &Spanned<String>, place: Place<'_>) -> Resul
             wrong(format!("there is no fault {number}: the scenario has {} tables `[[nemesis]]`", place.of))
         }
         condition => match condition.node() {
-            Some(node) if node.number() > place.scope.nodes => {
-                wrong(format!("there is no node {node}: the cluster has {}", place.scope.nodes))
-            }
-            _ => Ok(condition),
+            Some(node) => check_site(source, &when.span(), &Site::Node(node), place.scope).map(|()| condition),
+            None => Ok(condition),
         },
     }
 }
@@ -209,7 +213,7 @@ fn times(source: &Source, common: &Common) -> Result<Option<u32>, ScenarioError>
     }
 }
 
-fn target(source: &Source, package: &Package, common: &Common, scope: &Scope) -> Result<Target, ScenarioError> {
+fn target(source: &Source, package: &Package, common: &Common, scope: &Scope<'_>) -> Result<Target, ScenarioError> {
     let Some(word) = &common.target else {
         return Ok(Target::Leader);
     };
@@ -221,7 +225,7 @@ fn target(source: &Source, package: &Package, common: &Common, scope: &Scope) ->
         let known: Vec<&str> = TARGET_WORDS.into_iter().chain(CLIENT_WORDS).collect();
         let listed = known.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
         let hint = did_you_mean(word.get_ref(), &known);
-        wrong(format!("{message}, expected one of {listed} or a node like `n1`{hint}"))
+        wrong(format!("{message}, expected one of {listed}, a node like `n1` or a data centre like `dc:east`{hint}"))
     })?;
     if target.is_client() && package.aims != Aims::AtTargetOrClient {
         return wrong(format!(
@@ -234,11 +238,27 @@ fn target(source: &Source, package: &Package, common: &Common, scope: &Scope) ->
         let hint = did_you_mean(key, &known);
         return wrong(format!("there is no lock `{key}`: the workload has {}{hint}", shown(&known)));
     }
-    match target {
-        Target::Node(node) if node.number() > scope.nodes => {
-            wrong(format!("there is no node {node}: the cluster has {}", scope.nodes))
+    match &target {
+        Target::Node(node) => check_site(source, &word.span(), &Site::Node(*node), scope)?,
+        Target::Dc(name) => check_site(source, &word.span(), &Site::Dc(name.clone()), scope)?,
+        _ => {}
+    }
+    Ok(target)
+}
+
+/// Whether a site is one of this cluster's.
+fn check_site(source: &Source, at: &Range<usize>, site: &Site, scope: &Scope<'_>) -> Result<(), ScenarioError> {
+    let Scope { nodes, topology, .. } = scope;
+    match site {
+        Site::Node(node) if node.number() > *nodes => {
+            Err(source.wrong(at.clone(), format!("there is no node {node}: the cluster has {nodes}")))
         }
-        target => Ok(target),
+        Site::Dc(name) if !topology.dcs.contains_key(name) => {
+            let known: Vec<&str> = topology.dcs.keys().map(String::as_str).collect();
+            let hint = did_you_mean(name, &known);
+            Err(source.wrong(at.clone(), format!("there is no data centre `{name}` under `[topology]`{hint}")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The TOML shape of a scenario, and its checks.
 
 mod fault;
+mod topology;
 mod workload;
 
 use std::ops::Range;
@@ -14,6 +15,7 @@ use super::error::ScenarioError;
 use super::{Scenario, Service};
 use crate::servers::NotASpec;
 use fault::Scope;
+use topology::TopologyTable;
 use workload::WorkloadTable;
 
 const DEFAULT_NODES: u8 = 3;
@@ -33,6 +35,7 @@ struct File {
     clock_offsets_ms: Vec<i64>,
     #[serde(default)]
     beliefs_must_exclude: bool,
+    topology: Option<Spanned<TopologyTable>>,
     workload: Spanned<WorkloadTable>,
 }
 
@@ -122,8 +125,9 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
         Some(nodes) if (1..=MAX_NODES).contains(nodes.get_ref()) => *nodes.get_ref(),
         Some(nodes) => return Err(source.wrong(nodes.span(), format!("`nodes` must be from 1 to {MAX_NODES}"))),
     };
+    let topology = topology::topology(&source, file.topology.as_ref(), nodes)?;
     let workload = workload::workload(&source, &file.workload, file.service)?;
-    let faults = fault::plans(&source, nemesis, &Scope { nodes, keys: workload.keys() })?;
+    let faults = fault::plans(&source, nemesis, &Scope { nodes, topology: &topology, keys: workload.keys() })?;
     Ok(Scenario {
         name: name.to_owned(),
         summary: file.summary,
@@ -138,6 +142,7 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
         clock_offsets_ms: file.clock_offsets_ms,
         workload,
         faults,
+        topology,
         beliefs_must_exclude: file.beliefs_must_exclude,
         text: text.to_owned(),
     })
@@ -204,6 +209,17 @@ lasts_ms = 2
         assert!(
             error_of("at_ms", "shape = \"isolate\"\nat_ms").contains("`shape` is no setting of the package `clock`")
         );
+    }
+
+    #[test]
+    fn places_that_do_not_exist_are_refused() {
+        let dcs = "[topology]\ndcs = { east = ['n1', 'n2'], west = ['n3'] }\n[workload]";
+        let good = GOOD.replace("[workload]", dcs).replace("at_ms = 1", "at_ms = 1\ntarget = 'dc:west'");
+        let scenario = parse("x", "x.toml", &good).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(scenario.faults[0].target, Target::Dc("west".to_owned()));
+        assert!(error_of("at_ms = 1", "at_ms = 1\ntarget = 'dc:west'").contains("there is no data centre `west`"));
+        let partition = "package = 'partition'\nshape = 'isolate'\nfrom = 'n4'";
+        assert!(error_of("package = \"clock\"\noffset_ms = 5", partition).contains("there is no node n4"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ struct Bench {
 
 impl Bench {
     fn new(rule: LinkRule) -> Self {
-        Self { link: Link::new(rule, Dice::new(1, 1)), start: Instant::now(), delivered: Vec::new() }
+        Self { link: Link::new(0, rule, Dice::new(1, 1)), start: Instant::now(), delivered: Vec::new() }
     }
 
     fn send(&mut self, first: u8, at: Duration) {
@@ -20,7 +20,7 @@ impl Bench {
 
     fn send_bytes(&mut self, mut packet: Vec<u8>, at: Duration) {
         let delivered = &mut self.delivered;
-        self.link.admit(&mut packet, 0, self.start + at, &mut |frame| {
+        self.link.admit(&mut packet, self.start + at, &mut |frame| {
             delivered.push(frame[0]);
             true
         });
@@ -50,7 +50,10 @@ fn a_link_without_a_rule_forwards_at_once() {
     let mut bench = Bench::new(LinkRule::default());
     bench.send(1, MS);
     assert_eq!(bench.delivered, [1]);
-    assert_eq!(bench.counters(), LinkCounters { arrived: 1, forwarded: 1, ..LinkCounters::default() });
+    assert_eq!(
+        bench.counters(),
+        LinkCounters { arrived: 1, forwarded: 1, forwarded_bytes: 100, ..LinkCounters::default() }
+    );
 }
 
 #[test]
