@@ -7,6 +7,7 @@ use leasehold_workloads::script::Dice;
 use crate::NodeId;
 use crate::cluster::Cluster;
 use crate::run::{Belief, Gates, Holders, Leadership, WorkerId};
+use crate::sandbox::{Port, Side};
 
 /// What faults act on. Clones are the same field.
 #[derive(Clone, Debug)]
@@ -52,6 +53,13 @@ impl Aim {
     pub(super) fn at_client(belief: &Belief) -> Self {
         let client = AimedClient { worker: belief.worker, process: belief.process };
         Self { clients: vec![client], ..Self::default() }
+    }
+
+    /// Their ends of the links.
+    #[must_use]
+    pub fn sides(&self) -> Vec<Side> {
+        let clients = self.clients.iter().map(|client| Port::Worker(client.worker.port()).into());
+        self.nodes.iter().map(|&node| node.into()).chain(clients).collect()
     }
 
     /// Dice for whatever a fault leaves to chance.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::de::ValueDeserializer;
 
-use super::{Aim, Condition, Field, Site};
+use super::{Aim, Condition, Field, Site, Target};
 use crate::cluster::ClusterError;
 
 /// One kind of fault, as scenarios name it and `leasehold faults` lists it.
@@ -84,6 +84,14 @@ pub trait Fault: fmt::Debug + Send + Sync {
     /// The sites that its settings name, besides its target.
     fn sites(&self) -> Vec<Site> {
         Vec::new()
+    }
+
+    /// Whether it makes sense to aim it at this, as far as its settings go.
+    ///
+    /// # Errors
+    /// If it does not: why, in words.
+    fn takes(&self, _target: &Target) -> Result<(), String> {
+        Ok(())
     }
 
     /// The fault, aimed. Nothing happens yet.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::nemesis::package::{FaultError, Injection};
 use crate::nemesis::{Field, wait};
-use crate::sandbox::{Layer, LinkRule, Side};
+use crate::sandbox::{Layer, LinkRule, Port, Side};
 
 /// A directed link.
 pub(super) type Link = (Side, Side);
@@ -17,6 +17,9 @@ pub(super) type Link = (Side, Side);
 /// within this time.
 const BITE_LIMIT: Duration = Duration::from_secs(3);
 
+/// A single client may rest for some time: it holds a lock, and its next renewal is not due yet.
+const CLIENT_BITE_LIMIT: Duration = Duration::from_secs(6);
+
 /// Links that drop packets, by a layer of their own.
 pub(super) struct Cut {
     field: Field,
@@ -24,12 +27,13 @@ pub(super) struct Cut {
     links: Vec<Link>,
     rule: LinkRule,
     dropped_before: u64,
+    back_before: Option<u64>,
 }
 
 impl Cut {
     /// Nothing is cut yet.
     pub(super) fn new(field: &Field, links: Vec<Link>, rule: LinkRule) -> Self {
-        Self { field: field.clone(), layer: field.cluster.layer(), links, rule, dropped_before: 0 }
+        Self { field: field.clone(), layer: field.cluster.layer(), links, rule, dropped_before: 0, back_before: None }
     }
 
     /// How many packets these links have dropped since the injection, by whatever faults lie over them.
@@ -40,6 +44,27 @@ impl Cut {
     fn dropped_in_all(&self) -> u64 {
         self.field.cluster.counters(&self.links).dropped
     }
+
+    /// How many packets went the other way where only one way is cut: requests, say, whose answers are lost.
+    fn let_through_back(&self) -> Option<u64> {
+        let back: Vec<Link> = self.links.iter().map(|&(from, to)| (to, from)).collect();
+        let is_one_way = back.iter().all(|link| !self.links.contains(link));
+        is_one_way.then(|| self.field.cluster.counters(&back).forwarded)
+    }
+
+    fn limit(&self) -> Duration {
+        let is_client = |side: Side| matches!(side, Side::One(Port::Worker(_)));
+        let of_clients = self.links.iter().all(|&(from, to)| is_client(from) || is_client(to));
+        if of_clients { CLIENT_BITE_LIMIT } else { BITE_LIMIT }
+    }
+
+    fn proof(&self, links: &str) -> Value {
+        let mut proof = json!({ links: names(&self.links), "dropped": self.dropped() });
+        if let (Some(before), Some(now)) = (self.back_before, self.let_through_back()) {
+            proof["let_through_the_other_way"] = json!(now - before);
+        }
+        proof
+    }
 }
 
 #[async_trait]
@@ -49,17 +74,18 @@ impl Injection for Cut {
             return Err(FaultError::NoTarget("there is no link to cut".to_owned()));
         }
         self.dropped_before = self.dropped_in_all();
+        self.back_before = self.let_through_back();
         self.layer.lay(self.links.iter().map(|&(from, to)| (from, to, self.rule.clone())));
-        wait::until(BITE_LIMIT, || ready((self.dropped() > 0).then_some(())))
+        wait::until(self.limit(), || ready((self.dropped() > 0).then_some(())))
             .await
             .ok_or_else(|| FaultError::DidNotBite("no packet was sent on the links that were cut".to_owned()))?;
-        Ok(json!({ "links_cut": names(&self.links), "dropped": self.dropped() }))
+        Ok(self.proof("links_cut"))
     }
 
     async fn heal(&mut self) -> Result<Value, FaultError> {
-        let dropped = self.dropped();
+        let proof = self.proof("links_healed");
         self.layer.lift();
-        Ok(json!({ "links_healed": names(&self.links), "dropped": dropped }))
+        Ok(proof)
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::cut::{Link, between};
 use crate::NodeId;
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
-use crate::nemesis::{Aim, Field, wait};
+use crate::nemesis::{Aim, Field, Target, wait};
 use crate::sandbox::{Jitter, Layer, LinkCounters, LinkRule, Side, Spread};
 
 pub(super) static PACKAGE: Package = Package {
@@ -40,7 +40,7 @@ pub(super) static PACKAGE: Package = Package {
         Setting { name: "way", says: "`both` (if not said), `out` (what the target sends) or `in` (what it is sent)" },
     ],
     proof: "packets that met each of these, by the switch's own count, and the shares, delay and rate that came of it",
-    aims: Aims::AtTarget,
+    aims: Aims::AtTargetOrClient,
     course: Course::Lasts,
     needs: &[],
     colour: 0x5b_6c_b0,
@@ -220,9 +220,10 @@ impl BadLink {
         asked
     }
 
-    fn links(&self, targets: &[NodeId], all: &[NodeId]) -> Vec<Link> {
+    /// Those of the target; a client's are those to the nodes.
+    fn links(&self, aim: &Aim, all: &[NodeId]) -> Vec<Link> {
         let sides = |nodes: &[NodeId]| nodes.iter().map(|&node| node.into()).collect::<Vec<Side>>();
-        let (here, mut there) = (sides(targets), Vec::new());
+        let (here, mut there) = (aim.sides(), Vec::new());
         if self.between != Between::Clients {
             there.extend(sides(all));
         }
@@ -259,12 +260,28 @@ impl Fault for BadLink {
         format!("link ({}{to}{way})", asked.join(", "))
     }
 
+    fn takes(&self, target: &Target) -> Result<(), String> {
+        if target.is_client() && self.between != Between::Peers {
+            return Err(format!(
+                "`between` is about nodes, and `{target}` is a client: its links are those to the nodes"
+            ));
+        }
+        if target.is_client() && self.rule.corrupt_undetected > 0.0 {
+            return Err(
+                "`corrupt_undetected` is for links between nodes: a client that is told nonsense proves nothing \
+                        about the servers"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
         Box::new(Spoilt {
             fault: self.clone(),
             field: field.clone(),
             layer: field.cluster.layer(),
-            links: self.links(&aim.nodes, &field.cluster.nodes()),
+            links: self.links(&aim, &field.cluster.nodes()),
             start: None,
         })
     }
@@ -374,7 +391,7 @@ mod tests {
 
     fn names(settings: &str) -> Vec<String> {
         let all: Vec<NodeId> = NodeId::first(3).collect();
-        super::super::cut::names(&link(settings).links(&all[..1], &all))
+        super::super::cut::names(&link(settings).links(&Aim::at_nodes(all[..1].to_vec()), &all))
     }
 
     #[test]

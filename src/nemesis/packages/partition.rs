@@ -1,4 +1,4 @@
-//! Drops packets between nodes, per directed link.
+//! Drops packets between nodes, or between a client and the nodes, per directed link.
 
 use serde::Deserialize;
 
@@ -6,19 +6,23 @@ use super::cut::{Cut, Link, between};
 use crate::NodeId;
 use crate::nemesis::package::{Aims, Course, Fault, Injection, Package, Setting, parse};
 use crate::nemesis::targets::{Site, shuffled};
-use crate::nemesis::{Aim, Field};
+use crate::nemesis::{Aim, Field, Target};
 use crate::sandbox::{LinkRule, Side};
 
 pub(super) static PACKAGE: Package = Package {
     name: "partition",
-    does: "drops packets between nodes; clients still reach every node, if not said otherwise",
+    does: "drops packets between nodes, and clients still reach every node, if not said otherwise; or between one client \
+           and the nodes",
     settings: &[
-        Setting { name: "shape", says: "`isolate`, `one-way`, `halves`, `majority-ring` or `bridge`" },
-        Setting { name: "from", says: "for `isolate` and `one-way`: the only ones cut off from, `nK` or `dc:NAME`" },
+        Setting { name: "shape", says: "`isolate`, `one-way`, `deaf`, `halves`, `majority-ring` or `bridge`" },
+        Setting {
+            name: "from",
+            says: "for `isolate`, `one-way` and `deaf`: the only ones cut off from, `nK` or `dc:NAME`",
+        },
         Setting { name: "clients", says: "`true` cuts the clients off from the target, too" },
     ],
     proof: "packets dropped on the links that were cut, by the switch's own count",
-    aims: Aims::AtTarget,
+    aims: Aims::AtTargetOrClient,
     course: Course::Lasts,
     needs: &[],
     colour: 0x00_80_7a,
@@ -47,7 +51,7 @@ impl TryFrom<Settings> for Partition {
     type Error = String;
 
     fn try_from(Settings { shape, from, clients }: Settings) -> Result<Self, String> {
-        if from.is_some() && !matches!(shape, Shape::Isolate | Shape::OneWay) {
+        if from.is_some() && !shape.is_around_the_target() {
             return Err(format!("`from` is no setting of the shape `{}`", shape.word()));
         }
         Ok(Self { shape, from, clients })
@@ -62,6 +66,8 @@ enum Shape {
     Isolate,
     /// Those from the target to the other nodes, not those back.
     OneWay,
+    /// Those from the other nodes to the target, not those back.
+    Deaf,
     /// All between two halves of the cluster; the target is in the smaller one.
     Halves,
     /// Each node hears a majority, and no two the same: the nodes stand in a ring, and each hears its neighbours only.
@@ -75,10 +81,16 @@ impl Shape {
         match self {
             Self::Isolate => "isolate",
             Self::OneWay => "one-way",
+            Self::Deaf => "deaf",
             Self::Halves => "halves",
             Self::MajorityRing => "majority-ring",
             Self::Bridge => "bridge",
         }
+    }
+
+    /// Whether it is about the links of the target, and not about how the nodes hang together.
+    fn is_around_the_target(self) -> bool {
+        matches!(self, Self::Isolate | Self::OneWay | Self::Deaf)
     }
 }
 
@@ -89,25 +101,28 @@ impl Partition {
     }
 
     /// The directed links that it cuts. `ring` is all nodes, by the run's dice.
-    fn links(&self, targets: &[NodeId], from: Option<&[NodeId]>, ring: &[NodeId]) -> Vec<Link> {
+    fn links(&self, aim: &Aim, from: Option<&[NodeId]>, ring: &[NodeId]) -> Vec<Link> {
         let inside = match self.shape {
-            Shape::Halves => smaller_half(targets, ring),
-            _ => targets.to_vec(),
+            Shape::Halves => sides(&smaller_half(&aim.nodes, ring)),
+            _ => aim.sides(),
         };
-        let outside: Vec<NodeId> = from.unwrap_or(ring).iter().copied().filter(|node| !inside.contains(node)).collect();
+        let mut outside = sides(from.unwrap_or(ring));
+        outside.retain(|side| !inside.contains(side));
         let mut links = match self.shape {
-            Shape::Isolate | Shape::OneWay | Shape::Halves => between(&sides(&inside), &sides(&outside)),
             Shape::MajorityRing => unheard_in(ring),
             Shape::Bridge => {
                 let (left, right) = outside.split_at(outside.len() / 2);
-                between(&sides(left), &sides(right))
+                between(left, right)
             }
+            Shape::Isolate | Shape::OneWay | Shape::Deaf | Shape::Halves => between(&inside, &outside),
         };
         if self.clients {
-            links.extend(between(&sides(&inside), &[Side::Workers]));
+            links.extend(between(&inside, &[Side::Workers]));
         }
-        if self.shape == Shape::OneWay {
-            links.retain(|(from, _)| sides(&inside).contains(from));
+        match self.shape {
+            Shape::OneWay => links.retain(|(from, _)| inside.contains(from)),
+            Shape::Deaf => links.retain(|(_, to)| inside.contains(to)),
+            _ => {}
         }
         links
     }
@@ -128,11 +143,21 @@ impl Fault for Partition {
         self.from.clone().into_iter().collect()
     }
 
+    fn takes(&self, target: &Target) -> Result<(), String> {
+        if target.is_client() && !self.shape.is_around_the_target() {
+            return Err(format!("the shape `{}` is about nodes, and `{target}` is a client", self.shape.word()));
+        }
+        if target.is_client() && self.clients {
+            return Err(format!("`clients` is about nodes, and `{target}` is a client"));
+        }
+        Ok(())
+    }
+
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
         let cluster = &field.cluster;
         let from = self.from.as_ref().map(|site| site.nodes(cluster));
         let ring = shuffled(&cluster.nodes(), &mut aim.dice());
-        let links = self.links(&aim.nodes, from.as_deref(), &ring);
+        let links = self.links(&aim, from.as_deref(), &ring);
         Box::new(Cut::new(field, links, LinkRule::cut()))
     }
 }
@@ -164,12 +189,15 @@ fn unheard_in(ring: &[NodeId]) -> Vec<Link> {
 mod tests {
     use super::super::cut::names;
     use super::*;
+    use crate::nemesis::AimedClient;
+    use crate::run::WorkerId;
 
     fn cut(settings: &str, targets: &[u8], from: Option<&[u8]>, nodes: u8) -> Vec<String> {
         let partition: Partition = toml::from_str(settings).expect("settings");
         let nodes_of = |numbers: &[u8]| numbers.iter().map(|&number| NodeId::new(number)).collect::<Vec<_>>();
         let ring: Vec<NodeId> = NodeId::first(nodes).collect();
-        let mut names = names(&partition.links(&nodes_of(targets), from.map(nodes_of).as_deref(), &ring));
+        let aim = Aim::at_nodes(nodes_of(targets));
+        let mut names = names(&partition.links(&aim, from.map(nodes_of).as_deref(), &ring));
         names.sort();
         names
     }
@@ -202,6 +230,29 @@ mod tests {
     #[test]
     fn one_way_cuts_what_the_target_sends() {
         assert_eq!(cut("shape = 'one-way'", &[2], None, 3), ["n2 to n1", "n2 to n3"]);
+    }
+
+    #[test]
+    fn the_deaf_are_not_heard_from_and_still_speak() {
+        assert_eq!(cut("shape = 'deaf'", &[2], None, 3), ["n1 to n2", "n3 to n2"]);
+        assert_eq!(cut("shape = 'deaf'\nclients = true", &[2], None, 2), ["clients to n2", "n1 to n2"]);
+    }
+
+    #[test]
+    fn a_client_is_cut_off_from_the_nodes_and_nobody_else() {
+        let client = AimedClient { worker: WorkerId(4), process: 11 };
+        let aim = Aim { clients: vec![client], ..Aim::default() };
+        let nodes: Vec<NodeId> = NodeId::first(2).collect();
+        let cut = |settings: &str| {
+            let partition: Partition = toml::from_str(settings).expect("settings");
+            partition.takes(&Target::Holder(None)).map(|()| names(&partition.links(&aim, None, &nodes)))
+        };
+        assert_eq!(cut("shape = 'one-way'"), Ok(vec!["w4 to n1".to_owned(), "w4 to n2".to_owned()]));
+        assert_eq!(cut("shape = 'deaf'"), Ok(vec!["n1 to w4".to_owned(), "n2 to w4".to_owned()]));
+        assert_eq!(cut("shape = 'isolate'").map(|links| links.len()), Ok(4));
+        for wrong in ["shape = 'halves'", "shape = 'bridge'", "shape = 'isolate'\nclients = true"] {
+            assert!(cut(wrong).is_err_and(|error| error.contains("`holder` is a client")), "{wrong}");
+        }
     }
 
     #[test]

@@ -94,9 +94,12 @@ fn plan(
     for site in fault.sites() {
         check_site(source, &at, &site, place.scope)?;
     }
+    let target = target(source, package, &common, place.scope)?;
+    let target_at = common.target.as_ref().map_or(at.clone(), Spanned::span);
+    fault.takes(&target).map_err(|message| source.wrong(target_at, message))?;
     Ok(FaultPlan {
         fault,
-        target: target(source, package, &common, place.scope)?,
+        target,
         phase: common.phase.as_ref().map(|phase| *phase.get_ref()),
         begins: begins(source, &at, &common, place)?,
         lasts: lasts(source, &at, package, &common)?,
