@@ -7,7 +7,7 @@ use leasehold_workloads::script::Dice;
 
 use super::course::{self, Log, Occurrence};
 use super::trigger::{Occasion, Scene};
-use super::{Aim, Condition, FaultError, PlannedFault, Start};
+use super::{Aim, Condition, FaultError, Field, PlannedFault, Start};
 use crate::run::{Recorder, Stop};
 
 /// The dice by which targets are picked: numbers that neither a worker nor the schedule has, one for each fault, so that
@@ -16,6 +16,7 @@ const AIM: u64 = u64::MAX - 1;
 
 /// Carries out what is planned for one fault.
 pub(super) struct Actor {
+    pub field: Field,
     pub scene: Scene,
     pub recorder: Recorder,
     pub seed: u64,
@@ -91,9 +92,8 @@ impl Actor {
             ends: occasion.due.after(planned.lasts),
         };
         let mut dice = self.dice(occurrence.number);
-        let Self { scene, recorder, until, stop, .. } = self;
-        course::run(occurrence, scene, recorder, &mut dice, *until, stop).await;
-        scene.healed.tell(planned.table, scene.clock.now());
+        course::run(occurrence, &self.field, &self.recorder, &mut dice, self.until, &mut self.stop).await;
+        self.scene.healed.tell(planned.table, self.scene.clock.now());
     }
 
     fn dice(&self, number: u64) -> Dice {

@@ -8,8 +8,7 @@ use leasehold_checkers::history::{ErrorInfo, EventType, Process, RunTime};
 use leasehold_workloads::script::Dice;
 use serde_json::Value;
 
-use super::trigger::Scene;
-use super::{Aim, Condition, Course, Fault, FaultError, Injection, Target, targets};
+use super::{Aim, Condition, Course, Fault, FaultError, Field, Injection, Target, targets};
 use crate::run::{Belief, Entry, Recorder, Stop, value_of};
 
 /// One fault that is to come, or has come.
@@ -34,13 +33,13 @@ pub(super) struct Occurrence {
 /// Injects a fault whose time has come, keeps it up, and heals it at its end or at `until`, whichever comes first.
 pub(super) async fn run(
     occurrence: Occurrence,
-    scene: &Scene,
+    field: &Field,
     recorder: &Recorder,
     dice: &mut Dice,
     until: RunTime,
     stop: &mut Stop,
 ) {
-    let (field, clock) = (&scene.field, scene.clock);
+    let clock = recorder.clock();
     let aim = targets::resolve(field, &occurrence.target, occurrence.holder.as_ref(), clock, dice).await;
     let aim = match aim {
         Ok(aim) => aim,

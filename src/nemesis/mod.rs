@@ -39,6 +39,7 @@ pub use targets::{CLIENT_WORDS, Site, TARGET_WORDS, Target};
 /// Runs a schedule against a cluster.
 #[derive(Debug)]
 pub struct Nemesis {
+    field: Field,
     scene: Scene,
     recorder: Recorder,
     seed: u64,
@@ -48,8 +49,13 @@ impl Nemesis {
     /// A nemesis that has done nothing yet.
     #[must_use]
     pub fn new(field: Field, recorder: Recorder, seed: u64) -> Self {
-        let scene = Scene { field, healed: Healed::default(), clock: recorder.clock() };
-        Self { scene, recorder, seed }
+        let scene = Scene {
+            holders: field.holders.clone(),
+            leadership: field.leadership.clone(),
+            healed: Healed::default(),
+            clock: recorder.clock(),
+        };
+        Self { field, scene, recorder, seed }
     }
 
     /// Carries out the schedule, which counts from now. What is active at `until` is healed then, so nothing is broken when
@@ -78,6 +84,7 @@ impl Nemesis {
         let mut courses = JoinSet::new();
         for planned in faults {
             let actor = Actor {
+                field: self.field.clone(),
                 scene: self.scene.clone(),
                 recorder: self.recorder.clone(),
                 seed: self.seed,
@@ -99,7 +106,7 @@ impl Nemesis {
     /// Records the clocks that are off by the scenario from the start, as faults that last as long as the run. Their
     /// numbers follow those of the schedule.
     pub async fn record_resting_clocks(&self, schedule: &[PlannedFault]) {
-        let resting = self.scene.field.cluster.resting_clocks();
+        let resting = self.field.cluster.resting_clocks();
         for (number, (node, offset_ms)) in (schedule::next_number(schedule)..).zip(resting) {
             let occurrence = Occurrence {
                 number,
@@ -112,7 +119,7 @@ impl Nemesis {
             };
             let log = Log::new(&self.recorder, &occurrence, Aim::at_nodes(vec![node]));
             log.write(EventType::Invoke, FaultPhase::Inject, Ok(Value::Null));
-            log.write_result(FaultPhase::Inject, packages::move_all(&self.scene.field.cluster, &[node], 0).await);
+            log.write_result(FaultPhase::Inject, packages::move_all(&self.field.cluster, &[node], 0).await);
         }
     }
 }
