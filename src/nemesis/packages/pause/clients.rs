@@ -1,6 +1,7 @@
 //! Stops clients and lets them go on.
 
 use std::future::ready;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -43,10 +44,11 @@ impl PausedClients {
 #[async_trait]
 impl Injection for PausedClients {
     async fn inject(&mut self) -> Result<Value, FaultError> {
+        let shut = Instant::now();
         for client in &self.clients {
             client.gate.shut();
         }
-        let hold = LinkRule::delayed(std::time::Duration::MAX);
+        let hold = LinkRule::delayed(Duration::MAX);
         self.layer
             .lay(self.clients.iter().flat_map(|client| &client.links).map(|&(from, to)| (from, to, hold.clone())));
         let mut proof = Map::new();
@@ -56,9 +58,10 @@ impl Injection for PausedClients {
             let stands = stands.ok_or_else(|| {
                 FaultError::DidNotBite(format!("process {} does not stand still", client.aimed.process))
             })?;
-            proof.insert(client.name(), json!({ "stood_ms": stands.elapsed().as_millis() as u64 }));
+            let after = stands.saturating_duration_since(shut);
+            proof.insert(client.name(), json!({ "stands_still_after_us": after.as_micros() as u64 }));
         }
-        Ok(json!({ "standing": proof }))
+        Ok(json!({ "clients": proof }))
     }
 
     async fn heal(&mut self) -> Result<Value, FaultError> {
@@ -73,9 +76,9 @@ impl Injection for PausedClients {
         // Its answers come first, so that it finds them when it looks again.
         self.layer.lift();
         for client in &self.clients {
-            proof[&client.name()]["stood_ms"] = json!(client.gate.open().as_millis() as u64);
+            proof[&client.name()]["stood_still_ms"] = json!(client.gate.open().as_millis() as u64);
         }
-        Ok(json!({ "stood_still": proof }))
+        Ok(json!({ "clients": proof }))
     }
 }
 
