@@ -109,6 +109,12 @@ impl Scenario {
         Ok(self)
     }
 
+    /// Whether nothing is done to the servers.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        self.faults.is_empty() && self.clock_offsets_ms.iter().all(|&offset_ms| offset_ms == 0)
+    }
+
     /// The same scenario with nothing going wrong: its control.
     #[must_use]
     pub fn without_faults(mut self) -> Self {
