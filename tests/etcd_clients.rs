@@ -287,7 +287,7 @@ async fn a_v2_lock_goes_from_hand_to_hand(version: &str) {
     etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
     goes_from_hand_to_hand(&etcd).await;
 
-    let mut service = etcd.connect(0);
+    let mut service = etcd.connect(0, 0);
     assert_certain(service.perform(&acquisition(9, 5_000, Wait::InQueue)).await, "unsupported");
     // The service counts in whole seconds and says so.
     let hold = try_acquire(&mut *service, 9, 1_500).await.expect("a free lock");
@@ -322,7 +322,7 @@ async fn a_v2_key_that_expires_late_is_understood(version: &str) {
     let keys = [LOCK.to_owned()];
     let watch = etcd.watch(0, &keys, Box::new(move |change: Change| told.send(change).is_ok()));
     let late_expiry = async {
-        let mut service = etcd.connect(0);
+        let mut service = etcd.connect(0, 0);
         // The end of one hold shows that the watch is open.
         for process in 10.. {
             let hold = try_acquire(&mut *service, process, 60_000).await.expect("a free lock");
@@ -365,7 +365,7 @@ async fn a_v3_lock_goes_from_hand_to_hand(version: &str) {
     etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
     goes_from_hand_to_hand(&etcd).await;
 
-    let mut service = etcd.connect(0);
+    let mut service = etcd.connect(0, 0);
     assert_certain(service.perform(&acquisition(9, 5_000, Wait::InQueue)).await, "unsupported");
     let hold = try_acquire(&mut *service, 9, 5_000).await.expect("a free lock");
     assert_eq!(hold.grant.lease, Some(hold.owner.lease_id()));
@@ -402,7 +402,7 @@ async fn waiters_of_the_lock_service_queue_up(version: &str) {
     let cluster = Cluster::start(version, 1).await;
     let etcd = cluster.v3(Recipe::LockService);
     etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
-    let [mut a, mut b] = [0, 0].map(|node| etcd.connect(node));
+    let [mut a, mut b] = [0, 0].map(|node| etcd.connect(0, node));
     assert_certain(try_acquire(&mut *a, 9, 5_000).await, "unsupported");
     assert_eq!(holder(&mut *a, true).await, None);
 
@@ -432,7 +432,7 @@ async fn a_waiter_whose_lease_ran_out(version: &str) {
     let cluster = Cluster::start(version, 1).await;
     let etcd = cluster.v3(Recipe::LockService);
     etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
-    let [mut a, mut b] = [0, 0].map(|node| etcd.connect(node));
+    let [mut a, mut b] = [0, 0].map(|node| etcd.connect(0, node));
     let first = acquire(&mut *a, 1, 60_000, Wait::InQueue).await.expect("a free lock");
     let (second, ()) = tokio::join!(acquire(&mut *b, 2, 1_000, Wait::InQueue), async {
         until_queue_is(&cluster, 2).await;
@@ -450,7 +450,7 @@ async fn a_waiter_that_gives_up_leaves_the_queue(version: &str) {
     let cluster = Cluster::start(version, 1).await;
     let etcd = cluster.v3(Recipe::LockService);
     etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
-    let [mut a, mut b] = [0, 0].map(|node| etcd.connect(node));
+    let [mut a, mut b] = [0, 0].map(|node| etcd.connect(0, node));
     acquire(&mut *a, 1, 60_000, Wait::InQueue).await.expect("a free lock");
     tokio::select! {
         granted = acquire(&mut *b, 2, 60_000, Wait::InQueue) => panic!("{granted:?} while another holds it"),
@@ -476,7 +476,7 @@ async fn until_queue_is(cluster: &Cluster, length: usize) {
 // ---------------------------------------------------------------------------------------------------------------------
 
 async fn goes_from_hand_to_hand(etcd: &dyn Connect) {
-    let [mut a, mut b] = [0, 0].map(|node| etcd.connect(node));
+    let [mut a, mut b] = [0, 0].map(|node| etcd.connect(0, node));
     assert_eq!(holder(&mut *a, true).await, None);
     assert_eq!(holder(&mut *a, false).await, None);
 
@@ -503,7 +503,7 @@ async fn goes_from_hand_to_hand(etcd: &dyn Connect) {
 }
 
 async fn expires(etcd: &dyn Connect) {
-    let [mut a, mut b] = [0, 0].map(|node| etcd.connect(node));
+    let [mut a, mut b] = [0, 0].map(|node| etcd.connect(0, node));
     let asked = Instant::now();
     let first = try_acquire(&mut *a, 1, 1_000).await.expect("a free lock");
     assert_eq!(first.grant.ttl, Duration::from_secs(1));
@@ -529,7 +529,7 @@ async fn changes_of_two_holds(etcd: &dyn Connect, wait: Wait) -> Vec<(String, Ch
     let keys = [LOCK, BEACON].map(str::to_owned);
     let watch = etcd.watch(0, &keys, Box::new(move |change: Change| told.send(change).is_ok()));
     let two_holds = async move {
-        let mut service = etcd.connect(0);
+        let mut service = etcd.connect(0, 0);
         // Only what happens after the watch is open is told, so something happens until it is.
         for attempt in 1.. {
             let owner = Owner { process: 8, attempt };
@@ -566,7 +566,7 @@ async fn ends_when_nobody_listens(etcd: &dyn Connect, process: u64, wait: Wait) 
     let keys = [LOCK.to_owned()];
     let watch = etcd.watch(0, &keys, Box::new(|_| false));
     let holds = async {
-        let mut service = etcd.connect(0);
+        let mut service = etcd.connect(0, 0);
         for attempt in 1.. {
             let owner = Owner { process, attempt };
             let hold = acquire_as(&mut *service, LOCK, owner, 60_000, wait).await.expect("a free lock");
@@ -592,7 +592,7 @@ async fn a_server_that_dies_with_a_request_leaves_it_unknown(version: &str) {
     ];
     for ((etcd, wait), process) in services.into_iter().zip(1..) {
         etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
-        let mut service = etcd.connect(0);
+        let mut service = etcd.connect(0, 0);
         let hold = acquire(&mut *service, process, 60_000, wait).await.expect("a free lock");
 
         cluster.member(n1).stop();
@@ -604,7 +604,7 @@ async fn a_server_that_dies_with_a_request_leaves_it_unknown(version: &str) {
         assert_eq!(error.certainty, Certainty::Unknown, "{error}");
 
         // On a new connection nothing is sent at all.
-        let mut service = etcd.connect(0);
+        let mut service = etcd.connect(0, 0);
         for op in [Op::Renew { hold: hold.clone(), how: Renewal::KeepAlive }, acquisition(9, 1_000, wait)] {
             assert_certain(service.perform(&op).await, "refused");
         }
@@ -625,7 +625,7 @@ fn what_was_given_up_before_it_was_sent_is_never_sent() {
         let endpoints = vec![(NodeId::new(1), listener.local_addr().expect("an address"))];
         let services: [Box<dyn Connect>; 2] =
             [Box::new(EtcdV2::new(endpoints.clone())), Box::new(EtcdV3::new(endpoints, Recipe::Txn))];
-        let mut connections = services.map(|etcd| etcd.connect(0));
+        let mut connections = services.map(|etcd| etcd.connect(0, 0));
         let read = |key: String| Op::Read { key, linearizable: true };
         for (n, service) in connections.iter_mut().enumerate() {
             let op = read(format!("given-up-{n}"));
@@ -811,7 +811,7 @@ fn every_known_version_answers_every_question() {
             ];
             for (etcd, wait) in services {
                 etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
-                let mut service = etcd.connect(0);
+                let mut service = etcd.connect(0, 0);
                 let hold = acquire(&mut *service, 1, 5_000, wait).await.expect("a free lock");
                 let Grant { ttl, token, .. } = hold.grant;
                 assert!(ttl == SECONDS_5 && token.is_some(), "{} {:?}", server.spec, hold.grant);

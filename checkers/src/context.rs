@@ -172,11 +172,11 @@ fn fault(event: &FaultEvent, begun: RunTime) -> Fault {
 }
 
 fn described(event: &FaultEvent) -> String {
-    let nodes = &event.value.nodes;
-    if nodes.is_empty() {
+    let hit: Vec<String> = event.value.hit().collect();
+    if hit.is_empty() {
         format!("{} on {}", event.value.what, event.value.target)
     } else {
-        format!("{} on {}", event.value.what, nodes.join(", "))
+        format!("{} on {}", event.value.what, hit.join(", "))
     }
 }
 

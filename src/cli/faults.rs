@@ -2,17 +2,21 @@
 
 use super::terminal::say;
 use super::{Exit, Failure};
-use crate::nemesis::{Aims, Course, PACKAGES, Package, TARGET_WORDS};
+use crate::nemesis::{Aims, CLIENT_WORDS, CONDITION_FORMS, Course, PACKAGES, Package, TARGET_WORDS};
 
 pub(super) fn faults() -> Result<Exit, Failure> {
     let mut text = String::new();
     for package in PACKAGES {
         text.push_str(&described(package));
     }
-    let targets = TARGET_WORDS.join(", ");
+    let (nodes, clients) = (TARGET_WORDS.join(", "), CLIENT_WORDS.join(", "));
+    let conditions = CONDITION_FORMS.map(|form| format!("\"{form}\"")).join(", ");
     text.push_str(&format!(
-        "all packages: at_ms (the beginning), jitter_ms (put off by up to this), every_ms and times (to repeat it)\n\
-         targets: {targets}, or a node like n1; the default is leader\n\
+        "all packages: at_ms (the beginning), jitter_ms (put off by up to this), every_ms and times (to repeat it);\n  \
+           within_ms and times (at random); when and times, cooldown_ms (on a condition); phase (one after another)\n\
+         targets that are nodes: {nodes}, one like n1, or a data centre like dc:east; the default is leader\n\
+         targets that are clients: {clients}; `holder:KEY` and `holder-node:KEY` are about one lock\n\
+         conditions: {conditions}\n\
          `leasehold doctor` tells whether this machine can move clocks; all else works wherever runs do.\n",
     ));
     say(&text)?;
@@ -24,10 +28,13 @@ fn described(package: &Package) -> String {
     for setting in package.settings {
         text.push_str(&format!("  {}: {}\n", setting.name, setting.says));
     }
-    let common: Vec<&str> = [(package.aims == Aims::AtTarget, "target"), (package.course == Course::Lasts, "lasts_ms")]
-        .into_iter()
-        .filter_map(|(has, name)| has.then_some(name))
-        .collect();
+    let target = match package.aims {
+        Aims::AtTarget => Some("target (nodes)"),
+        Aims::AtTargetOrClient => Some("target (nodes or a client)"),
+        Aims::AtLeader => None,
+    };
+    let lasts = (package.course == Course::Lasts).then_some("lasts_ms");
+    let common: Vec<&str> = target.into_iter().chain(lasts).collect();
     if !common.is_empty() {
         text.push_str(&format!("  and:      {}\n", common.join(", ")));
     }

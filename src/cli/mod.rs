@@ -5,6 +5,7 @@ mod doctor;
 mod exit;
 mod faults;
 mod fetch;
+mod replay;
 mod run;
 mod scenarios;
 mod terminal;
@@ -45,6 +46,9 @@ enum Verb {
     /// Run a scenario on real servers in a sandbox on this machine, and judge what was recorded.
     #[command(after_help = run::EXAMPLES)]
     Run(run::RunArguments),
+    /// Do a run again: the same scenario, seed and faults.
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(replay::ReplayArguments),
     /// Judge the record of a run again; no servers are needed.
     #[command(after_help = "The exit code is the verdict: see `leasehold --help`.")]
     Check(check::CheckArguments),
@@ -72,6 +76,7 @@ pub fn main() -> ExitCode {
     terminal::start_log(arguments.verbose);
     let result = match arguments.verb {
         Verb::Run(arguments) => run::run(&arguments),
+        Verb::Replay(arguments) => replay::replay(&arguments),
         Verb::Check(arguments) => check::check(&arguments),
         Verb::Fetch(arguments) => fetch::fetch(&arguments),
         Verb::Scenarios(arguments) => scenarios::scenarios(&arguments),

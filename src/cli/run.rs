@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use jiff::Timestamp;
 
+use super::replay::Original;
 use super::scenarios::load;
 use super::terminal::note;
 use super::{Exit, Failure, OrExit};
-use crate::nemesis::schedule;
+use crate::nemesis::{PlannedFault, schedule};
 use crate::results::{RunFile, RunFolder};
 use crate::sandbox;
 use crate::scenario::Scenario;
@@ -32,10 +33,10 @@ pub(super) struct RunArguments {
     scenario: String,
     /// Other servers than the scenario's, for example `etcd@3.5.30` (`leasehold fetch` lists them).
     #[arg(long, value_name = "SERVICE@VERSION")]
-    servers: Option<ServerSpec>,
+    pub(super) servers: Option<ServerSpec>,
     /// A server program of your own, for example `etcd=/usr/bin/etcd`.
     #[arg(long, value_name = "SERVICE=PATH", conflicts_with = "servers", value_parser = server_program)]
-    server_bin: Option<PathBuf>,
+    pub(super) server_bin: Option<PathBuf>,
     /// How many servers, 1 to 9 [default: as the scenario says].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: Option<u8>,
@@ -50,10 +51,10 @@ pub(super) struct RunArguments {
     no_faults: bool,
     /// The folder for this run's record and report [default: results/SCENARIO/TIME-SEED].
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Print the verdict as one JSON object instead of words.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 fn server_program(text: &str) -> Result<PathBuf, String> {
@@ -68,16 +69,28 @@ struct Prepared {
     scenario: Scenario,
     server: ServerBinary,
     seed: u64,
+    schedule: Vec<PlannedFault>,
     start: Timestamp,
     folder: RunFolder,
     run_file: RunFile,
     /// The command that makes this run again.
     command: Vec<String>,
+    /// The run that this one replays.
+    original: Option<Original>,
     json: bool,
 }
 
 pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
-    let prepared = prepare(arguments)?;
+    run_scenario(arguments, load(&arguments.scenario)?, None)
+}
+
+/// Runs a scenario in place of the one that the arguments name; `original` is the run that is to be done again.
+pub(super) fn run_scenario(
+    arguments: &RunArguments,
+    scenario: Scenario,
+    original: Option<Original>,
+) -> Result<Exit, Failure> {
+    let prepared = prepare(arguments, scenario, original)?;
     let data = prepared.folder.data();
     // The process is cloned here, so until then it must have one thread only.
     let outcome = sandbox::enter(|sandbox| match inside::run(&sandbox, prepared) {
@@ -89,10 +102,15 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     outcome.or_exit(Exit::Unavailable)?.end_like_it()
 }
 
-fn prepare(arguments: &RunArguments) -> Result<Prepared, Failure> {
-    let scenario = scenario_of(arguments)?;
+fn prepare(arguments: &RunArguments, scenario: Scenario, original: Option<Original>) -> Result<Prepared, Failure> {
+    let scenario = adjusted(scenario, arguments)?;
     let server = server_of(arguments, &scenario)?;
     let seed = arguments.seed.unwrap_or_else(any_seed);
+    let schedule = schedule(&scenario.faults, seed);
+    let schedule = match &original {
+        None => schedule,
+        Some(original) => original.schedule(schedule),
+    };
     let start = Timestamp::now();
     let folder = RunFolder::create(
         arguments.out.as_deref(),
@@ -108,13 +126,13 @@ fn prepare(arguments: &RunArguments) -> Result<Prepared, Failure> {
         servers: server.label.clone(),
         seed,
         start: start.to_string(),
-        schedule: schedule(&scenario.faults, seed).iter().map(ToString::to_string).collect(),
+        schedule: schedule.iter().map(ToString::to_string).collect(),
         ending: None,
     };
     run_file.write(&folder).or_exit(Exit::Unavailable)?;
     folder.write("scenario.toml", scenario.text.as_bytes()).or_exit(Exit::Unavailable)?;
     let command = command_again(arguments, &scenario, seed);
-    Ok(Prepared { scenario, server, seed, start, folder, run_file, command, json: arguments.json })
+    Ok(Prepared { scenario, server, seed, schedule, start, folder, run_file, command, original, json: arguments.json })
 }
 
 /// What to type to make this run again. It names what the scenario or chance has settled this time.
@@ -138,8 +156,8 @@ fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Ve
     words
 }
 
-fn scenario_of(arguments: &RunArguments) -> Result<Scenario, Failure> {
-    let mut scenario = load(&arguments.scenario)?;
+/// The scenario with what the arguments say in place of what it says.
+fn adjusted(mut scenario: Scenario, arguments: &RunArguments) -> Result<Scenario, Failure> {
     if let Some(nodes) = arguments.nodes {
         scenario = scenario.with_nodes(nodes).or_exit(Exit::Usage)?;
     }

@@ -26,28 +26,68 @@ pub(super) fn scenarios(arguments: &ScenariosArguments) -> Result<Exit, Failure>
 pub(super) fn load(name_or_path: &str) -> Result<Scenario, Failure> {
     Scenario::load(name_or_path).map_err(|error| {
         let exit = match &error {
-            ScenarioError::Unknown { .. } | ScenarioError::NoSuchNode { .. } => Exit::Usage,
+            ScenarioError::Unknown { .. } | ScenarioError::NoSuchNode { .. } | ScenarioError::TopologyGiven { .. } => {
+                Exit::Usage
+            }
             ScenarioError::Unreadable { .. } | ScenarioError::Wrong { .. } => Exit::BadInput,
         };
         Failure::new(exit, error)
     })
 }
 
+/// All of them, by service; of each service first those in which nothing is broken, the controls among them.
 fn listing() -> Result<String, Failure> {
-    let width = ALL.iter().map(|named| named.name.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for named in ALL {
-        let scenario = Scenario::load(named.name).or_exit(Exit::Internal)?;
-        text.push_str(&format!("{:width$}  {}\n", scenario.name, scenario.summary));
-        text.push_str(&format!(
-            "{:width$}  {} nodes of {}, {} s of {}\n",
-            "",
-            scenario.nodes,
-            scenario.servers,
-            scenario.duration.as_secs(),
-            scenario.workload.name()
-        ));
+    let scenarios: Vec<Scenario> =
+        ALL.iter().map(|named| Scenario::load(named.name)).collect::<Result<_, _>>().or_exit(Exit::Internal)?;
+    let mut groups: Vec<(String, String)> = Vec::new();
+    for is_calm in [true, false] {
+        for scenario in scenarios.iter().filter(|scenario| scenario.is_calm() == is_calm) {
+            let what = if is_calm { "nothing is broken" } else { "with faults" };
+            let heading = format!("{}, {what}", scenario.service.name());
+            let entry = entry(scenario);
+            match groups.iter_mut().find(|(known, _)| *known == heading) {
+                Some((_, entries)) => entries.push_str(&entry),
+                None => groups.push((heading, entry)),
+            }
+        }
     }
-    text.push_str("\n`leasehold run NAME` runs one; `leasehold scenarios NAME` prints its text.\n");
+    groups.sort();
+    let mut text: String = groups.iter().map(|(heading, entries)| format!("{heading}\n{entries}\n")).collect();
+    text.push_str("`leasehold run NAME` runs one; `leasehold scenarios NAME` prints its text.\n");
     Ok(text)
+}
+
+/// Its name, what it takes and what is done to the servers, and below what it shows.
+fn entry(scenario: &Scenario) -> String {
+    const NAME: usize = 28;
+    const SUMMARY: usize = 100;
+    let mut packages: Vec<&str> = Vec::new();
+    for plan in &scenario.faults {
+        let name = plan.fault.package().name;
+        if !packages.contains(&name) {
+            packages.push(name);
+        }
+    }
+    let faults = if packages.is_empty() { String::new() } else { format!("; {}", packages.join(", ")) };
+    let mut text = format!(
+        "  {:NAME$} {:>2} s, {} × {}, {}{faults}\n",
+        scenario.name,
+        scenario.duration.as_secs(),
+        scenario.nodes,
+        scenario.servers,
+        scenario.workload.name(),
+    );
+    let mut line = String::new();
+    for word in scenario.summary.split_whitespace() {
+        if line.chars().count() + word.chars().count() >= SUMMARY {
+            text.push_str(&format!("      {line}\n"));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    text.push_str(&format!("      {line}\n"));
+    text
 }

@@ -1,16 +1,19 @@
 //! What every adapter and probe that speaks HTTP shares.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::redirect;
 
 /// A client that does what it is told, once: it follows no redirect, obeys no proxy and repeats nothing on its own. (A request
 /// that finds its connection closed before its first byte is written goes over a new one: it is still sent once.)
+/// Its connections come from the address `source`, where there is one.
 ///
 /// # Panics
 /// Never: without TLS, proxy and resolver nothing is loaded that could be missing.
-pub(crate) fn client(connect_within: Duration) -> reqwest::Client {
+pub(crate) fn client(connect_within: Duration, source: Option<IpAddr>) -> reqwest::Client {
     reqwest::Client::builder()
+        .local_address(source)
         .no_proxy()
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())

@@ -10,7 +10,7 @@ pub(crate) mod http;
 pub use etcd_v2::EtcdV2;
 pub use etcd_v3::{EtcdV3, Recipe};
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use leasehold_workloads::service::OpError;
@@ -38,6 +38,15 @@ const UNSUPPORTED: &str = "unsupported";
 /// A TTL in whole seconds, which is all that etcd counts in: never shorter than asked for, and at least one.
 fn whole_seconds(ttl: Duration) -> u64 {
     (ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0)).max(1)
+}
+
+/// The address that a worker's connections come from, so that the network can tell its clients apart; `None` leaves it to
+/// the kernel.
+pub type SourceOf = fn(worker: u64) -> Option<IpAddr>;
+
+/// The kernel chooses where connections come from.
+fn any_source(_worker: u64) -> Option<IpAddr> {
+    None
 }
 
 /// The address of the node with this index.

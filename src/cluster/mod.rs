@@ -2,8 +2,10 @@
 
 mod error;
 mod member;
+mod topology;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Add;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,10 +15,11 @@ use nix::sys::signal::Signal;
 
 pub use error::ClusterError;
 use member::Member;
+pub use topology::Topology;
 
 use crate::NodeId;
 use crate::results::RunFolder;
-use crate::sandbox::{LinkRule, Network, Port, Spawner, Switch, Threads};
+use crate::sandbox::{Layer, LinkCounters, Network, Side, Spawner, Switch, Threads};
 use crate::servers::etcd::{CLIENT_PORT, EtcdOptions, EtcdProbes, LeaderView};
 use crate::servers::log_tail;
 
@@ -38,6 +41,7 @@ pub struct Cluster {
     members: Vec<Member>,
     addresses: Vec<(NodeId, Ipv4Addr)>,
     probes: EtcdProbes,
+    topology: Topology,
     switch: Switch,
     spawner: Spawner,
 }
@@ -49,6 +53,8 @@ pub struct ClusterPlan {
     pub program: PathBuf,
     /// The wall-clock offset of each node from its start on, in milliseconds; 0 for those after the last.
     pub clock_offsets_ms: Vec<i64>,
+    /// Where the nodes stand.
+    pub topology: Topology,
     /// Whether clocks can be moved at all on this machine; without, no fault may move them.
     pub clocks: Clocks,
 }
@@ -68,12 +74,14 @@ impl Cluster {
     /// # Errors
     /// If one cannot be started or ends, or they do not serve in time: then the error shows the end of its log.
     pub async fn start(network: &Network, plan: &ClusterPlan, folder: &RunFolder) -> Result<Self, ClusterError> {
+        let distances = network.switch().layer();
+        distances.lay(plan.topology.rules());
+        let options = EtcdOptions::for_round_trip(plan.topology.longest_round_trip());
         let addresses: Vec<_> = network.nodes().map(|node| (node, network.address(node))).collect();
         let mut members = Vec::with_capacity(addresses.len());
         for (index, &(node, _)) in addresses.iter().enumerate() {
             let data = folder.data().join(node.to_string());
-            let command =
-                crate::servers::etcd::command_line(&plan.program, node, &addresses, &data, &EtcdOptions::default());
+            let command = crate::servers::etcd::command_line(&plan.program, node, &addresses, &data, &options);
             let offset_ms = plan.clock_offsets_ms.get(index).copied().unwrap_or(0);
             members.push(Member::new(node, command, folder.log_of(node)?, plan.clocks, offset_ms));
         }
@@ -81,6 +89,7 @@ impl Cluster {
             members,
             probes: EtcdProbes::new(&addresses),
             addresses,
+            topology: plan.topology.clone(),
             switch: network.switch(),
             spawner: network.spawner(),
         };
@@ -108,10 +117,22 @@ impl Cluster {
         self.members.iter().map(Member::node).collect()
     }
 
+    /// Which node stands where.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
     /// Where clients reach each node.
     #[must_use]
     pub fn client_endpoints(&self) -> Vec<(NodeId, SocketAddr)> {
         self.addresses.iter().map(|&(node, address)| (node, (address, CLIENT_PORT).into())).collect()
+    }
+
+    /// Where each worker's connections come from.
+    #[must_use]
+    pub fn worker_address(worker: u64) -> Option<IpAddr> {
+        Some(Network::worker_address(u16::try_from(worker).ok()?).into())
     }
 
     /// Waits until every node serves and all agree on the leader.
@@ -229,20 +250,29 @@ impl Cluster {
         Ok(self.probes.move_leader(to).await?)
     }
 
-    /// Drops every packet from one node to another.
-    pub fn cut(&self, from: NodeId, to: NodeId) {
-        self.switch.set(Port::Node(from), Port::Node(to), LinkRule::cut());
-    }
-
-    /// Forwards the packets from one node to another again.
-    pub fn join(&self, from: NodeId, to: NodeId) {
-        self.switch.set(Port::Node(from), Port::Node(to), LinkRule::default());
-    }
-
-    /// How many packets from one node to another were dropped so far.
+    /// A layer of rules of its own for whoever asks, over all links between the servers and their clients.
     #[must_use]
-    pub fn dropped(&self, from: NodeId, to: NodeId) -> u64 {
-        self.switch.counters(Port::Node(from), Port::Node(to)).dropped
+    pub fn layer(&self) -> Layer {
+        self.switch.layer()
+    }
+
+    /// The links from here to every node but itself. A worker's are those of its requests.
+    #[must_use]
+    pub fn links_from(&self, side: impl Into<Side>) -> Vec<(Side, Side)> {
+        let from = side.into();
+        self.nodes().into_iter().map(Side::from).filter(|&to| to != from).map(|to| (from, to)).collect()
+    }
+
+    /// The links from every other node to here. A worker's are those of its answers.
+    #[must_use]
+    pub fn links_to(&self, side: impl Into<Side>) -> Vec<(Side, Side)> {
+        self.links_from(side).into_iter().map(|(here, node)| (node, here)).collect()
+    }
+
+    /// What became so far of the packets on these links, together.
+    #[must_use]
+    pub fn counters(&self, links: &[(Side, Side)]) -> LinkCounters {
+        links.iter().map(|&(from, to)| self.switch.counters(from, to)).fold(LinkCounters::default(), Add::add)
     }
 
     fn member(&self, node: NodeId) -> Result<&Member, ClusterError> {

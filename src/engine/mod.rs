@@ -9,6 +9,7 @@
 //!
 //! Everything that happens is an event of the [`Recorder`], stamped on one clock.
 
+mod believer;
 mod events;
 mod probes;
 mod progress;
@@ -27,7 +28,8 @@ use tokio::task::JoinSet;
 use crate::NodeId;
 use crate::cluster::Cluster;
 use crate::nemesis::{Field, Nemesis, PlannedFault};
-use crate::run::{Recorder, Stop, stop_signal};
+use crate::run::{Gates, Holders, Leadership, Recorder, Stop, WorkerId, stop_signal};
+use believer::Believer;
 use worker::Client;
 
 /// How long the cluster may take to serve again after everything is healed.
@@ -107,15 +109,25 @@ async fn phases(
     let keys = plan.workload.keys();
     connect.prepare(&keys).await.map_err(EngineError::Prepare)?;
 
+    let field = Field {
+        cluster: Arc::clone(&cluster),
+        holders: Holders::default(),
+        leadership: Leadership::default(),
+        gates: Gates::of(plan.workload.workers()),
+    };
     let (background_stopper, background_stop) = stop_signal();
-    let background = background(&plan, &cluster, &connect, &recorder, &background_stop);
+    let background = background(&plan, &field, &connect, &recorder, &background_stop);
 
-    let nemesis = Nemesis::new(Field { cluster: Arc::clone(&cluster) }, recorder.clone(), plan.seed);
-    nemesis.record_resting_clocks(plan.schedule.len() as u64 + 1).await;
+    let nemesis = Nemesis::new(field.clone(), recorder.clone(), plan.seed);
+    nemesis.record_resting_clocks(&plan.schedule).await;
     let until = recorder.clock().now().after(plan.duration);
-    let workers = start_workers(&plan, &cluster, &connect, &recorder, until, &stop);
-    let schedule = shifted(plan.schedule, recorder.clock().now());
-    tokio::join!(join_all(workers), nemesis.run(schedule, until, &stop));
+    let workers = start_workers(&plan, &field, &connect, &recorder, until, &stop);
+    let break_things = async {
+        nemesis.run(plan.schedule, until, &stop).await;
+        // If the run stops, faults stay; but nobody may wait for a worker for ever.
+        field.gates.unlock();
+    };
+    tokio::join!(join_all(workers), break_things);
 
     if !stop.is_requested() {
         if let Err(error) = cluster.wait_ready(RECOVERY_LIMIT).await {
@@ -128,25 +140,11 @@ async fn phases(
     Ok(())
 }
 
-/// The schedule counts from the moment the workers start; the history from the moment the recorder did.
-fn shifted(schedule: Vec<PlannedFault>, start: RunTime) -> Vec<PlannedFault> {
-    let shift = start.since(RunTime::default());
-    schedule
-        .into_iter()
-        .map(|fault| PlannedFault { begins: fault.begins.after(shift), ends: fault.ends.after(shift), ..fault })
-        .collect()
-}
-
-fn background(
-    plan: &Plan,
-    cluster: &Arc<Cluster>,
-    connect: &Arc<dyn Connect>,
-    recorder: &Recorder,
-    stop: &Stop,
-) -> JoinSet<()> {
+fn background(plan: &Plan, field: &Field, connect: &Arc<dyn Connect>, recorder: &Recorder, stop: &Stop) -> JoinSet<()> {
+    let Field { cluster, leadership, .. } = field;
     let mut tasks = JoinSet::new();
     for node in cluster.nodes() {
-        tasks.spawn(probes::leader(Arc::clone(cluster), recorder.clone(), node, stop.clone()));
+        tasks.spawn(probes::leader(Arc::clone(cluster), recorder.clone(), leadership.clone(), node, stop.clone()));
         tasks.spawn(probes::health_and_clock(Arc::clone(cluster), recorder.clone(), node, stop.clone()));
     }
     tasks.spawn(probes::host_clock(recorder.clone(), stop.clone()));
@@ -158,19 +156,22 @@ fn background(
 
 fn start_workers(
     plan: &Plan,
-    cluster: &Cluster,
+    field: &Field,
     connect: &Arc<dyn Connect>,
     recorder: &Recorder,
     until: RunTime,
     stop: &Stop,
 ) -> JoinSet<()> {
-    let nodes = cluster.nodes();
+    let nodes = field.cluster.nodes();
     let stride = stride(&plan.workload, &nodes);
     let mut tasks = JoinSet::new();
     for worker in 0..plan.workload.workers() as u64 {
         let node = nodes[usize::try_from(worker).unwrap_or(0) % nodes.len()];
-        let client = Client::new(Arc::clone(connect), recorder.clone(), node, worker, stride);
-        tasks.spawn(worker::work(client, plan.workload.script(plan.seed, worker), until, stop.clone()));
+        let gate = field.gates.gate(WorkerId(worker));
+        let client = Client::new(Arc::clone(connect), recorder.clone(), node, worker, stride).behind(gate.clone());
+        let script = plan.workload.script(plan.seed, worker);
+        let believer = Believer::new(field.holders.clone(), WorkerId(worker), node);
+        tasks.spawn(gate.behind(worker::work(client, script, believer, until, stop.clone())));
     }
     tasks
 }

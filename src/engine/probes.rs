@@ -12,7 +12,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::NodeId;
 use crate::cluster::{Cluster, ClusterError};
-use crate::run::{Entry, Recorder, Stop, value_of};
+use crate::run::{Entry, Leadership, Recorder, Stop, value_of};
 
 /// From one question for the leader to the next. The checkers rely on this rhythm to see when the machine itself stood
 /// still.
@@ -20,14 +20,21 @@ const LEADER_EVERY: Duration = Duration::from_millis(200);
 /// The same for health and clocks.
 const REST_EVERY: Duration = Duration::from_secs(1);
 
-/// Asks one node who leads, until the run stops.
-pub(super) async fn leader(cluster: Arc<Cluster>, recorder: Recorder, node: NodeId, stop: Stop) {
+/// Asks one node who leads, until the run stops, and tells it to all who listen.
+pub(super) async fn leader(
+    cluster: Arc<Cluster>,
+    recorder: Recorder,
+    leadership: Leadership,
+    node: NodeId,
+    stop: Stop,
+) {
     let mut beats = Beats::of(LEADER_EVERY, stop);
     while beats.next().await {
         let view = cluster.view_of(node).await;
-        let leader =
-            view.map(|view| LeaderValue { leader: view.leader.map(|leader| leader.to_string()), term: view.term });
-        record(&recorder, Some(node), f::LEADER, leader);
+        if let Ok(view) = &view {
+            leadership.said(node, view.leader, view.term);
+        }
+        record(&recorder, Some(node), f::LEADER, view.map(LeaderValue::from));
     }
 }
 

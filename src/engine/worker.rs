@@ -8,9 +8,10 @@ use leasehold_workloads::op::{Answer, Op, Wait};
 use leasehold_workloads::script::{Script, Step};
 use leasehold_workloads::service::{Certainty, Connect, LockService, OpError};
 
+use super::believer::Believer;
 use super::events::{completion, invocation};
 use crate::NodeId;
-use crate::run::{Recorder, Stop};
+use crate::run::{Gate, Recorder, Stop};
 
 /// How long an operation may take before its outcome counts as unknown.
 const OP_LIMIT: Duration = Duration::from_secs(2);
@@ -22,26 +23,35 @@ pub(super) struct Client {
     connect: Arc<dyn Connect>,
     recorder: Recorder,
     node: NodeId,
+    worker: u64,
     process: u64,
     /// The distance from a retired process's number to its successor's.
     stride: u64,
     connection: Box<dyn LockService>,
+    /// What may make it stand still.
+    gate: Gate,
 }
 
 impl Client {
-    pub(super) fn new(connect: Arc<dyn Connect>, recorder: Recorder, node: NodeId, process: u64, stride: u64) -> Self {
-        let connection = connect.connect(node.index());
-        Self { connect, recorder, node, process, stride, connection }
+    /// The client that is this worker. Its first process has the worker's number.
+    pub(super) fn new(connect: Arc<dyn Connect>, recorder: Recorder, node: NodeId, worker: u64, stride: u64) -> Self {
+        let connection = connect.connect(worker, node.index());
+        Self { connect, recorder, node, worker, process: worker, stride, connection, gate: Gate::default() }
     }
 
-    /// Carries out one operation; its outcome is unknown if it takes longer than `limit` or the run stops first.
+    /// The same client with this gate.
+    pub(super) fn behind(self, gate: Gate) -> Self {
+        Self { gate, ..self }
+    }
+
+    /// Carries out one operation; its outcome is unknown if it takes longer than `limit` or the run stops first. The time
+    /// for which the client stands still does not count: an answer that came meanwhile it sees when it goes on.
     pub(super) async fn perform(&mut self, op: &Op, limit: Duration, stop: &mut Stop) -> Result<Answer, OpError> {
         self.recorder.record(invocation(self.process, self.node, op));
         let result = tokio::select! {
             biased;
-            result = tokio::time::timeout(limit, self.connection.perform(op)) => {
-                result.unwrap_or_else(|_| Err(OpError::timeout(limit)))
-            }
+            result = self.connection.perform(op) => result,
+            () = self.gate.awake_for(limit) => Err(OpError::timeout(limit)),
             () = stop.requested_and_patience_over() => Err(OpError::unknown("stopped", "the run ended first")),
         };
         self.recorder.record(completion(self.process, self.node, op, &result));
@@ -54,12 +64,18 @@ impl Client {
     /// The process ends; its connection is closed, so that nothing more is sent on its behalf.
     fn retire(&mut self) {
         self.process += self.stride;
-        self.connection = self.connect.connect(self.node.index());
+        self.connection = self.connect.connect(self.worker, self.node.index());
     }
 }
 
-/// Runs a script until the run stops or its time is over.
-pub(super) async fn work(mut client: Client, mut script: Box<dyn Script>, until: RunTime, mut stop: Stop) {
+/// Runs a script until the run stops or its time is over, and tells what it believes to hold.
+pub(super) async fn work(
+    mut client: Client,
+    mut script: Box<dyn Script>,
+    believer: Believer,
+    until: RunTime,
+    mut stop: Stop,
+) {
     let clock = client.recorder.clock();
     while !stop.is_requested() && clock.now() < until {
         match script.next(clock.now(), client.process) {
@@ -72,8 +88,12 @@ pub(super) async fn work(mut client: Client, mut script: Box<dyn Script>, until:
             Step::Invoke(op) => {
                 // Whoever still stands in a queue when the time is over waits no longer than others do.
                 let limit = limit_of(&op).min(until.since(clock.now()) + OP_LIMIT);
+                let (process, asked) = (client.process, clock.now());
+                believer.asks(&op);
                 let result = client.perform(&op, limit, &mut stop).await;
-                script.completed(clock.now(), &op, &result);
+                let now = clock.now();
+                script.completed(now, &op, &result);
+                believer.learns(process, &op, (asked, now), &result, script.renews_at());
             }
         }
     }

@@ -3,6 +3,8 @@
 //! Every fault has a course of its own, so that faults may overlap. What it does stands in the history: its beginning,
 //! its proof, its end. A fault that did not bite is recorded as `info` with the reason, never as `ok`.
 
+mod actor;
+mod condition;
 mod course;
 mod field;
 mod package;
@@ -10,34 +12,35 @@ mod packages;
 mod plan;
 mod schedule;
 mod targets;
+mod trigger;
 mod wait;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use leasehold_checkers::history::vocabulary::FaultPhase;
 use leasehold_checkers::history::{EventType, RunTime};
-use leasehold_workloads::script::Dice;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::run::{Recorder, Stop};
-use course::Log;
+use actor::Actor;
+use course::{Log, Occurrence};
+use trigger::{Healed, Scene};
 
-pub use field::{Aim, Field};
+pub use condition::{CONDITION_FORMS, Condition, Foreseen, Happened, NotACondition, Place};
+pub use field::{Aim, AimedClient, Field};
 pub use package::{Aims, Course, Fault, FaultError, Injection, Need, Package, Setting};
 pub use packages::{PACKAGES, package};
-pub use plan::FaultPlan;
-pub use schedule::{PlannedFault, schedule};
-pub use targets::{TARGET_WORDS, Target};
-
-/// The dice by which targets are picked: numbers that neither a worker nor the schedule has, one for each fault, so that
-/// what one fault meets does not change where another one goes.
-const AIM: u64 = u64::MAX - 1;
+pub use plan::{Begins, FaultPlan};
+pub use schedule::{PlannedFault, Start, replayed, schedule};
+pub use targets::{CLIENT_WORDS, Site, TARGET_WORDS, Target};
 
 /// Runs a schedule against a cluster.
 #[derive(Debug)]
 pub struct Nemesis {
     field: Field,
+    scene: Scene,
     recorder: Recorder,
     seed: u64,
 }
@@ -46,17 +49,50 @@ impl Nemesis {
     /// A nemesis that has done nothing yet.
     #[must_use]
     pub fn new(field: Field, recorder: Recorder, seed: u64) -> Self {
-        Self { field, recorder, seed }
+        let scene = Scene {
+            holders: field.holders.clone(),
+            leadership: field.leadership.clone(),
+            healed: Healed::default(),
+            clock: recorder.clock(),
+        };
+        Self { field, scene, recorder, seed }
     }
 
-    /// Carries out the schedule. What is active at `until` is healed then, so nothing is broken when this returns, unless
-    /// the run stops: then what is broken stays so.
+    /// Carries out the schedule, which counts from now. What is active at `until` is healed then, so nothing is broken when
+    /// this returns, unless the run stops: then what is broken stays so.
+    ///
+    /// The phases come one after another, each once all faults of the one before are healed; what belongs to no phase goes
+    /// its own way meanwhile.
     pub async fn run(&self, schedule: Vec<PlannedFault>, until: RunTime, stop: &Stop) {
+        let mut phases: BTreeMap<Option<u32>, Vec<PlannedFault>> = BTreeMap::new();
+        for planned in schedule {
+            phases.entry(planned.phase).or_default().push(planned);
+        }
+        let start = self.scene.clock.now();
+        let free = phases.remove(&None).unwrap_or_default();
+        let one_after_another = async {
+            for phase in phases.into_values() {
+                self.all_of(phase, start, until, stop).await;
+            }
+        };
+        tokio::join!(self.all_of(free, start, until, stop), one_after_another);
+    }
+
+    /// Carries out faults that count from now, in a schedule that began at `start`.
+    async fn all_of(&self, faults: Vec<PlannedFault>, start: RunTime, until: RunTime, stop: &Stop) {
+        let began = self.scene.clock.now();
         let mut courses = JoinSet::new();
-        for planned in schedule.into_iter().filter(|planned| planned.begins < until) {
-            let dice = Dice::new(self.seed, AIM - planned.number);
-            let (field, recorder, stop) = (self.field.clone(), self.recorder.clone(), stop.clone());
-            courses.spawn(course::run(planned, field, recorder, dice, until, stop));
+        for planned in faults {
+            let actor = Actor {
+                field: self.field.clone(),
+                scene: self.scene.clone(),
+                recorder: self.recorder.clone(),
+                seed: self.seed,
+                start,
+                until,
+                stop: stop.clone(),
+            };
+            courses.spawn(actor.carry_out(planned, began));
         }
         while let Some(course) = courses.join_next().await {
             if let Err(error) = course
@@ -67,20 +103,21 @@ impl Nemesis {
         }
     }
 
-    /// Records the clocks that are off by the scenario from the start, as faults that last as long as the run; `first` is
-    /// the number of the first one.
-    pub async fn record_resting_clocks(&self, first: u64) {
+    /// Records the clocks that are off by the scenario from the start, as faults that last as long as the run. Their
+    /// numbers follow those of the schedule.
+    pub async fn record_resting_clocks(&self, schedule: &[PlannedFault]) {
         let resting = self.field.cluster.resting_clocks();
-        for (number, (node, offset_ms)) in (first..).zip(resting) {
-            let now = self.recorder.clock().now();
-            let planned = PlannedFault {
+        for (number, (node, offset_ms)) in (schedule::next_number(schedule)..).zip(resting) {
+            let occurrence = Occurrence {
                 number,
                 fault: Arc::new(packages::Clock { offset_ms }),
                 target: Target::Node(node),
-                begins: now,
+                when: None,
+                holder: None,
+                due: None,
                 ends: RunTime(u64::MAX),
             };
-            let log = Log::new(&self.recorder, &planned, Aim { nodes: vec![node] });
+            let log = Log::new(&self.recorder, &occurrence, Aim::at_nodes(vec![node]));
             log.write(EventType::Invoke, FaultPhase::Inject, Ok(Value::Null));
             log.write_result(FaultPhase::Inject, packages::move_all(&self.field.cluster, &[node], 0).await);
         }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::de::ValueDeserializer;
 
-use super::{Aim, Field};
+use super::{Aim, Condition, Field, Site, Target};
 use crate::cluster::ClusterError;
 
 /// One kind of fault, as scenarios name it and `leasehold faults` lists it.
@@ -49,8 +49,10 @@ pub struct Setting {
 /// What a package can be aimed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aims {
-    /// Whatever `target` says.
+    /// The nodes that `target` says.
     AtTarget,
+    /// The nodes or the client that `target` says.
+    AtTargetOrClient,
     /// The leader, always: a scenario must not name a target.
     AtLeader,
 }
@@ -78,6 +80,19 @@ pub trait Fault: fmt::Debug + Send + Sync {
 
     /// What it does, in a few words: those of the scenarios.
     fn describe(&self) -> String;
+
+    /// The sites that its settings name, besides its target.
+    fn sites(&self) -> Vec<Site> {
+        Vec::new()
+    }
+
+    /// Whether it makes sense to aim it at this, as far as its settings go.
+    ///
+    /// # Errors
+    /// If it does not: why, in words.
+    fn takes(&self, _target: &Target) -> Result<(), String> {
+        Ok(())
+    }
 
     /// The fault, aimed. Nothing happens yet.
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection>;
@@ -109,6 +124,9 @@ pub enum FaultError {
     /// The fault is in place, but nothing shows that it took effect.
     #[error("no effect: {0}")]
     DidNotBite(String),
+    /// The condition for which it waited never came true.
+    #[error("never: the condition `{0}` did not come true")]
+    NeverCame(Condition),
     /// Nothing plays the role that the fault aims at.
     #[error("no target: {0}")]
     NoTarget(String),

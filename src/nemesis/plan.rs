@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Fault, Target};
+use super::{Condition, Fault, Target};
 
 /// A fault with its target and its times.
 #[derive(Clone, Debug)]
@@ -12,14 +12,46 @@ pub struct FaultPlan {
     pub fault: Arc<dyn Fault>,
     /// Where.
     pub target: Target,
-    /// When first, since the start of the run.
-    pub at: Duration,
+    /// The phase that it belongs to; phases come one after another, in the order of their numbers.
+    pub phase: Option<u32>,
+    /// When, from the start of the run or of its phase.
+    pub begins: Begins,
     /// For how long each time.
     pub lasts: Duration,
-    /// How many times.
-    pub times: u32,
-    /// From one beginning to the next.
-    pub every: Duration,
-    /// Each beginning is put off by less than this, by the run's dice.
-    pub jitter: Duration,
+}
+
+/// When a fault begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begins {
+    /// At regular times, or once.
+    Every {
+        /// First.
+        at: Duration,
+        /// From one beginning to the next.
+        every: Duration,
+        /// How many times.
+        times: u32,
+        /// Each beginning is put off by less than this, by the run's dice.
+        jitter: Duration,
+    },
+    /// At times that the run's dice choose.
+    Within {
+        /// From when on.
+        at: Duration,
+        /// For how long.
+        within: Duration,
+        /// How many times.
+        times: u32,
+    },
+    /// Each time that a condition comes true.
+    When {
+        /// The condition.
+        condition: Condition,
+        /// From when on it is looked for.
+        at: Duration,
+        /// How many times at most.
+        times: u32,
+        /// After one has been healed, it is not looked for so long.
+        cooldown: Duration,
+    },
 }

@@ -1,9 +1,16 @@
-//! What every actor of a run shares: its clock, its record, and the word that it shall end.
+//! What every actor of a run shares: its clock, its record, the word that it shall end, and what the nemesis must know of
+//! the others: who holds what, who leads, and how a worker is stopped.
 
 mod clock;
+mod gate;
+mod holders;
+mod leadership;
 mod recorder;
 mod stop;
 
 pub use clock::RunClock;
+pub use gate::{Gate, Gates, WorkerId};
+pub use holders::{Belief, Changes, Holders};
+pub use leadership::Leadership;
 pub use recorder::{Entry, Recorder, Tally, value_of};
 pub use stop::{Stop, Stopper, stop_signal};

@@ -39,6 +39,16 @@ pub enum ScenarioError {
         /// How many there are to be.
         nodes: u8,
     },
+    /// Its nodes stand in data centres, and other numbers of nodes have no place there.
+    #[error(
+        "`{scenario}` says which of its {nodes} nodes stands in which data centre, so it cannot have more or fewer"
+    )]
+    TopologyGiven {
+        /// The scenario.
+        scenario: String,
+        /// How many it has.
+        nodes: u8,
+    },
     /// The text does not make a scenario.
     #[error("{place}: {message}")]
     Wrong {

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use leasehold_workloads::{Workload, scenarios};
 
-use crate::nemesis::{FaultPlan, Target};
+use crate::NodeId;
+use crate::cluster::Topology;
+use crate::nemesis::{Begins, FaultPlan, Site, Target};
 use crate::servers::ServerSpec;
 
 pub use error::{Place, ScenarioError};
@@ -31,6 +33,8 @@ pub struct Scenario {
     /// How far each node's wall clock is from the machine's from its start on, in milliseconds; none for those after
     /// the last.
     pub clock_offsets_ms: Vec<i64>,
+    /// Which node stands in which data centre.
+    pub topology: Topology,
     /// What the clients do.
     pub workload: Workload,
     /// What the nemesis does.
@@ -100,17 +104,23 @@ impl Scenario {
     /// The same scenario on so many nodes.
     ///
     /// # Errors
-    /// If one of its faults aims at a node that is not among them.
+    /// If one of its faults aims at a node that is not among them, or if it says which node stands in which data centre.
     pub fn with_nodes(mut self, nodes: u8) -> Result<Self, ScenarioError> {
-        let missing = self.faults.iter().find_map(|plan| match plan.target {
-            Target::Node(node) if node.number() > nodes => Some(node),
-            _ => None,
-        });
+        if self.topology != Topology::default() && nodes != self.nodes {
+            return Err(ScenarioError::TopologyGiven { scenario: self.name, nodes: self.nodes });
+        }
+        let missing = self.faults.iter().flat_map(named_nodes).find(|node| node.number() > nodes);
         if let Some(node) = missing {
             return Err(ScenarioError::NoSuchNode { scenario: self.name, node, nodes });
         }
         self.nodes = nodes;
         Ok(self)
+    }
+
+    /// Whether nothing is done to the servers.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        self.faults.is_empty() && self.clock_offsets_ms.iter().all(|&offset_ms| offset_ms == 0)
     }
 
     /// The same scenario with nothing going wrong: its control.
@@ -120,6 +130,23 @@ impl Scenario {
         self.clock_offsets_ms.clear();
         self
     }
+}
+
+/// The nodes that a fault names by their numbers.
+fn named_nodes(plan: &FaultPlan) -> Vec<NodeId> {
+    let target = match plan.target {
+        Target::Node(node) => Some(node),
+        _ => None,
+    };
+    let condition = match plan.begins {
+        Begins::When { condition, .. } => condition.node(),
+        Begins::Every { .. } | Begins::Within { .. } => None,
+    };
+    let others = plan.fault.sites().into_iter().filter_map(|site| match site {
+        Site::Node(node) => Some(node),
+        Site::Dc(_) => None,
+    });
+    target.into_iter().chain(condition).chain(others).collect()
 }
 
 #[cfg(test)]

@@ -58,9 +58,10 @@ impl Setting {
 }
 
 /// A check, by its name. Those without a function are scenarios that judge themselves and exit with 0.
-const CHECKS: [(&str, Option<Check>); 21] = [
+const CHECKS: [(&str, Option<Check>); 22] = [
     ("hosts-reach-each-other", None),
     ("a-one-way-cut-leaks-nothing", None),
+    ("each-worker-has-links-of-its-own", None),
     ("delay-is-no-shorter-than-said", None),
     ("healing-releases-what-is-held", None),
     ("bulk-passes-unharmed", None),

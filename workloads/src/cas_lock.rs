@@ -126,6 +126,13 @@ impl Script for CasLockScript {
             _ => self.rest(now),
         }
     }
+
+    fn renews_at(&self) -> Option<RunTime> {
+        match &self.state {
+            State::Working { next_update, done_at, .. } if next_update < done_at => Some(*next_update),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -225,9 +232,11 @@ mod tests {
         let grant = Grant { ttl: Duration::from_secs(10), token: None, lease: None };
         script.completed(RunTime(0), &acquire, &Ok(Answer::Acquired(grant)));
         let Step::WaitUntil(then) = script.next(RunTime(0), 7) else { panic!("nothing is due yet") };
+        assert_eq!(script.renews_at(), Some(then));
         let Step::Invoke(renew) = script.next(then, 7) else { panic!("the update is due") };
         script.completed(then, &renew, &Err(OpError::failed("expired", "gone")));
         assert!(matches!(script.next(then, 7), Step::WaitUntil(_)));
         assert!(matches!(script.state, State::Idle { .. }));
+        assert_eq!(script.renews_at(), None);
     }
 }

@@ -128,6 +128,13 @@ impl Script for LeaseScript {
             _ => self.watch_from(now),
         }
     }
+
+    fn renews_at(&self) -> Option<RunTime> {
+        match &self.state {
+            State::Renewing { next_renewal, done_at, .. } if next_renewal < done_at => Some(*next_renewal),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

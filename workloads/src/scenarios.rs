@@ -25,4 +25,13 @@ pub const ALL: &[Named] = named![
     "etcd-v3-leader-pause",
     "etcd-v3-clock-back",
     "etcd-v3-lock-dead-lease",
+    "etcd-v3-frozen-holder",
+    "etcd-v3-deaf-holder",
+    "etcd-v3-frozen-host",
+    "etcd-v3-leader-at-renewal",
+    "etcd-v3-election-storm",
+    "etcd-v3-failure-friday",
+    "etcd-v3-region-lost",
+    "etcd-v3-swizzle",
+    "etcd-v3-closed-port",
 ];

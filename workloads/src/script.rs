@@ -19,6 +19,11 @@ pub trait Script: Send {
     /// How the operation that [`Script::next`] asked for ended at `now`. After an error of unknown outcome the process
     /// is retired, and the next call of `next` comes with a new one.
     fn completed(&mut self, now: RunTime, op: &Op, result: &Result<Answer, OpError>);
+
+    /// When it next renews what it holds; `None` if it holds nothing, or means to let go first.
+    fn renews_at(&self) -> Option<RunTime> {
+        None
+    }
 }
 
 /// What a worker does next.
@@ -45,6 +50,16 @@ impl Dice {
     /// True with this probability.
     pub fn chance(&mut self, probability: f64) -> bool {
         self.0.random_bool(probability.clamp(0.0, 1.0))
+    }
+
+    /// A number of at least 0 and less than 1, each as likely as any other.
+    pub fn share(&mut self) -> f64 {
+        self.0.random_range(0.0..1.0)
+    }
+
+    /// A seed for other dice.
+    pub fn seed(&mut self) -> u64 {
+        self.0.random()
     }
 
     /// One of `0..count`.

@@ -24,9 +24,9 @@ pub trait Connect: Send + Sync {
     /// What the service promises about its leases.
     fn contract(&self) -> Contract;
 
-    /// A new connection, pinned to the server at `node` (its index in the cluster, counted from 0). It opens nothing
-    /// before the first operation.
-    fn connect(&self, node: usize) -> Box<dyn LockService>;
+    /// A new connection of this worker (counted from 0, across all processes that it has been), pinned to the server at
+    /// `node` (its index in the cluster, counted from 0). It opens nothing before the first operation.
+    fn connect(&self, worker: u64, node: usize) -> Box<dyn LockService>;
 
     /// Puts the locks into their state of rest before the run.
     async fn prepare(&self, keys: &[Key]) -> Result<(), OpError>;

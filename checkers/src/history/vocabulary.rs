@@ -126,11 +126,31 @@ pub struct FaultValue {
     /// The nodes it hit.
     #[serde(default)]
     pub nodes: Vec<String>,
+    /// The clients it hit, by the processes that they were when it began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<u64>,
+    /// The condition that it waited for, for example `before expiry by 200 ms`; `None` where its time was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// When it was to begin: nanoseconds after the schedule began to count, which is when the workers start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_ns: Option<u64>,
+    /// How much later than that it began, in nanoseconds: finding out who plays the role of its target takes time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_ns: Option<u64>,
     /// What it does, in a few plain words, for example `clock +9 s`.
     pub what: String,
     /// What shows that it took effect; `null` at the invocation.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub proof: Value,
+}
+
+impl FaultValue {
+    /// What it hit, in words: nodes by their names, clients as processes.
+    pub fn hit(&self) -> impl Iterator<Item = String> {
+        let clients = self.clients.iter().map(|process| format!("process {process}"));
+        self.nodes.iter().cloned().chain(clients)
+    }
 }
 
 /// Who leads, as one node sees it.

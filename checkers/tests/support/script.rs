@@ -224,6 +224,10 @@ impl Script {
             phase,
             target: "leader".to_owned(),
             nodes: vec![node.to_owned()],
+            clients: Vec::new(),
+            when: None,
+            due_ns: None,
+            late_ns: None,
             what: what.to_owned(),
             proof: json!({ "measured": true }),
         });

@@ -11,6 +11,7 @@ use leasehold_workloads::service::Connect;
 use nix::mount::{MsFlags, mount};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::super::replay::Told;
 use super::super::terminal::{colour, note, say, width};
 use super::super::{Exit, Failure, OrExit};
 use super::Prepared;
@@ -18,7 +19,7 @@ use crate::clients::{EtcdV2, EtcdV3, Recipe};
 use crate::clock;
 use crate::cluster::{Clocks, Cluster, ClusterPlan};
 use crate::engine::{self, EngineError, Plan, RunEnd};
-use crate::nemesis::{Need, schedule};
+use crate::nemesis::Need;
 use crate::report;
 use crate::results::{Ending, RunFolder};
 use crate::run::Recorder;
@@ -51,6 +52,7 @@ fn record(sandbox: &Sandbox, prepared: &Prepared) -> Result<RunEnd, Failure> {
     let clocks = clocks_for(scenario)?;
     mount_data(&prepared.folder)?;
     let network = sandbox.network(scenario.nodes).or_exit(Exit::Unavailable)?;
+    network.switch().reseed(prepared.seed);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().or_exit(Exit::Internal)?;
     let ending = runtime.block_on(drive(&network, prepared, clocks));
@@ -64,8 +66,12 @@ async fn drive(network: &Network, prepared: &Prepared, clocks: Clocks) -> Result
     let interrupted = interruption()?;
     tokio::pin!(interrupted);
     note(&format!("starting {} nodes of {}", scenario.nodes, server.label));
-    let plan =
-        ClusterPlan { program: server.path.clone(), clock_offsets_ms: scenario.clock_offsets_ms.clone(), clocks };
+    let plan = ClusterPlan {
+        program: server.path.clone(),
+        clock_offsets_ms: scenario.clock_offsets_ms.clone(),
+        topology: scenario.topology.clone(),
+        clocks,
+    };
     let cluster = tokio::select! {
         cluster = Cluster::start(network, &plan, folder) => Arc::new(cluster.or_exit(Exit::Unavailable)?),
         () = &mut interrupted => return Err(Failure::new(Exit::Interrupted, "interrupted before the cluster served")),
@@ -77,7 +83,7 @@ async fn drive(network: &Network, prepared: &Prepared, clocks: Clocks) -> Result
     let plan = Plan {
         workload: scenario.workload.clone(),
         duration: scenario.duration,
-        schedule: schedule(&scenario.faults, *seed),
+        schedule: prepared.schedule.clone(),
         seed: *seed,
     };
     engine::run(plan, cluster, connect, recorder, interrupted).await.map_err(|error| {
@@ -131,9 +137,10 @@ fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
         Workload::LockQueue(_) => Recipe::LockService,
         Workload::CasLock(_) | Workload::Lease(_) => Recipe::Txn,
     };
+    let endpoints = cluster.client_endpoints();
     match scenario.service {
-        Service::EtcdV2 => Arc::new(EtcdV2::new(cluster.client_endpoints())),
-        Service::EtcdV3 => Arc::new(EtcdV3::new(cluster.client_endpoints(), recipe)),
+        Service::EtcdV2 => Arc::new(EtcdV2::new(endpoints).with_sources(Cluster::worker_address)),
+        Service::EtcdV3 => Arc::new(EtcdV3::new(endpoints, recipe).with_sources(Cluster::worker_address)),
     }
 }
 
@@ -170,11 +177,28 @@ fn judge(prepared: &Prepared) -> Result<Verdict, Failure> {
 }
 
 fn tell(prepared: &Prepared, history: &History, judgement: &Judgement) -> Result<(), Failure> {
+    let replayed = prepared
+        .original
+        .as_ref()
+        .map(|original| (original.name(), original.differences(&Told::of(history, judgement))));
     if prepared.json {
         let run = prepared.folder.path().display().to_string();
         let mut object = serde_json::to_value(judgement).or_exit(Exit::Internal)?;
         object["run"] = run.into();
+        if let Some((name, differences)) = replayed {
+            object["replay_of"] = name.into();
+            object["differences"] = differences.into();
+        }
         return say(&format!("{object}\n"));
     }
-    say(&report::console(history, judgement, prepared.folder.path(), colour(&io::stdout()), width()))
+    say(&report::console(history, judgement, prepared.folder.path(), colour(&io::stdout()), width()))?;
+    match replayed {
+        None => Ok(()),
+        Some((name, differences)) if differences.is_empty() => {
+            say(&format!("replay    of {name}: nothing differs in what the faults did and in the verdict\n"))
+        }
+        Some((name, differences)) => {
+            say(&format!("replay    of {name}; what differs:\n          {}\n", differences.join("\n          ")))
+        }
+    }
 }

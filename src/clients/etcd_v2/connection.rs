@@ -1,6 +1,6 @@
 //! One client's connection to one server.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -44,8 +44,9 @@ impl LockService for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(address: SocketAddr) -> Self {
-        Self { http: http::client(CONNECT), address }
+    /// A connection to this address, from `source` where that is told.
+    pub(super) fn new(address: SocketAddr, source: Option<IpAddr>) -> Self {
+        Self { http: http::client(CONNECT, source), address }
     }
 
     async fn acquire(&self, key: &str, owner: Owner, ttl: Duration) -> Result<Answer, OpError> {

@@ -15,7 +15,7 @@ use leasehold_checkers::contract::{Contract, Patience};
 use leasehold_workloads::op::Key;
 use leasehold_workloads::service::{Connect, LockService, OnChange, OpError};
 
-use super::{address, no_node, prepared};
+use super::{SourceOf, address, any_source, no_node, prepared};
 use crate::NodeId;
 use connection::Connection;
 
@@ -28,17 +28,24 @@ const HELD_BY: &str = "started ";
 #[derive(Clone, Debug)]
 pub struct EtcdV2 {
     endpoints: Vec<(NodeId, SocketAddr)>,
+    source_of: SourceOf,
 }
 
 impl EtcdV2 {
     /// Connections to these nodes, in the order in which the engine counts them.
     #[must_use]
     pub fn new(endpoints: Vec<(NodeId, SocketAddr)>) -> Self {
-        Self { endpoints }
+        Self { endpoints, source_of: any_source }
+    }
+
+    /// The same, with an address of its own for each worker.
+    #[must_use]
+    pub fn with_sources(self, source_of: SourceOf) -> Self {
+        Self { source_of, ..self }
     }
 
     fn connection(&self, node: usize) -> Connection {
-        Connection::new(address(&self.endpoints, node))
+        Connection::new(address(&self.endpoints, node), None)
     }
 
     async fn put_to_rest(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
@@ -68,8 +75,8 @@ impl Connect for EtcdV2 {
         }
     }
 
-    fn connect(&self, node: usize) -> Box<dyn LockService> {
-        Box::new(self.connection(node))
+    fn connect(&self, worker: u64, node: usize) -> Box<dyn LockService> {
+        Box::new(Connection::new(address(&self.endpoints, node), (self.source_of)(worker)))
     }
 
     async fn prepare(&self, keys: &[Key]) -> Result<(), OpError> {

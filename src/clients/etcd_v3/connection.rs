@@ -1,6 +1,5 @@
 //! One client's connection to one server.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +7,7 @@ use etcd_client::{Client, Compare, CompareOp, ConnectOptions, GetOptions, LeaseG
 use leasehold_checkers::history::vocabulary::code;
 use leasehold_workloads::op::{Answer, Hold, Op, Owner, Renewal, Wait};
 use leasehold_workloads::service::{Certainty, LockService, OpError};
+use tonic::transport::Endpoint;
 
 use super::failure::judge;
 use super::{Recipe, client, queue, txn};
@@ -23,7 +23,7 @@ const CLEARING_UP: Duration = Duration::from_millis(500);
 /// Dropping the last clone of the client ends the queue and the connection. (tower's `Buffer` and hyper's dispatcher both
 /// look whether anybody still waits for the answer; a test of ours holds them to it.)
 pub(super) struct Connection {
-    address: SocketAddr,
+    endpoint: Endpoint,
     recipe: Recipe,
     client: Option<Client>,
 }
@@ -60,8 +60,8 @@ impl LockService for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(address: SocketAddr, recipe: Recipe) -> Self {
-        Self { address, recipe, client: None }
+    pub(super) fn new(endpoint: Endpoint, recipe: Recipe) -> Self {
+        Self { endpoint, recipe, client: None }
     }
 
     async fn client(&mut self) -> Result<Client, OpError> {
@@ -69,7 +69,7 @@ impl Connection {
             return Ok(client.clone());
         }
         // Without a time limit for requests: it would cut off those that wait for a lock. The engine has its own.
-        let client = client(self.address, ConnectOptions::new()).await?;
+        let client = client(self.endpoint.clone(), ConnectOptions::new()).await?;
         Ok(self.client.insert(client).clone())
     }
 }

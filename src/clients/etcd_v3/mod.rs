@@ -11,12 +11,13 @@ mod watch;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
-use etcd_client::{Client, Compare, CompareOp, ConnectOptions, GetOptions, Txn, TxnOp};
+use etcd_client::{Channel, Client, Compare, CompareOp, ConnectOptions, GetOptions, Txn, TxnOp};
 use leasehold_checkers::contract::{Contract, LatestExpiry, Patience};
 use leasehold_workloads::op::Key;
 use leasehold_workloads::service::{Connect, LockService, OnChange, OpError};
+use tonic::transport::Endpoint;
 
-use super::{CONNECT, PREFIX, address, no_node, prepared};
+use super::{CONNECT, PREFIX, SourceOf, address, any_source, no_node, prepared};
 use crate::NodeId;
 use connection::Connection;
 
@@ -34,13 +35,20 @@ pub enum Recipe {
 pub struct EtcdV3 {
     endpoints: Vec<(NodeId, SocketAddr)>,
     recipe: Recipe,
+    source_of: SourceOf,
 }
 
 impl EtcdV3 {
     /// Connections to these nodes, in the order in which the engine counts them.
     #[must_use]
     pub fn new(endpoints: Vec<(NodeId, SocketAddr)>, recipe: Recipe) -> Self {
-        Self { endpoints, recipe }
+        Self { endpoints, recipe, source_of: any_source }
+    }
+
+    /// The same, with an address of its own for each worker.
+    #[must_use]
+    pub fn with_sources(self, source_of: SourceOf) -> Self {
+        Self { source_of, ..self }
     }
 
     fn address(&self, node: usize) -> SocketAddr {
@@ -50,7 +58,7 @@ impl EtcdV3 {
     /// Removes what either recipe may have left in the locks. It removes only what was there when it looked: a removal that is
     /// carried out late, when the run has begun, must not take a lock from its holder.
     async fn remove_all(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
-        let client = client(self.address(node), ConnectOptions::new()).await?;
+        let client = client(endpoint(self.address(node)), ConnectOptions::new()).await?;
         let mut kv = client.kv_client();
         for key in keys {
             let lock = kv.get(path(key), None).await.map_err(|error| failure::judge(&error))?;
@@ -86,8 +94,9 @@ impl Connect for EtcdV3 {
         }
     }
 
-    fn connect(&self, node: usize) -> Box<dyn LockService> {
-        Box::new(Connection::new(self.address(node), self.recipe))
+    fn connect(&self, worker: u64, node: usize) -> Box<dyn LockService> {
+        let endpoint = endpoint(self.address(node)).local_address((self.source_of)(worker));
+        Box::new(Connection::new(endpoint, self.recipe))
     }
 
     async fn prepare(&self, keys: &[Key]) -> Result<(), OpError> {
@@ -102,14 +111,22 @@ impl Connect for EtcdV3 {
     }
 
     async fn watch(&self, node: usize, keys: &[Key], on_change: OnChange) -> Result<(), OpError> {
-        watch::watch(self.address(node), self.recipe, keys, on_change).await
+        watch::watch(endpoint(self.address(node)), self.recipe, keys, on_change).await
     }
 }
 
+/// One server, as a client reaches it.
+fn endpoint(address: SocketAddr) -> Endpoint {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URL");
+    endpoint.connect_timeout(CONNECT)
+}
+
 /// A client for one server. It opens its connection with the first request.
-async fn client(address: SocketAddr, options: ConnectOptions) -> Result<Client, OpError> {
-    let options = options.with_connect_timeout(CONNECT);
-    Client::connect([format!("http://{address}")], Some(options)).await.map_err(|error| failure::judge(&error))
+async fn client(endpoint: Endpoint, options: ConnectOptions) -> Result<Client, OpError> {
+    // A balance of one is what the library makes of a single address, too. It only has no way to say where connections come
+    // from.
+    let channel = tonic::transport::Channel::balance_list(std::iter::once(endpoint));
+    Client::from_channel(Channel::Tonic(channel), Some(options)).await.map_err(|error| failure::judge(&error))
 }
 
 /// The key of a lock.

@@ -1,11 +1,11 @@
 //! Watching the locks.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use etcd_client::{ConnectOptions, Event, EventType, WatchOptions};
 use leasehold_workloads::op::Key;
 use leasehold_workloads::service::{Change, ChangeKind, OnChange, OpError};
+use tonic::transport::Endpoint;
 
 use super::failure::judge;
 use super::{Recipe, client, queue};
@@ -19,15 +19,17 @@ const SIGN_OF_LIFE: (Duration, Duration) = (Duration::from_secs(6), Duration::fr
 
 /// Tells of each change until nobody listens or the watch breaks: when the server dies, falls silent, or knows no leader.
 pub(super) async fn watch(
-    address: SocketAddr,
+    endpoint: Endpoint,
     recipe: Recipe,
     keys: &[Key],
     mut on_change: OnChange,
 ) -> Result<(), OpError> {
     let (interval, patience) = SIGN_OF_LIFE;
     // Without a leader nothing changes. A watch that asks for one is told so, else it would wait in good faith.
-    let options = ConnectOptions::new().with_require_leader(true).with_keep_alive(interval, patience);
-    let client = client(address, options).await?;
+    let options = ConnectOptions::new().with_require_leader(true);
+    let endpoint =
+        endpoint.http2_keep_alive_interval(interval).keep_alive_timeout(patience).keep_alive_while_idle(true);
+    let client = client(endpoint, options).await?;
     let mut watch_client = client.watch_client();
     let opened = watch_client.watch(PREFIX, Some(WatchOptions::new().with_prefix().with_prev_key()));
     let mut stream =

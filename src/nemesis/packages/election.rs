@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::partition::{Partition, Shape};
+use super::partition::Partition;
 use super::pause::Pause;
 use crate::NodeId;
 use crate::cluster::{Cluster, Leader};
@@ -70,7 +70,7 @@ impl Fault for Election {
         let burden: Option<Box<dyn Injection>> = match self.how {
             Means::MoveLeader => None,
             Means::Pause => Some(Pause {}.aimed(field, aim.clone())),
-            Means::Cut => Some(Partition { shape: Shape::Isolate }.aimed(field, aim.clone())),
+            Means::Cut => Some(Partition::isolation().aimed(field, aim.clone())),
         };
         Box::new(Moving { field: field.clone(), leaders: aim.nodes, burden })
     }

@@ -1,8 +1,12 @@
 //! The kinds of faults, one file each.
 
 mod clock;
+mod closed_port;
+mod cut;
 mod election;
+mod flapping;
 mod kill;
+mod link;
 mod partition;
 mod pause;
 
@@ -13,8 +17,16 @@ pub(super) use clock::{Clock, move_all};
 pub(super) use pause::Pause;
 
 /// All packages, in the order in which they are listed.
-pub const PACKAGES: [&Package; 5] =
-    [&clock::PACKAGE, &election::PACKAGE, &pause::PACKAGE, &kill::PACKAGE, &partition::PACKAGE];
+pub const PACKAGES: [&Package; 8] = [
+    &clock::PACKAGE,
+    &election::PACKAGE,
+    &pause::PACKAGE,
+    &kill::PACKAGE,
+    &partition::PACKAGE,
+    &flapping::PACKAGE,
+    &closed_port::PACKAGE,
+    &link::PACKAGE,
+];
 
 /// The package of this name.
 #[must_use]

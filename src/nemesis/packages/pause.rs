@@ -1,4 +1,6 @@
-//! Stops server processes and lets them go on.
+//! Stops server processes or clients and lets them go on.
+
+mod clients;
 
 use std::future::ready;
 use std::time::Duration;
@@ -12,13 +14,14 @@ use crate::cluster::Cluster;
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, parse};
 use crate::nemesis::{Aim, Field, wait};
 use crate::sandbox::Threads;
+use clients::PausedClients;
 
 pub(super) static PACKAGE: Package = Package {
     name: "pause",
-    does: "stops a server process (SIGSTOP), and lets it go on at the end (SIGCONT)",
+    does: "stops a server process (SIGSTOP), and lets it go on at the end (SIGCONT); or a client, and its packets wait until then",
     settings: &[],
-    proof: "the state of every thread of the process, as the kernel shows it",
-    aims: Aims::AtTarget,
+    proof: "the state of every thread of the process, as the kernel shows it; for how long the client stood still, and that none of its packets got through",
+    aims: Aims::AtTargetOrClient,
     course: Course::Lasts,
     needs: &[],
     colour: 0x1f_6f_c4,
@@ -43,7 +46,11 @@ impl Fault for Pause {
     }
 
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
-        Box::new(Paused { field: field.clone(), nodes: aim.nodes })
+        if aim.clients.is_empty() {
+            Box::new(Paused { field: field.clone(), nodes: aim.nodes })
+        } else {
+            Box::new(PausedClients::new(field, aim))
+        }
     }
 }
 

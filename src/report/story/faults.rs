@@ -27,8 +27,8 @@ pub(in crate::report) struct Fault {
     pub package: String,
     /// The role it aimed at.
     pub target: String,
-    /// The nodes it hit.
-    pub nodes: Vec<String>,
+    /// The nodes and clients it hit, in words.
+    pub hit: Vec<String>,
     /// What it does, in words.
     pub what: String,
     /// When it began to be injected.
@@ -46,8 +46,8 @@ impl Fault {
     pub(in crate::report) fn what_and_where(&self) -> String {
         let what = words::one_line(&self.what, 60);
         let what = if what.is_empty() { words::one_line(&self.package, 30) } else { what };
-        let nodes: Vec<String> = self.nodes.iter().take(5).map(|node| words::one_line(node, 20)).collect();
-        let place = if nodes.is_empty() { words::one_line(&self.target, 30) } else { words::list(&nodes) };
+        let hit: Vec<String> = self.hit.iter().take(5).map(|name| words::one_line(name, 20)).collect();
+        let place = if hit.is_empty() { words::one_line(&self.target, 30) } else { words::list(&hit) };
         if place.is_empty() || what.ends_with(&place) { what } else { format!("{what} on {place}") }
     }
 
@@ -92,7 +92,7 @@ fn begun(event: &FaultEvent, end: RunTime) -> Fault {
         number: event.value.fault,
         package: event.package.clone(),
         target: event.value.target.clone(),
-        nodes: Vec::new(),
+        hit: Vec::new(),
         what: String::new(),
         from: event.time,
         until: end,
@@ -105,8 +105,8 @@ fn begun(event: &FaultEvent, end: RunTime) -> Fault {
 
 /// The completion of an injection knows best what was hit; the invocation may have named only a role.
 fn learn(fault: &mut Fault, kind: EventType, value: &FaultValue) {
-    if !value.nodes.is_empty() {
-        fault.nodes.clone_from(&value.nodes);
+    if value.hit().next().is_some() {
+        fault.hit = value.hit().collect();
     }
     if !value.what.is_empty() {
         fault.what.clone_from(&value.what);

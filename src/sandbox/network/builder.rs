@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::thread;
 
-use super::address::{NETMASK, address_of};
+use super::address::{NETMASK, WORKERS, WORKERS_NETMASK, address_of};
 use super::medium::Medium;
 use super::namespace::{self, Namespace};
 use super::{interface, tun, veth};
@@ -14,6 +14,10 @@ use crate::sandbox::switch::{Port, Wire};
 
 /// The card of every host.
 const CARD: &str = "eth0";
+
+/// A second address of the loopback interface. Of that interface a host owns every address of the network, not only the one
+/// it is given: so each worker has its own without further ado.
+const WORKERS_CARD: &str = "lo:w";
 
 /// The namespaces of the nodes, by which servers get into them.
 pub(in crate::sandbox) type Hosts = BTreeMap<NodeId, Namespace>;
@@ -49,6 +53,8 @@ impl Builder {
         namespace::furnish().doing("set up the network namespace", Port::Client)?;
         client.enter().doing("enter the network namespace", Port::Client)?;
         self.furnish(Port::Client, &client, behind.as_ref())?;
+        interface::set_address(WORKERS_CARD, WORKERS, WORKERS_NETMASK)
+            .doing("set the workers' addresses", Port::Client)?;
         for node in NodeId::first(nodes) {
             let port = Port::Node(node);
             let host = Namespace::make_and_enter().doing("make a network namespace", port)?;

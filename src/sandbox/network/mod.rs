@@ -67,6 +67,15 @@ impl Network {
         address_of(Port::Client)
     }
 
+    /// The address of a worker of the harness, `10.77.16.1` for the first. Whoever binds to it talks as that worker.
+    ///
+    /// # Panics
+    /// If `worker` is beyond the 4094 that there are addresses for.
+    #[must_use]
+    pub fn worker_address(worker: u16) -> Ipv4Addr {
+        address_of(Port::Worker(worker))
+    }
+
     /// What the hosts' cards are made of.
     #[must_use]
     pub fn medium(&self) -> Medium {

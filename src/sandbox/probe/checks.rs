@@ -92,7 +92,7 @@ fn carries(sandbox: &Sandbox, medium: Medium) -> Answer {
 }
 
 fn forwarded(switch: &Switch, node: NodeId) -> u64 {
-    switch.counters(Port::Client, node.into()).forwarded
+    switch.counters(Port::Client, node).forwarded
 }
 
 fn stops_at_exec(sandbox: &Sandbox) -> Answer {

@@ -3,7 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::Instant;
 use std::{io, process, thread};
 
 use nix::errno::Errno;
@@ -13,8 +12,8 @@ use nix::unistd::read;
 
 use super::Work;
 use super::frame;
-use super::link::Fate;
 use super::links::Links;
+use super::port::Port;
 use super::timer::Timer;
 use super::wire::Wire;
 use crate::sandbox::network::port_at;
@@ -66,10 +65,10 @@ struct Engine {
 impl Engine {
     fn new(wires: Vec<Wire>, work: Receiver<Work>, doorbell: Arc<EventFd>) -> io::Result<Self> {
         assert!(
-            wires.iter().enumerate().all(|(index, wire)| wire.port.index() == index),
+            wires.iter().enumerate().all(|(index, wire)| wire.port.wire() == index),
             "wires come in the order of their ports"
         );
-        let nodes = u8::try_from(wires.len() - 1).unwrap_or(u8::MAX);
+        let links = Links::new(wires[0].ip_offset);
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = Timer::new()?;
         for (index, wire) in wires.iter().enumerate() {
@@ -78,7 +77,7 @@ impl Engine {
         epoll.add(&doorbell, EpollEvent::new(EpollFlags::EPOLLIN, DOORBELL))?;
         epoll.add(timer.file(), EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
         let frame = vec![0; FRAME_BYTES].into_boxed_slice();
-        Ok(Self { wires, links: Links::between(nodes), work, doorbell, timer, epoll, frame })
+        Ok(Self { wires, links, work, doorbell, timer, epoll, frame })
     }
 
     fn run(&mut self) -> io::Result<std::convert::Infallible> {
@@ -104,12 +103,8 @@ impl Engine {
 
     /// Delivers the held packets whose time has come.
     fn release(&mut self) {
-        let now = Instant::now();
-        for (receiver, link) in self.links.with_receivers() {
-            while let Some(frame) = link.release(now) {
-                link.delivered(self.wires[receiver].deliver(&frame));
-            }
-        }
+        let wires = &self.wires;
+        self.links.release(&mut |receiver, frame| wires[receiver.wire()].deliver(frame));
     }
 
     fn wait(&self) -> io::Result<Vec<u64>> {
@@ -135,17 +130,19 @@ impl Engine {
         Ok(())
     }
 
-    fn pass_on(&mut self, sender: usize, length: usize) {
-        let frame = &self.frame[..length];
+    fn pass_on(&mut self, wire: usize, length: usize) {
+        let (frame, from) = (&mut self.frame[..length], &self.wires[wire]);
+        let packet = frame.get(from.ip_offset..).unwrap_or_default();
         let nodes = (self.wires.len() - 1) as u8;
-        let packet = frame.get(self.wires[sender].ip_offset..).unwrap_or_default();
-        let Some(receiver) = frame::destination(packet).and_then(|address| port_at(address, nodes)) else {
-            return self.links.strayed();
+        let Some((source, destination)) = frame::addresses(packet) else { return self.links.strayed() };
+        let Some(receiver) = port_at(destination, nodes) else { return self.links.strayed() };
+        // Several clients live on one host; else a packet comes from whose card it came from, whatever it says.
+        let sender = match port_at(source, nodes) {
+            Some(worker @ Port::Worker(_)) if from.port == Port::Client => worker,
+            _ => from.port,
         };
-        let link = self.links.at(self.wires[sender].port, receiver);
-        if link.admit(frame, Instant::now()) == Fate::Forward {
-            link.delivered(self.wires[receiver.index()].deliver(frame));
-        }
+        let to = &self.wires[receiver.wire()];
+        self.links.admit((sender, receiver), frame, &mut |frame| to.deliver(frame));
     }
 }
 

@@ -1,7 +1,13 @@
 //! One directed link: its rule, what it holds back, and what it has done.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+use leasehold_workloads::script::Dice;
+
+use super::counters::LinkCounters;
+use super::frame;
+use super::rule::{LinkRule, Spread};
 
 /// A link that holds back more than this drops what comes on top, as a real queue would. TCP's own windows
 /// stay far below it.
@@ -10,222 +16,252 @@ const MOST_HELD_BYTES: usize = 16 << 20;
 /// What a small packet costs to hold: without it, the bound would not bind a flood of empty ones.
 const OVERHEAD_BYTES: usize = 128;
 
-/// What a directed link does with its packets. The default forwards at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LinkRule {
-    /// Nothing gets through, what is being held back included.
-    pub drop: bool,
-    /// How long each packet is held back. Packets keep their order.
-    pub delay: Duration,
-}
+/// The queue before a rate holds what gets through in this time, but never less than a few of the largest packets.
+const RATE_QUEUE: Duration = Duration::from_secs(1);
+const LEAST_RATE_QUEUE_BYTES: u64 = 256 << 10;
 
-impl LinkRule {
-    /// Nothing gets through.
-    #[must_use]
-    pub fn cut() -> Self {
-        Self { drop: true, ..Self::default() }
-    }
+/// No packet is held for longer: it stands for the end of time.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-    /// Everything gets through, this much later.
-    #[must_use]
-    pub fn delayed(delay: Duration) -> Self {
-        Self { delay, ..Self::default() }
-    }
-}
-
-/// What became of the packets of a directed link since the network was built.
-///
-/// Every packet that is not on its way any more is forwarded, dropped or lost. What TCP hands to its
-/// network card in one piece counts as one packet here, up to 64 KiB.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LinkCounters {
-    /// Delivered.
-    pub forwarded: u64,
-    /// Dropped by the rule, or because the link held back more than it can.
-    pub dropped: u64,
-    /// Held back for some time. When that is over they count as forwarded, dropped or lost, too.
-    pub delayed: u64,
-    /// Neither: the receiver's kernel had no room. This is no fault of the run's but a weakness of the
-    /// machine.
-    pub lost: u64,
-}
-
-/// What to do with a packet that has come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Deliver it now, and tell the link by [`Link::delivered`].
-    Forward,
-    /// It is dealt with.
-    Done,
-}
+/// Gives the receiver a packet, and says whether its kernel took it.
+pub(super) type Deliver<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
 
 #[derive(Debug)]
 struct Held {
     arrived: Instant,
+    /// When its last byte got through at the link's rate.
+    sent: Instant,
+    /// Where its delay lies between the shortest, -1, and the longest, 1.
+    luck: f64,
+    /// It has stepped out of the line.
+    is_late: bool,
     frame: Box<[u8]>,
 }
 
-#[derive(Debug, Default)]
+/// When a held packet is to go, and its place among all that have arrived.
+type Place = (Instant, u64);
+
+#[derive(Debug)]
 pub(super) struct Link {
+    /// Where the IP packet begins in a frame.
+    ip_offset: usize,
     rule: LinkRule,
+    /// The rule does nothing. Most links are so most of the time.
+    is_clear: bool,
     counters: LinkCounters,
-    held: VecDeque<Held>,
+    held: BTreeMap<Place, Held>,
     held_bytes: usize,
+    dice: Dice,
+    /// When the link's rate is free again.
+    free_at: Option<Instant>,
+    /// When the last packet in the line is to go: none that follows goes earlier.
+    line_ends: Option<Instant>,
+    /// The latest packet that has been delivered, by its place among those that have arrived.
+    newest_delivered: u64,
 }
 
 impl Link {
-    pub(super) fn rule(&self) -> LinkRule {
-        self.rule
+    pub(super) fn new(ip_offset: usize, rule: LinkRule, dice: Dice) -> Self {
+        let is_clear = rule == LinkRule::default();
+        Self {
+            ip_offset,
+            rule,
+            is_clear,
+            counters: LinkCounters::default(),
+            held: BTreeMap::new(),
+            held_bytes: 0,
+            dice,
+            free_at: None,
+            line_ends: None,
+            newest_delivered: 0,
+        }
+    }
+
+    pub(super) fn reroll(&mut self, dice: Dice) {
+        self.dice = dice;
     }
 
     pub(super) fn counters(&self) -> LinkCounters {
         self.counters
     }
 
-    /// The rule is in force for held packets as well: a cut link drops them, and a shorter delay lets them
+    /// The rule is in force for held packets as well: a cut link drops them, and a shorter delay or a higher rate lets them
     /// go earlier. Otherwise a healed link would go on to delay what follows, since packets keep their
     /// order.
-    pub(super) fn set(&mut self, rule: LinkRule) {
+    pub(super) fn set(&mut self, rule: LinkRule, now: Instant) {
+        if rule == self.rule {
+            return;
+        }
+        self.is_clear = rule == LinkRule::default();
         self.rule = rule;
-        if rule.drop {
-            self.counters.dropped += self.held.len() as u64;
-            self.held.clear();
-            self.held_bytes = 0;
-        }
-    }
-
-    /// Decides about a packet that has come in.
-    pub(super) fn admit(&mut self, frame: &[u8], now: Instant) -> Fate {
+        let held = std::mem::take(&mut self.held);
+        (self.free_at, self.line_ends) = (None, None);
         if self.rule.drop {
-            self.counters.dropped += 1;
-            Fate::Done
-        } else if self.rule.delay.is_zero() && self.held.is_empty() {
-            Fate::Forward
-        } else {
-            self.hold(frame, now);
-            Fate::Done
+            self.counters.dropped += held.len() as u64;
+            self.held_bytes = 0;
+            return;
+        }
+        let mut in_order: Vec<_> = held.into_iter().map(|((_, number), held)| (number, held)).collect();
+        in_order.sort_unstable_by_key(|&(number, _)| number);
+        for (number, mut held) in in_order {
+            if held.sent > now {
+                held.sent = self.sent(held.frame.len() - self.ip_offset, now);
+            }
+            self.put(number, held);
         }
     }
 
-    fn hold(&mut self, frame: &[u8], now: Instant) {
-        let cost = frame.len() + OVERHEAD_BYTES;
-        if self.held_bytes + cost > MOST_HELD_BYTES {
+    /// Deals with a packet that has come in.
+    pub(super) fn admit(&mut self, frame: &mut [u8], now: Instant, deliver: Deliver<'_>) {
+        self.counters.arrived += 1;
+        let number = self.counters.arrived;
+        if self.is_clear && self.held.is_empty() {
+            self.deliver(number, frame, deliver);
+            return;
+        }
+        // Nothing overtakes what ought to be gone by now.
+        self.release(now, deliver);
+        let packet = &frame[self.ip_offset..];
+        if self.rule.drop || frame::tcp_port(packet).is_some_and(|port| self.rule.closed_ports.contains(&port)) {
             self.counters.dropped += 1;
             return;
         }
-        self.counters.delayed += 1;
-        self.held_bytes += cost;
-        self.held.push_back(Held { arrived: now, frame: frame.into() });
-    }
-
-    /// When the next held packet is to go. `None` is never: there is none, or the delay reaches beyond the
-    /// end of time.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.held.front()?.arrived.checked_add(self.rule.delay)
-    }
-
-    /// The next held packet, if it is to go by now. Tell the link what became of it by [`Link::delivered`].
-    pub(super) fn release(&mut self, now: Instant) -> Option<Box<[u8]>> {
-        if self.due()? > now {
-            return None;
-        }
-        let Held { frame, .. } = self.held.pop_front()?;
-        self.held_bytes -= frame.len() + OVERHEAD_BYTES;
-        Some(frame)
-    }
-
-    /// Counts a packet by whether the receiver's kernel took it.
-    pub(super) fn delivered(&mut self, taken: bool) {
-        if taken {
-            self.counters.forwarded += 1;
-        } else {
+        if self.dice.chance(self.rule.loss) {
             self.counters.lost += 1;
+            return;
+        }
+        let length = self.spoil(frame);
+        let frame = &frame[..length];
+        self.pass(number, frame, now, deliver);
+        if self.dice.chance(self.rule.duplicate) {
+            self.counters.duplicated += 1;
+            self.pass(number, frame, now, deliver);
+        }
+    }
+
+    /// Turns a bit where the dice say so, and returns the length of the frame that is left.
+    fn spoil(&mut self, frame: &mut [u8]) -> usize {
+        let Self { ip_offset, rule, dice, counters, .. } = self;
+        if (rule.corrupt > 0.0 || rule.corrupt_undetected > 0.0) && frame::has_data(&frame[*ip_offset..]) {
+            if dice.chance(rule.corrupt_undetected) {
+                counters.corrupted_undetected += 1;
+                frame::spoil_unnoticed(frame, *ip_offset, |bits| dice.index(bits));
+            }
+            if dice.chance(rule.corrupt) {
+                counters.corrupted += 1;
+                return frame::spoil(frame, *ip_offset, |bits| dice.index(bits));
+            }
+        }
+        frame.len()
+    }
+
+    /// Delivers a packet now, or holds it until its time comes.
+    fn pass(&mut self, number: u64, frame: &[u8], now: Instant, deliver: Deliver<'_>) {
+        let cost = frame.len() + OVERHEAD_BYTES;
+        if self.held_bytes + cost > MOST_HELD_BYTES || self.rate_queue_is_full(now) {
+            self.counters.dropped += 1;
+            return;
+        }
+        let sent = self.sent(frame.len() - self.ip_offset, now);
+        let held = Held {
+            arrived: now,
+            sent,
+            luck: self.luck(),
+            is_late: self.dice.chance(self.rule.reorder),
+            frame: frame.into(),
+        };
+        if self.due(&held) <= now {
+            self.deliver(number, frame, deliver);
+            return;
+        }
+        self.counters.delayed += 1;
+        self.counters.queued_by_rate += u64::from(sent > now);
+        self.held_bytes += cost;
+        self.put(number, held);
+    }
+
+    fn put(&mut self, number: u64, held: Held) {
+        let due = self.due(&held);
+        if !held.is_late {
+            self.line_ends = Some(due);
+        }
+        // A copy has the number of its original and follows it.
+        let mut place = (due, number);
+        while self.held.contains_key(&place) {
+            place.0 += Duration::from_nanos(1);
+        }
+        self.held.insert(place, held);
+    }
+
+    /// When a packet is to go. One in the line does not go before the one before it.
+    fn due(&self, held: &Held) -> Instant {
+        let LinkRule { delay, jitter, reorder_by, .. } = self.rule;
+        let difference = jitter.most.min(LONGEST).mul_f64(held.luck.abs());
+        let delay = delay.min(LONGEST);
+        let delay = if held.luck < 0.0 { delay.saturating_sub(difference) } else { delay + difference };
+        if held.is_late {
+            return held.sent + delay + reorder_by.min(LONGEST);
+        }
+        let due = held.sent + delay;
+        self.line_ends.map_or(due, |line_ends| due.max(line_ends))
+    }
+
+    /// When the last byte of a packet gets through, if the first may start now.
+    fn sent(&mut self, bytes: usize, now: Instant) -> Instant {
+        let Some(bytes_per_s) = self.rule.bytes_per_s else { return now };
+        let starts = self.free_at.map_or(now, |free_at| free_at.max(now));
+        let sent = starts + Duration::from_secs(1).mul_f64(bytes as f64 / bytes_per_s.max(1) as f64).min(LONGEST);
+        self.free_at = Some(sent);
+        sent
+    }
+
+    fn rate_queue_is_full(&self, now: Instant) -> bool {
+        let (Some(bytes_per_s), Some(free_at)) = (self.rule.bytes_per_s, self.free_at) else { return false };
+        let least = Duration::from_secs(1).mul_f64(LEAST_RATE_QUEUE_BYTES as f64 / bytes_per_s.max(1) as f64);
+        free_at.saturating_duration_since(now) > RATE_QUEUE.max(least)
+    }
+
+    fn luck(&mut self) -> f64 {
+        if self.rule.jitter.most.is_zero() {
+            return 0.0;
+        }
+        let mut throw = || 2.0 * self.dice.share() - 1.0;
+        match self.rule.jitter.spread {
+            Spread::Uniform => throw(),
+            // The mean of three throws: its standard deviation is a third.
+            Spread::Bell => (throw() + throw() + throw()) / 3.0,
+        }
+    }
+
+    /// When the next held packet is to go.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.held.first_key_value().map(|(&(due, _), _)| due)
+    }
+
+    /// Delivers the held packets that are to go by now.
+    pub(super) fn release(&mut self, now: Instant, deliver: Deliver<'_>) {
+        while let Some(entry) = self.held.first_entry()
+            && entry.key().0 <= now
+        {
+            let ((_, number), held) = entry.remove_entry();
+            self.held_bytes -= held.frame.len() + OVERHEAD_BYTES;
+            self.counters.let_go += 1;
+            self.counters.held_for += now.saturating_duration_since(held.arrived);
+            self.deliver(number, &held.frame, deliver);
+        }
+    }
+
+    fn deliver(&mut self, number: u64, frame: &[u8], deliver: Deliver<'_>) {
+        if deliver(frame) {
+            self.counters.forwarded += 1;
+            self.counters.forwarded_bytes += (frame.len() - self.ip_offset) as u64;
+            self.counters.reordered += u64::from(number < self.newest_delivered);
+            self.newest_delivered = self.newest_delivered.max(number);
+        } else {
+            self.counters.refused += 1;
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Fate, Link, LinkCounters, LinkRule, MOST_HELD_BYTES};
-    use std::time::{Duration, Instant};
-
-    const MS: Duration = Duration::from_millis(1);
-
-    fn link(rule: LinkRule) -> Link {
-        let mut link = Link::default();
-        link.set(rule);
-        link
-    }
-
-    fn released(link: &mut Link, now: Instant) -> Vec<u8> {
-        std::iter::from_fn(|| link.release(now)).map(|frame| frame[0]).collect()
-    }
-
-    #[test]
-    fn a_new_link_forwards_at_once() {
-        assert_eq!(Link::default().admit(b"a", Instant::now()), Fate::Forward);
-    }
-
-    #[test]
-    fn a_cut_link_drops_and_counts() {
-        let mut link = link(LinkRule::cut());
-        assert_eq!(link.admit(b"a", Instant::now()), Fate::Done);
-        assert_eq!(link.due(), None);
-        assert_eq!(link.counters(), LinkCounters { dropped: 1, ..LinkCounters::default() });
-    }
-
-    #[test]
-    fn packets_are_held_for_the_delay_and_not_less() {
-        let (mut link, start) = (link(LinkRule::delayed(50 * MS)), Instant::now());
-        assert_eq!(link.admit(&[1], start), Fate::Done);
-        assert_eq!(link.admit(&[2], start + MS), Fate::Done);
-        assert_eq!(link.due(), Some(start + 50 * MS));
-        assert!(released(&mut link, start + 50 * MS - Duration::from_nanos(1)).is_empty());
-        assert_eq!(released(&mut link, start + 50 * MS), [1]);
-        assert_eq!(released(&mut link, start + 51 * MS), [2]);
-        assert_eq!(link.counters().delayed, 2);
-    }
-
-    #[test]
-    fn a_shorter_delay_keeps_the_order() {
-        let (mut link, start) = (link(LinkRule::delayed(10_000 * MS)), Instant::now());
-        link.admit(&[1], start);
-        link.set(LinkRule::default());
-        assert_eq!(link.admit(&[2], start + MS), Fate::Done, "it must not overtake the first");
-        assert_eq!(released(&mut link, start + MS), [1, 2]);
-        assert_eq!(link.admit(&[3], start + MS), Fate::Forward);
-    }
-
-    #[test]
-    fn a_cut_drops_what_is_on_its_way() {
-        let (mut link, start) = (link(LinkRule::delayed(50 * MS)), Instant::now());
-        link.admit(&[1], start);
-        link.set(LinkRule::cut());
-        link.set(LinkRule::default());
-        assert!(released(&mut link, start + 100 * MS).is_empty());
-        assert_eq!(link.counters(), LinkCounters { dropped: 1, delayed: 1, ..LinkCounters::default() });
-    }
-
-    #[test]
-    fn a_boundless_delay_is_a_delay() {
-        let (mut link, start) = (link(LinkRule::delayed(Duration::MAX)), Instant::now());
-        link.admit(&[1], start);
-        assert_eq!(link.due(), None);
-        link.set(LinkRule::default());
-        assert_eq!(released(&mut link, start), [1]);
-    }
-
-    #[test]
-    fn a_full_link_drops_the_newest() {
-        let (mut link, start) = (link(LinkRule::delayed(50 * MS)), Instant::now());
-        let big = vec![7; MOST_HELD_BYTES / 2];
-        link.admit(&big, start);
-        link.admit(&big, start);
-        assert_eq!((link.counters().delayed, link.counters().dropped), (1, 1));
-        assert_eq!(released(&mut link, start + 50 * MS), [7]);
-        link.admit(&big, start);
-        assert_eq!(link.counters().delayed, 2, "there is room again");
-    }
-}
+mod tests;

@@ -1,29 +1,36 @@
 //! The switch: every packet between two hosts passes through one thread of the harness, which forwards,
 //! holds back or drops it.
 //!
-//! Links are directed: what n1 sends to n2 and what n2 sends to n1 obey rules of their own. Everything a
+//! Links are directed: what n1 sends to n2 and what n2 sends to n1 obey rules of their own. Rules lie over the links in
+//! layers, one for each fault, so that faults overlap and heal without undoing each other. Everything a
 //! rule did is counted, and the counters are the proof that a fault took effect.
 //!
 //! The thread alone owns the links. Whoever wants to change or read them sends it a piece of work and waits
 //! for it to be done, which happens between two batches of packets. So a call that has returned is in
 //! force: no packet passes a link after the call that cut it, and no lock stands between packets.
 
+mod counters;
 mod engine;
 mod frame;
+mod layer;
 mod link;
 mod links;
 mod port;
+mod rule;
 mod timer;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::{fmt, io};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-pub use link::{LinkCounters, LinkRule};
-pub use port::Port;
+pub use counters::LinkCounters;
+pub use layer::Layer;
+pub use port::{Port, Side};
+pub use rule::{Jitter, LinkRule, Spread};
 
 use links::Links;
 pub(super) use wire::Wire;
@@ -36,6 +43,7 @@ type Work = Box<dyn FnOnce(&mut Links) + Send>;
 pub struct Switch {
     work: Sender<Work>,
     doorbell: Arc<EventFd>,
+    layers: Arc<AtomicU64>,
     nodes: u8,
 }
 
@@ -47,40 +55,24 @@ impl Switch {
         // The client has a wire as well.
         let nodes = u8::try_from(wires.len() - 1).unwrap_or(u8::MAX);
         engine::start(wires, queue, Arc::clone(&doorbell))?;
-        Ok(Self { work, doorbell, nodes })
+        Ok(Self { work, doorbell, layers: Arc::default(), nodes })
     }
 
-    /// Sets the rule for what `from` sends to `to`. When the call returns, it holds for every packet that
-    /// has not arrived yet, those that the link is holding back included.
-    ///
-    /// # Panics
-    /// If the network has no such node.
-    pub fn set(&self, from: Port, to: Port, rule: LinkRule) {
-        self.set_all([(from, to, rule)]);
+    /// A layer of its own for whoever asks, with nothing in it yet.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        Layer::new(self.clone(), self.layers.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Sets many rules at once: no packet sees some of them and not the others.
-    ///
-    /// # Panics
-    /// If the network has no such node.
-    pub fn set_all(&self, rules: impl IntoIterator<Item = (Port, Port, LinkRule)>) {
-        let rules: Vec<_> =
-            rules.into_iter().map(|(from, to, rule)| (self.known(from), self.known(to), rule)).collect();
-        self.ask(move |links| {
-            for (from, to, rule) in rules {
-                links.at(from, to).set(rule);
-            }
-        });
+    /// Has every link roll the dice that belong to this seed.
+    pub fn reseed(&self, seed: u64) {
+        self.ask(move |links| links.reseed(seed));
     }
 
-    /// The rule for what `from` sends to `to`.
-    ///
-    /// # Panics
-    /// If the network has no such node.
+    /// What all layers together ask of the link from `from` to `to`.
     #[must_use]
     pub fn rule(&self, from: Port, to: Port) -> LinkRule {
-        let (from, to) = (self.known(from), self.known(to));
-        self.ask(move |links| links.at(from, to).rule())
+        self.ask(move |links| links.rule((from, to)))
     }
 
     /// What became of the packets that `from` has sent to `to` so far.
@@ -88,9 +80,9 @@ impl Switch {
     /// # Panics
     /// If the network has no such node.
     #[must_use]
-    pub fn counters(&self, from: Port, to: Port) -> LinkCounters {
-        let (from, to) = (self.known(from), self.known(to));
-        self.ask(move |links| links.at(from, to).counters())
+    pub fn counters(&self, from: impl Into<Side>, to: impl Into<Side>) -> LinkCounters {
+        let (from, to) = (self.known(from.into()), self.known(to.into()));
+        self.ask(move |links| links.counters(from, to))
     }
 
     /// Packets that were for no host of the sandbox, and went nowhere.
@@ -99,23 +91,11 @@ impl Switch {
         self.ask(|links| links.strays())
     }
 
-    /// Has every link forward at once again. What the links hold back is delivered.
-    pub fn heal_all(&self) {
-        self.ask(Links::heal_all);
-    }
-
-    /// All hosts: the client, then the nodes in order.
-    pub fn ports(&self) -> impl Iterator<Item = Port> + Clone {
-        Port::all(self.nodes)
-    }
-
-    fn known(&self, port: Port) -> Port {
-        assert!(
-            port.index() <= usize::from(self.nodes),
-            "{port} is no host of this sandbox, which has {} nodes",
-            self.nodes
-        );
-        port
+    fn known(&self, side: Side) -> Side {
+        if let Side::One(Port::Node(node)) = side {
+            assert!(node.number() <= self.nodes, "{node} is no host of this sandbox, which has {} nodes", self.nodes);
+        }
+        side
     }
 
     /// Has the thread do some work on the links, and waits for the result. The wait is that for one batch

@@ -1,6 +1,7 @@
 //! The TOML shape of a scenario, and its checks.
 
 mod fault;
+mod topology;
 mod workload;
 
 use std::ops::Range;
@@ -13,6 +14,8 @@ use toml::de::{DeTable, Deserializer};
 use super::error::ScenarioError;
 use super::{Scenario, Service};
 use crate::servers::NotASpec;
+use fault::Scope;
+use topology::TopologyTable;
 use workload::WorkloadTable;
 
 const DEFAULT_NODES: u8 = 3;
@@ -32,6 +35,7 @@ struct File {
     clock_offsets_ms: Vec<i64>,
     #[serde(default)]
     beliefs_must_exclude: bool,
+    topology: Option<Spanned<TopologyTable>>,
     workload: Spanned<WorkloadTable>,
 }
 
@@ -121,6 +125,9 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
         Some(nodes) if (1..=MAX_NODES).contains(nodes.get_ref()) => *nodes.get_ref(),
         Some(nodes) => return Err(source.wrong(nodes.span(), format!("`nodes` must be from 1 to {MAX_NODES}"))),
     };
+    let topology = topology::topology(&source, file.topology.as_ref(), nodes)?;
+    let workload = workload::workload(&source, &file.workload, file.service)?;
+    let faults = fault::plans(&source, nemesis, &Scope { nodes, topology: &topology, keys: workload.keys() })?;
     Ok(Scenario {
         name: name.to_owned(),
         summary: file.summary,
@@ -133,8 +140,9 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
         nodes,
         duration: Duration::from_secs(seconds),
         clock_offsets_ms: file.clock_offsets_ms,
-        workload: workload::workload(&source, &file.workload, file.service)?,
-        faults: fault::plans(&source, nemesis, nodes)?,
+        workload,
+        faults,
+        topology,
         beliefs_must_exclude: file.beliefs_must_exclude,
         text: text.to_owned(),
     })
@@ -143,7 +151,7 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nemesis::Target;
+    use crate::nemesis::{Begins, Condition, Place, Target};
 
     const GOOD: &str = r#"
 summary = "s"
@@ -204,13 +212,89 @@ lasts_ms = 2
     }
 
     #[test]
+    fn places_that_do_not_exist_are_refused() {
+        let dcs = "[topology]\ndcs = { east = ['n1', 'n2'], west = ['n3'] }\n[workload]";
+        let good = GOOD.replace("[workload]", dcs).replace("at_ms = 1", "at_ms = 1\ntarget = 'dc:west'");
+        let scenario = parse("x", "x.toml", &good).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(scenario.faults[0].target, Target::Dc("west".to_owned()));
+        assert!(error_of("at_ms = 1", "at_ms = 1\ntarget = 'dc:west'").contains("there is no data centre `west`"));
+        let partition = "package = 'partition'\nshape = 'isolate'\nfrom = 'n4'";
+        assert!(error_of("package = \"clock\"\noffset_ms = 5", partition).contains("there is no node n4"));
+    }
+
+    #[test]
     fn what_is_missing_or_out_of_range_is_said() {
         assert!(error_of("offset_ms = 5\n", "").contains("`offset_ms` is missing here"));
         assert!(error_of("seconds = 10", "seconds = 0").contains("`seconds` must be from 1"));
         assert!(error_of("ttl_ms = 3000", "ttl_ms = 2500").contains("whole seconds"));
         assert!(error_of("at_ms", "target = \"n4\"\nat_ms").contains("there is no node n4"));
         assert!(error_of("at_ms = 1", "every_ms = 2\nat_ms = 1").contains("needs `times`"));
+        assert!(error_of("at_ms = 1\n", "").contains("`at_ms` or `when` is missing here"));
         assert!(error_of("seconds = 10", "seconds = ").starts_with("x.toml:5:"));
         assert!(error_of("etcd@3.5.30", "etcd-3.5.30").starts_with("x.toml:4:11: `etcd-3.5.30` names no server"));
+    }
+
+    #[test]
+    fn faults_begin_at_set_times_at_random_ones_or_on_a_condition() {
+        let begins = |settings: &str| {
+            let text = GOOD.replacen("at_ms = 1", settings, 1);
+            parse("x", "x.toml", &text).unwrap_or_else(|error| panic!("{error}")).faults[0].begins
+        };
+        let ms = Duration::from_millis;
+        let every =
+            |at, every, times, jitter| Begins::Every { at: ms(at), every: ms(every), times, jitter: ms(jitter) };
+        assert_eq!(begins("at_ms = 1"), every(1, 0, 1, 0));
+        assert_eq!(begins("at_ms = 1\ntimes = 3\nevery_ms = 5\njitter_ms = 2"), every(1, 5, 3, 2));
+        let within = Begins::Within { at: ms(1), within: ms(500), times: 4 };
+        assert_eq!(begins("at_ms = 1\nwithin_ms = 500\ntimes = 4"), within);
+        let condition = Condition::Held(Place::Leader);
+        let when = |at, times, cooldown| Begins::When { condition, at: ms(at), times, cooldown: ms(cooldown) };
+        assert_eq!(begins("when = \"holder on leader\""), when(0, 1, 1_000));
+        assert_eq!(begins("when = \"holder on leader\"\nat_ms = 5\ntimes = 2\ncooldown_ms = 0"), when(5, 2, 0));
+    }
+
+    #[test]
+    fn settings_that_do_not_go_together_are_refused() {
+        let refused = |settings: &str, told: &str| {
+            let error = error_of("at_ms = 1", settings);
+            assert!(error.contains(told), "{error}");
+        };
+        refused("when = \"holder\"\ntimes = 2\nevery_ms = 1", "`every_ms` is no setting of a fault that waits");
+        refused("when = \"holder\"\nwithin_ms = 1", "`within_ms` is no setting of a fault that waits");
+        refused("at_ms = 1\nwithin_ms = 9\ntimes = 2\nevery_ms = 1", "`every_ms` is no setting of a fault at random");
+        refused("at_ms = 1\ncooldown_ms = 1", "`cooldown_ms` is no setting of a fault without `when`");
+        refused("at_ms = 1\ntimes = 0", "`times` must be from 1");
+        refused("at_ms = 1\nwithin_ms = 0", "`within_ms` must be more than 0");
+    }
+
+    #[test]
+    fn a_wrong_condition_is_named_with_its_place_and_the_nearest_one() {
+        let error = error_of("at_ms = 1", "when = \"before expire by 200 ms\"");
+        assert!(error.starts_with("x.toml:18:8: `before expire by 200 ms` is no condition"), "{error}");
+        assert!(error.ends_with("did you mean `before expiry by 200 ms`?"), "{error}");
+        let refused = |when: &str, told: &str| {
+            let error = error_of("at_ms = 1", &format!("when = \"{when}\""));
+            assert!(error.contains(told), "{error}");
+        };
+        refused("after fault 1", "it cannot wait for its own end");
+        refused("after fault 2", "there is no fault 2");
+        refused("holder on n4", "there is no node n4");
+        refused("leader is n9", "there is no node n9");
+    }
+
+    #[test]
+    fn clients_are_no_target_of_a_package_that_aims_at_nodes() {
+        let error = error_of("at_ms = 1", "at_ms = 1\ntarget = \"holder\"");
+        assert!(
+            error.starts_with("x.toml:19:10: `holder` is a client, and the package `clock` aims at nodes"),
+            "{error}"
+        );
+        let scenario = parse("x", "x", &GOOD.replacen("at_ms", "target = \"holder-node:leases/2\"\nat_ms", 1));
+        assert_eq!(
+            scenario.unwrap_or_else(|error| panic!("{error}")).faults[0].target,
+            Target::HolderNode(Some("leases/2".to_owned()))
+        );
+        let error = error_of("at_ms = 1", "at_ms = 1\ntarget = \"holder-node:leases/3\"");
+        assert!(error.contains("there is no lock `leases/3`: the workload has `leases/1` to `leases/2`"), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{CLIENT_PORT, PEER_PORT};
 use crate::NodeId;
@@ -31,6 +32,21 @@ impl Default for EtcdOptions {
             enable_v2: true,
             cluster_token: "leasehold".to_owned(),
             extra_flags: Vec::new(),
+        }
+    }
+}
+
+impl EtcdOptions {
+    /// The times for a network in which a packet and its answer take up to this long: by etcd's own advice, a heartbeat for
+    /// each round trip, and ten without one until somebody stands for election. Never less than the default.
+    #[must_use]
+    pub fn for_round_trip(longest: Duration) -> Self {
+        let default = Self::default();
+        let round_trip_ms = u32::try_from(longest.as_millis()).unwrap_or(u32::MAX);
+        Self {
+            heartbeat_interval_ms: default.heartbeat_interval_ms.max(round_trip_ms),
+            election_timeout_ms: default.election_timeout_ms.max(round_trip_ms.saturating_mul(10)),
+            ..default
         }
     }
 }

@@ -98,7 +98,7 @@ impl EtcdProbes {
     pub fn new(nodes: &[(NodeId, Ipv4Addr)]) -> Self {
         Self {
             nodes: nodes.iter().copied().collect(),
-            http: http::client(CONNECT),
+            http: http::client(CONNECT, None),
             grpc: Mutex::default(),
             members: Mutex::default(),
         }

@@ -28,6 +28,7 @@ pub(crate) fn run(name: &str, medium: &str, folder: &str) -> ExitCode {
     let scenario: fn(&Stage, &Sandbox) -> u8 = match name {
         "hosts-reach-each-other" => network::hosts_reach_each_other,
         "a-one-way-cut-leaks-nothing" => network::a_one_way_cut_leaks_nothing,
+        "each-worker-has-links-of-its-own" => network::each_worker_has_links_of_its_own,
         "delay-is-no-shorter-than-said" => network::delay_is_no_shorter_than_said,
         "healing-releases-what-is-held" => network::healing_releases_what_is_held,
         "bulk-passes-unharmed" => network::bulk_passes_unharmed,

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use leasehold::NodeId;
-use leasehold::sandbox::{LinkRule, Network, Port, Sandbox, Switch};
+use leasehold::sandbox::{LinkRule, Network, Port, Sandbox, Side, Switch};
 
 use super::{DEADLINE, Stage, eventually, exit_of, on};
 use crate::servers::REPORT;
@@ -51,8 +51,8 @@ fn send_datagrams(stage: &Stage, network: &Network, from: NodeId, to: NodeId) {
 }
 
 fn dealt_with(switch: &Switch, from: NodeId, to: NodeId) -> u64 {
-    let counters = switch.counters(from.into(), to.into());
-    assert_eq!(counters.lost, 0, "the machine can carry a few datagrams");
+    let counters = switch.counters(from, to);
+    assert_eq!(counters.refused, 0, "the machine can carry a few datagrams");
     counters.forwarded + counters.dropped
 }
 
@@ -87,19 +87,57 @@ pub(super) fn a_one_way_cut_leaks_nothing(stage: &Stage, sandbox: &Sandbox) -> u
         .map(|node| stage.start_ready(&network.spawner(), node, &["udp-count", &on(&network, node).to_string()]))
         .collect();
 
-    switch.set(one.into(), two.into(), LinkRule::cut());
+    let layer = switch.layer();
+    layer.lay([(one, two, LinkRule::cut())]);
     send_datagrams(stage, &network, one, two);
     send_datagrams(stage, &network, two, one);
     send_datagrams(stage, &network, one, three);
     assert_eq!(seen_by(on(&network, two)), 0, "nothing comes through the cut");
     assert_eq!(seen_by(on(&network, one)), DATAGRAMS, "the other direction is open");
     assert_eq!(seen_by(on(&network, three)), DATAGRAMS, "the other links are open");
-    let cut = switch.counters(one.into(), two.into());
+    let cut = switch.counters(one, two);
     assert_eq!((cut.forwarded, cut.dropped), (0, DATAGRAMS), "the counters prove it");
 
-    switch.heal_all();
+    layer.lift();
     send_datagrams(stage, &network, one, two);
     assert_eq!(seen_by(on(&network, two)), DATAGRAMS, "healed is healed");
+    0
+}
+
+/// A socket of a worker.
+fn worker_socket(worker: u16) -> UdpSocket {
+    let socket = UdpSocket::bind((Network::worker_address(worker), 0)).expect("the worker's address is here");
+    socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
+    socket
+}
+
+pub(super) fn each_worker_has_links_of_its_own(stage: &Stage, sandbox: &Sandbox) -> u8 {
+    let (network, node) = (stage.network(sandbox, 1), NodeId::new(1));
+    let (switch, echo) = (network.switch(), on(&network, node));
+    let _echo = stage.start_ready(&network.spawner(), node, &["udp-echo", &echo.to_string()]);
+    ask(echo, b"warm up");
+    let workers = [0, 1, 254, 255, 999].map(|worker| (worker, worker_socket(worker)));
+    let answered = |socket: &UdpSocket| {
+        socket.send_to(b"ping", echo).expect("the way is open");
+        socket.recv(&mut [0; 8]).is_ok()
+    };
+    for (worker, socket) in &workers {
+        assert!(answered(socket), "worker {worker}");
+        assert_eq!(switch.counters(Port::Worker(*worker), node).forwarded, 1);
+        assert_eq!(switch.counters(node, Port::Worker(*worker)).forwarded, 1);
+    }
+    let (answers, requests) = (switch.layer(), switch.layer());
+    answers.lay([(node, Port::Worker(1), LinkRule::cut())]);
+    requests.lay([(Side::Workers, node, LinkRule::cut())]);
+    assert!(workers.iter().all(|(_, socket)| !answered(socket)), "no request gets through");
+    assert_eq!(switch.counters(Side::Workers, node).dropped, 5);
+    requests.lift();
+    for (worker, socket) in &workers {
+        assert_eq!(answered(socket), *worker != 1, "worker {worker}: one has no answers");
+    }
+    assert_eq!(switch.counters(node, Port::Worker(1)).dropped, 1);
+    answers.lift();
+    assert!(workers.iter().all(|(_, socket)| answered(socket)));
     0
 }
 
@@ -110,15 +148,15 @@ pub(super) fn delay_is_no_shorter_than_said(stage: &Stage, sandbox: &Sandbox) ->
     ask(on(&network, node), b"warm up");
 
     let direct = round_trip(on(&network, node));
-    switch.set(Port::Client, node.into(), LinkRule::delayed(delay));
+    switch.layer().lay([(Port::Client, node, LinkRule::delayed(delay))]);
     let one_way: Vec<_> = (0..5).map(|_| round_trip(on(&network, node))).collect();
-    switch.set(node.into(), Port::Client, LinkRule::delayed(delay));
+    switch.layer().lay([(node, Port::Client, LinkRule::delayed(delay))]);
     let both_ways: Vec<_> = (0..5).map(|_| round_trip(on(&network, node))).collect();
     println!("direct {direct:?}, one way {one_way:?}, both ways {both_ways:?}");
     assert!(one_way.iter().all(|&time| time >= delay), "{one_way:?}");
     assert!(both_ways.iter().all(|&time| time >= delay * 2), "{both_ways:?}");
-    assert_eq!(switch.counters(Port::Client, node.into()).delayed, 10);
-    assert_eq!(switch.counters(node.into(), Port::Client).delayed, 5);
+    assert_eq!(switch.counters(Port::Client, node).delayed, 10);
+    assert_eq!(switch.counters(node, Port::Client).delayed, 5);
     assert_eq!(switch.rule(node.into(), Port::Client), LinkRule::delayed(delay));
     0
 }
@@ -135,14 +173,15 @@ pub(super) fn healing_releases_what_is_held(stage: &Stage, sandbox: &Sandbox) ->
     let (network, node) = (stage.network(sandbox, 1), NodeId::new(1));
     let switch = network.switch();
     let _counter = stage.start_ready(&network.spawner(), node, &["udp-count", &on(&network, node).to_string()]);
-    switch.set(Port::Client, node.into(), LinkRule::delayed(Duration::from_secs(3600)));
+    let layer = switch.layer();
+    layer.lay([(Port::Client, node, LinkRule::delayed(Duration::from_secs(3600)))]);
     let socket = client_socket(DEADLINE);
     for _ in 0..DATAGRAMS {
         socket.send_to(b"late", on(&network, node)).expect("the way is open");
     }
-    eventually("the link holds all of them", || switch.counters(Port::Client, node.into()).delayed == DATAGRAMS);
-    assert_eq!(switch.counters(Port::Client, node.into()).forwarded, 0);
-    switch.heal_all();
+    eventually("the link holds all of them", || switch.counters(Port::Client, node).delayed == DATAGRAMS);
+    assert_eq!(switch.counters(Port::Client, node).forwarded, 0);
+    layer.lift();
     assert_eq!(seen_by(on(&network, node)), DATAGRAMS);
     0
 }
@@ -178,11 +217,12 @@ pub(super) fn tcp_recovers_after_a_heal(stage: &Stage, sandbox: &Sandbox) -> u8 
     let mut echo = [0; 4];
     stream.write_all(b"here").and_then(|()| stream.read_exact(&mut echo)).expect("an echo");
 
-    switch.set(Port::Client, node.into(), LinkRule::cut());
+    let layer = switch.layer();
+    layer.lay([(Port::Client, node, LinkRule::cut())]);
     stream.write_all(b"lost").expect("the socket takes it");
     // Six attempts would take 12.6 s without the limit on the back-off, and less than 6 s with it.
-    eventually("six attempts were dropped", || switch.counters(Port::Client, node.into()).dropped >= 6);
-    switch.heal_all();
+    eventually("six attempts were dropped", || switch.counters(Port::Client, node).dropped >= 6);
+    layer.lift();
     let healed = Instant::now();
     stream.read_exact(&mut echo).expect("an echo after the heal");
     println!("recovered {:?} after the heal", healed.elapsed());

@@ -1,0 +1,428 @@
+//! Makes links bad: slow, lossy, narrow, or worse.
+
+use std::future::ready;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::cut::{Link, between};
+use crate::NodeId;
+use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
+use crate::nemesis::{Aim, Field, Target, wait};
+use crate::sandbox::{Jitter, Layer, LinkCounters, LinkRule, Side, Spread};
+
+pub(super) static PACKAGE: Package = Package {
+    name: "link",
+    does: "delays, loses, repeats, reorders, throttles or spoils packets of the target, as many of these at once as are set",
+    settings: &[
+        Setting { name: "delay_ms", says: "how long each packet is held back, on its way in one direction" },
+        Setting { name: "delay_jitter_ms", says: "by how much a packet's delay may differ from that, to either side" },
+        Setting {
+            name: "delay_spread",
+            says: "`uniform` (if not said) or `bell` (normal, cut off at three deviations)",
+        },
+        Setting { name: "loss", says: "the share of packets that are lost, 0 to 1" },
+        Setting { name: "duplicate", says: "the share of packets that arrive twice" },
+        Setting { name: "reorder", says: "the share of packets that others overtake" },
+        Setting { name: "reorder_ms", says: "for how long those are held back; 10 if not said" },
+        Setting { name: "bytes_per_s", says: "how much gets through each link in a second" },
+        Setting {
+            name: "corrupt",
+            says: "the share of packets with data of which TCP finds a bit turned, and drops them",
+        },
+        Setting {
+            name: "corrupt_undetected",
+            says: "the share of packets with data of which a bit is turned and TCP does not notice; between nodes only",
+        },
+        Setting { name: "between", says: "`peers` (the target and the other nodes, if not said), `clients` or `both`" },
+        Setting { name: "way", says: "`both` (if not said), `out` (what the target sends) or `in` (what it is sent)" },
+    ],
+    proof: "packets that met each of these, by the switch's own count, and the shares, delay and rate that came of it",
+    aims: Aims::AtTargetOrClient,
+    course: Course::Lasts,
+    needs: &[],
+    colour: 0x5b_6c_b0,
+    parse: parse::<BadLink>,
+};
+
+/// How long to wait until everything that was asked for has been seen once. Small shares take longer, and are counted in the
+/// end all the same.
+const BITE_LIMIT: Duration = Duration::from_secs(3);
+
+const DEFAULT_REORDER_MS: u64 = 10;
+
+/// Links are bad until the end.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Settings")]
+struct BadLink {
+    rule: LinkRule,
+    between: Between,
+    way: Way,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    #[serde(default)]
+    delay_ms: u64,
+    #[serde(default)]
+    delay_jitter_ms: u64,
+    #[serde(default)]
+    delay_spread: SpreadWord,
+    #[serde(default)]
+    loss: f64,
+    #[serde(default)]
+    duplicate: f64,
+    #[serde(default)]
+    reorder: f64,
+    reorder_ms: Option<u64>,
+    bytes_per_s: Option<u64>,
+    #[serde(default)]
+    corrupt: f64,
+    #[serde(default)]
+    corrupt_undetected: f64,
+    #[serde(default)]
+    between: Between,
+    #[serde(default)]
+    way: Way,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SpreadWord {
+    #[default]
+    Uniform,
+    Bell,
+}
+
+/// Whose links are bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Between {
+    /// Those between the target and the other nodes.
+    #[default]
+    Peers,
+    /// Those between the target and the clients.
+    Clients,
+    /// All of these.
+    Both,
+}
+
+/// In which direction links are bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Way {
+    #[default]
+    Both,
+    /// What the target sends.
+    Out,
+    /// What is sent to the target.
+    In,
+}
+
+impl TryFrom<Settings> for BadLink {
+    type Error = String;
+
+    fn try_from(settings: Settings) -> Result<Self, String> {
+        for (name, share) in [
+            ("loss", settings.loss),
+            ("duplicate", settings.duplicate),
+            ("reorder", settings.reorder),
+            ("corrupt", settings.corrupt),
+            ("corrupt_undetected", settings.corrupt_undetected),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(format!("`{name}` is a share, from 0 to 1"));
+            }
+        }
+        if settings.delay_jitter_ms > settings.delay_ms {
+            return Err(
+                "`delay_jitter_ms` must not be more than `delay_ms`: no packet arrives before it is sent".to_owned()
+            );
+        }
+        if settings.bytes_per_s == Some(0) {
+            return Err("`bytes_per_s` must be more than 0; the package `partition` lets nothing through".to_owned());
+        }
+        if settings.reorder_ms.is_some() && settings.reorder == 0.0 {
+            return Err("`reorder_ms` needs `reorder`: the share of packets that others overtake".to_owned());
+        }
+        // What a client is told falsely would be held against the servers.
+        if settings.corrupt_undetected > 0.0 && settings.between != Between::Peers {
+            return Err(
+                "`corrupt_undetected` is for links between nodes: a client that is told nonsense proves nothing \
+                        about the servers"
+                    .to_owned(),
+            );
+        }
+        let mut rule = LinkRule::delayed(Duration::from_millis(settings.delay_ms));
+        rule.jitter = Jitter {
+            most: Duration::from_millis(settings.delay_jitter_ms),
+            spread: match settings.delay_spread {
+                SpreadWord::Uniform => Spread::Uniform,
+                SpreadWord::Bell => Spread::Bell,
+            },
+        };
+        rule.loss = settings.loss;
+        rule.duplicate = settings.duplicate;
+        rule.reorder = settings.reorder;
+        if settings.reorder > 0.0 {
+            rule.reorder_by = Duration::from_millis(settings.reorder_ms.unwrap_or(DEFAULT_REORDER_MS));
+        }
+        rule.bytes_per_s = settings.bytes_per_s;
+        rule.corrupt = settings.corrupt;
+        rule.corrupt_undetected = settings.corrupt_undetected;
+        let link = Self { rule, between: settings.between, way: settings.way };
+        if link.asked().is_empty() {
+            return Err(
+                "a bad link needs something that is bad about it: `leasehold faults` lists the settings".to_owned()
+            );
+        }
+        Ok(link)
+    }
+}
+
+/// One thing that is bad about a link.
+struct Asked {
+    name: &'static str,
+    /// In words.
+    what: String,
+    /// How many packets met it.
+    met: fn(&LinkCounters) -> u64,
+}
+
+impl BadLink {
+    fn asked(&self) -> Vec<Asked> {
+        let rule = &self.rule;
+        let share = |share: f64| format!("{} %", share * 100.0);
+        let mut asked = Vec::new();
+        let mut add = |is_asked: bool, name, what: String, met| {
+            if is_asked {
+                asked.push(Asked { name, what: format!("{name} {what}"), met });
+            }
+        };
+        let jitter = match rule.jitter.most {
+            Duration::ZERO => String::new(),
+            most => format!(" ± {}", most.as_millis()),
+        };
+        let delay = format!("{}{jitter} ms", rule.delay.as_millis());
+        add(!rule.delay.is_zero(), "delay", delay, |counters| counters.delayed);
+        add(rule.loss > 0.0, "loss", share(rule.loss), |counters| counters.lost);
+        add(rule.duplicate > 0.0, "duplicate", share(rule.duplicate), |counters| counters.duplicated);
+        add(rule.reorder > 0.0, "reorder", share(rule.reorder), |counters| counters.reordered);
+        let rate = rule.bytes_per_s.map(|bytes_per_s| format!("{bytes_per_s} bytes/s"));
+        add(rate.is_some(), "rate", rate.unwrap_or_default(), |counters| counters.queued_by_rate);
+        add(rule.corrupt > 0.0, "corrupt", share(rule.corrupt), |counters| counters.corrupted);
+        add(rule.corrupt_undetected > 0.0, "corrupt undetected", share(rule.corrupt_undetected), |counters| {
+            counters.corrupted_undetected
+        });
+        asked
+    }
+
+    /// Those of the target; a client's are those to the nodes.
+    fn links(&self, aim: &Aim, all: &[NodeId]) -> Vec<Link> {
+        let sides = |nodes: &[NodeId]| nodes.iter().map(|&node| node.into()).collect::<Vec<Side>>();
+        let (here, mut there) = (aim.sides(), Vec::new());
+        if self.between != Between::Clients {
+            there.extend(sides(all));
+        }
+        if self.between != Between::Peers {
+            there.push(Side::Workers);
+        }
+        let mut links = between(&here, &there);
+        match self.way {
+            Way::Both => {}
+            Way::Out => links.retain(|(from, _)| here.contains(from)),
+            Way::In => links.retain(|(_, to)| here.contains(to)),
+        }
+        links
+    }
+}
+
+impl Fault for BadLink {
+    fn package(&self) -> &'static Package {
+        &PACKAGE
+    }
+
+    fn describe(&self) -> String {
+        let asked: Vec<String> = self.asked().into_iter().map(|asked| asked.what).collect();
+        let to = match self.between {
+            Between::Peers => "",
+            Between::Clients => ", to clients",
+            Between::Both => ", to clients too",
+        };
+        let way = match self.way {
+            Way::Both => "",
+            Way::Out => ", outgoing",
+            Way::In => ", incoming",
+        };
+        format!("link ({}{to}{way})", asked.join(", "))
+    }
+
+    fn takes(&self, target: &Target) -> Result<(), String> {
+        if target.is_client() && self.between != Between::Peers {
+            return Err(format!(
+                "`between` is about nodes, and `{target}` is a client: its links are those to the nodes"
+            ));
+        }
+        if target.is_client() && self.rule.corrupt_undetected > 0.0 {
+            return Err(
+                "`corrupt_undetected` is for links between nodes: a client that is told nonsense proves nothing \
+                        about the servers"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
+        Box::new(Spoilt {
+            fault: self.clone(),
+            field: field.clone(),
+            layer: field.cluster.layer(),
+            links: self.links(&aim, &field.cluster.nodes()),
+            start: None,
+        })
+    }
+}
+
+struct Spoilt {
+    fault: BadLink,
+    field: Field,
+    layer: Layer,
+    links: Vec<Link>,
+    /// When it began, and what each link had counted by then.
+    start: Option<(Instant, Vec<LinkCounters>)>,
+}
+
+#[async_trait]
+impl Injection for Spoilt {
+    async fn inject(&mut self) -> Result<Value, FaultError> {
+        if self.links.is_empty() {
+            return Err(FaultError::NoTarget("there is no such link".to_owned()));
+        }
+        self.start = Some((Instant::now(), self.count()));
+        self.layer.lay(self.links.iter().map(|&(from, to)| (from, to, self.fault.rule.clone())));
+        let all_met = wait::until(BITE_LIMIT, || ready(self.not_met().is_empty().then_some(()))).await;
+        let not_met = self.not_met();
+        if all_met.is_none() && not_met.len() == self.fault.asked().len() {
+            return Err(FaultError::DidNotBite(format!("no packet met {}", not_met.join(", "))));
+        }
+        Ok(self.proof())
+    }
+
+    async fn heal(&mut self) -> Result<Value, FaultError> {
+        let proof = self.proof();
+        self.layer.lift();
+        Ok(proof)
+    }
+}
+
+impl Spoilt {
+    fn count(&self) -> Vec<LinkCounters> {
+        self.links.iter().map(|&link| self.field.cluster.counters(&[link])).collect()
+    }
+
+    /// What each link has counted since the beginning, and how long ago that was.
+    fn since_the_beginning(&self) -> (Duration, Vec<LinkCounters>) {
+        let Some((start, before)) = &self.start else { return (Duration::ZERO, Vec::new()) };
+        let counters = self.count().into_iter().zip(before).map(|(now, &before)| now - before).collect();
+        (start.elapsed(), counters)
+    }
+
+    /// What no packet has met so far.
+    fn not_met(&self) -> Vec<&'static str> {
+        let all = sum(&self.since_the_beginning().1);
+        self.fault.asked().into_iter().filter(|asked| (asked.met)(&all) == 0).map(|asked| asked.name).collect()
+    }
+
+    /// What was asked for and what came of it.
+    fn proof(&self) -> Value {
+        let (elapsed, counters) = self.since_the_beginning();
+        let (all, rule) = (sum(&counters), &self.fault.rule);
+        let share = |count: u64| json!(rounded(count as f64 / all.arrived.max(1) as f64));
+        let mut got = Map::new();
+        got.insert("packets".to_owned(), json!(all.arrived));
+        if !rule.delay.is_zero() {
+            let mean_ms = all.held_for.as_secs_f64() * 1e3 / all.let_go.max(1) as f64;
+            got.insert("delayed".to_owned(), json!({ "packets": all.delayed, "asked_ms": rule.delay.as_millis() as u64, "mean_ms": rounded(mean_ms) }));
+        }
+        for (name, asked, count) in [
+            ("lost", rule.loss, all.lost),
+            ("duplicated", rule.duplicate, all.duplicated),
+            ("reordered", rule.reorder, all.reordered),
+            ("corrupted", rule.corrupt, all.corrupted),
+            ("corrupted_undetected", rule.corrupt_undetected, all.corrupted_undetected),
+        ] {
+            if asked > 0.0 {
+                got.insert(name.to_owned(), json!({ "packets": count, "asked_share": asked, "share": share(count) }));
+            }
+        }
+        if let Some(asked) = rule.bytes_per_s {
+            let busiest = counters.iter().map(|link| link.forwarded_bytes).max().unwrap_or_default();
+            let bytes_per_s = (busiest as f64 / elapsed.as_secs_f64().max(1e-3)) as u64;
+            got.insert("rate".to_owned(), json!({ "queued": all.queued_by_rate, "asked_bytes_per_s": asked, "busiest_link_bytes_per_s": bytes_per_s }));
+        }
+        let not_met = self.not_met();
+        if !not_met.is_empty() {
+            got.insert("not_met_so_far".to_owned(), json!(not_met));
+        }
+        got.into()
+    }
+}
+
+fn sum(counters: &[LinkCounters]) -> LinkCounters {
+    counters.iter().fold(LinkCounters::default(), |sum, &one| sum + one)
+}
+
+/// To a ten-thousandth: nobody measures better here.
+fn rounded(number: f64) -> f64 {
+    (number * 1e4).round() / 1e4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(settings: &str) -> BadLink {
+        toml::from_str(settings).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn names(settings: &str) -> Vec<String> {
+        let all: Vec<NodeId> = NodeId::first(3).collect();
+        super::super::cut::names(&link(settings).links(&Aim::at_nodes(all[..1].to_vec()), &all))
+    }
+
+    #[test]
+    fn settings_go_together_in_one_fault() {
+        let link = link("delay_ms = 20\ndelay_jitter_ms = 5\nloss = 0.01\nbytes_per_s = 1000");
+        assert_eq!(link.describe(), "link (delay 20 ± 5 ms, loss 1 %, rate 1000 bytes/s)");
+        assert_eq!((link.rule.loss, link.rule.bytes_per_s), (0.01, Some(1000)));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (settings, why) in [
+            ("", "needs something"),
+            ("loss = 1.5", "`loss` is a share"),
+            ("delay_ms = 1\ndelay_jitter_ms = 2", "must not be more than"),
+            ("bytes_per_s = 0", "more than 0"),
+            ("delay_ms = 1\nreorder_ms = 2", "needs `reorder`"),
+            ("corrupt_undetected = 0.1\nbetween = 'clients'", "between nodes"),
+            ("delay = 1", "unknown field"),
+        ] {
+            let error = toml::from_str::<BadLink>(settings).expect_err(settings).to_string();
+            assert!(error.contains(why), "{settings}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_links_are_those_of_the_target() {
+        assert_eq!(names("loss = 0.1"), ["n1 to n2", "n2 to n1", "n1 to n3", "n3 to n1"]);
+        assert_eq!(names("loss = 0.1\nway = 'out'"), ["n1 to n2", "n1 to n3"]);
+        assert_eq!(names("loss = 0.1\nbetween = 'clients'"), ["n1 to clients", "clients to n1"]);
+        assert_eq!(names("loss = 0.1\nbetween = 'both'\nway = 'in'"), ["n2 to n1", "n3 to n1", "clients to n1"]);
+        assert_eq!(names("loss = 0.1").len(), 4);
+    }
+}
