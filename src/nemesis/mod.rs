@@ -26,7 +26,7 @@ use course::Log;
 pub use field::{Aim, Field};
 pub use package::{Aims, Course, Fault, FaultError, Injection, Need, Package, Setting};
 pub use packages::{PACKAGES, package};
-pub use plan::FaultPlan;
+pub use plan::{FaultPlan, clock_rate_error_ppm};
 pub use schedule::{PlannedFault, schedule};
 pub use targets::{TARGET_WORDS, Target};
 
@@ -82,7 +82,7 @@ impl Nemesis {
             };
             let log = Log::new(&self.recorder, &planned, Aim { nodes: vec![node] });
             log.write(EventType::Invoke, FaultPhase::Inject, Ok(Value::Null));
-            log.write_result(FaultPhase::Inject, packages::move_all(&self.field.cluster, &[node], 0).await);
+            log.write_result(FaultPhase::Inject, packages::at_rest(&self.field, &[node]).await);
         }
     }
 }

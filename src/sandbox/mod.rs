@@ -19,6 +19,7 @@
 //! It needs Linux 5.4 or later. No privilege is needed where the kernel grants user namespaces; [`probe`]
 //! finds out, and says what to change where it does not.
 
+mod cgroup;
 mod entry;
 mod error;
 mod mode;
@@ -29,6 +30,7 @@ mod spawn;
 mod status;
 mod switch;
 
+pub use cgroup::{Controller, ControlGroups, CpuGroup, MemoryGroup, NoGroups, Throttled, sweep};
 pub use entry::{Step, enter};
 pub use error::{Refusal, SandboxError};
 pub use mode::Mode;

@@ -3,18 +3,33 @@
 mod clock;
 mod election;
 mod kill;
+mod out_of_memory;
 mod partition;
 mod pause;
+mod recovery;
+mod restart_storm;
+mod slow_cpu;
 
 use super::Package;
 
-pub(super) use clock::{Clock, move_all};
+pub(super) use clock::{Clock, at_rest};
 #[cfg(test)]
 pub(super) use pause::Pause;
 
 /// All packages, in the order in which they are listed.
-pub const PACKAGES: [&Package; 5] =
-    [&clock::PACKAGE, &election::PACKAGE, &pause::PACKAGE, &kill::PACKAGE, &partition::PACKAGE];
+pub const PACKAGES: [&Package; 11] = [
+    &clock::PACKAGE,
+    &election::PACKAGE,
+    &pause::PACKAGE,
+    &kill::PACKAGE,
+    &partition::PACKAGE,
+    &clock::DRIFT,
+    &clock::STROBE,
+    &clock::RESET,
+    &restart_storm::PACKAGE,
+    &slow_cpu::PACKAGE,
+    &out_of_memory::PACKAGE,
+];
 
 /// The package of this name.
 #[must_use]
