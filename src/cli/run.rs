@@ -14,7 +14,7 @@ use super::{Exit, Failure, OrExit};
 use crate::causes;
 use crate::nemesis::{Need, schedule};
 use crate::results::{RunFile, RunFolder};
-use crate::sandbox::{self, Controller, ControlGroups};
+use crate::sandbox::{self, ControlGroups, Controller};
 use crate::scenario::Scenario;
 use crate::servers::{FetchOptions, ServerBinary, ServerSpec, fetch};
 

@@ -68,7 +68,8 @@ impl ClockLayers {
     /// How far off the wall clock is, and how fast it drifts: the sum of all parts. No clock runs backwards, or faster than
     /// the hook allows: beyond that the rate of the sum is cut, and the offset put right at the next change.
     pub(super) fn wall_at(&self, now_ns: i64) -> Skew {
-        let offset_ns = self.wall.values().map(|part| part.offset_at(now_ns)).sum::<i128>() + i128::from(self.resting_ns);
+        let offset_ns =
+            self.wall.values().map(|part| part.offset_at(now_ns)).sum::<i128>() + i128::from(self.resting_ns);
         let rates = self.wall.values().map(|part| part.skew.rate_ppm);
         Skew {
             offset_ns: i64::try_from(offset_ns).unwrap_or(if offset_ns < 0 { i64::MIN } else { i64::MAX }),

@@ -346,12 +346,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If the run has no group for it.
-    pub fn limit_memory(
-        &self,
-        layer: Layer,
-        node: NodeId,
-        bytes: Option<u64>,
-    ) -> Result<Option<u64>, ClusterError> {
+    pub fn limit_memory(&self, layer: Layer, node: NodeId, bytes: Option<u64>) -> Result<Option<u64>, ClusterError> {
         self.member(node)?.limits().limit_memory(layer, bytes)
     }
 

@@ -30,7 +30,7 @@ mod spawn;
 mod status;
 mod switch;
 
-pub use cgroup::{Controller, ControlGroups, CpuGroup, MemoryGroup, NoGroups, Throttled, sweep};
+pub use cgroup::{ControlGroups, Controller, CpuGroup, MemoryGroup, NoGroups, Throttled, sweep};
 pub use entry::{Step, enter};
 pub use error::{Refusal, SandboxError};
 pub use mode::Mode;

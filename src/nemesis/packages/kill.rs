@@ -51,8 +51,12 @@ struct Killed {
 impl Injection for Killed {
     async fn inject(&mut self) -> Result<Value, FaultError> {
         let cluster = &self.field.cluster;
-        let were_down: Vec<NodeId> =
-            self.nodes.iter().copied().filter(|&node| cluster.standing(node).is_ok_and(|now| now == Standing::Down)).collect();
+        let were_down: Vec<NodeId> = self
+            .nodes
+            .iter()
+            .copied()
+            .filter(|&node| cluster.standing(node).is_ok_and(|now| now == Standing::Down))
+            .collect();
         let mut proof = serde_json::Map::new();
         for (node, how) in cluster.take_down(self.layer, &self.nodes).await? {
             let how = if were_down.contains(&node) { "was down already, and stays so".to_owned() } else { how };

@@ -234,7 +234,9 @@ impl Injection for BySlices {
         if could_run > f64::from(100 + self.slow.percent) / 2.0 {
             return Err(FaultError::DidNotBite(format!("the targets could run for {could_run} % of the time")));
         }
-        Ok(json!({ "by": "slices", "percent_asked": self.slow.percent, "could_run_percent": could_run, "percent_got": got }))
+        Ok(
+            json!({ "by": "slices", "percent_asked": self.slow.percent, "could_run_percent": could_run, "percent_got": got }),
+        )
     }
 
     async fn keep_up(&mut self) {

@@ -197,7 +197,9 @@ impl Group {
 }
 
 fn count_in(text: &str, word: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).and_then(|number| number.trim().parse().ok())
+    text.lines()
+        .find_map(|line| line.strip_prefix(word)?.strip_prefix(' '))
+        .and_then(|number| number.trim().parse().ok())
 }
 
 #[cfg(test)]
@@ -223,9 +225,11 @@ mod tests {
 
     #[test]
     fn both_versions_are_read_in_nanoseconds() {
-        let (_root, group) = group_of(Version::One, &[("cpu.stat", "nr_periods 9\nnr_throttled 4\nthrottled_time 5000\n")]);
+        let (_root, group) =
+            group_of(Version::One, &[("cpu.stat", "nr_periods 9\nnr_throttled 4\nthrottled_time 5000\n")]);
         assert_eq!(CpuGroup(group).throttled().expect("a count"), Throttled { periods: 4, time_ns: 5_000 });
-        let (_root, group) = group_of(Version::Two, &[("cpu.stat", "usage_usec 1\nnr_throttled 4\nthrottled_usec 5\n")]);
+        let (_root, group) =
+            group_of(Version::Two, &[("cpu.stat", "usage_usec 1\nnr_throttled 4\nthrottled_usec 5\n")]);
         assert_eq!(CpuGroup(group).throttled().expect("a count"), Throttled { periods: 4, time_ns: 5_000 });
     }
 

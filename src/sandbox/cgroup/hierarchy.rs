@@ -41,7 +41,8 @@ pub struct NoGroups {
 
 const RUN_AS_ROOT: &str = "run as root (`sudo -E`), or have somebody who is give this user a group of its own";
 const NOT_IN_KERNEL: &str = "mount the controller, or use a kernel that has it (CONFIG_MEMCG, CONFIG_CFS_BANDWIDTH)";
-const HANDED_OUT: &str = "run outside of any container, as root, where the controllers can be handed down to new groups";
+const HANDED_OUT: &str =
+    "run outside of any container, as root, where the controllers can be handed down to new groups";
 
 impl NoGroups {
     fn new(controller: Controller, cause: impl Into<String>, remedy: &'static str) -> Self {

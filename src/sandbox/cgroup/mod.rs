@@ -107,7 +107,8 @@ impl Folder {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(refused(error)),
             }
-            let locked = File::open(&path).ok().and_then(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).ok());
+            let locked =
+                File::open(&path).ok().and_then(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).ok());
             match locked {
                 Some(lock) if path.exists() => {
                     place.hand_down(controller, &path).map_err(refused)?;
@@ -122,7 +123,6 @@ impl Folder {
     fn place_of(&self, node: NodeId) -> Place {
         self.place.below(self.path.join(node.to_string()))
     }
-
 }
 
 impl Drop for Folder {

@@ -22,7 +22,10 @@ pub(in crate::nemesis::packages) static PACKAGE: Package = Package {
     does: "has a clock of a server process run too fast or too slow; at the end a wall clock gets back what it has gained \
            or lost, and a monotonic clock its pace. The run declares the rate, and judges by it",
     settings: &[
-        Setting { name: "rate_ppm", says: "by how many millionths it runs faster, 100_000 for a tenth; negative for slower" },
+        Setting {
+            name: "rate_ppm",
+            says: "by how many millionths it runs faster, 100_000 for a tenth; negative for slower",
+        },
         Setting {
             name: "clock",
             says: "`wall` (if not said), `monotonic` or `both`; the monotonic one of Go programs only, for in others it stalls \
@@ -203,10 +206,14 @@ impl Drifting {
         let own_ns = elapsed_ns * self.drift.rate_ppm as f64 / 1e6;
         if !is_between(&measured, before_ns, after_ns) {
             let (is, was) = (measured.offset_ns / 1_000_000, after_ns / 1_000_000);
-            return Err(FaultError::DidNotBite(format!("a clock of {node} was to be off by {was} ms and is by {is} ms")));
+            return Err(FaultError::DidNotBite(format!(
+                "a clock of {node} was to be off by {was} ms and is by {is} ms"
+            )));
         }
         if own_ns.abs() < 2.0 * (TOLERANCE_NS + measured.uncertainty_ns) as f64 {
-            return Err(FaultError::DidNotBite(format!("what a clock of {node} has gained is too little to be certain")));
+            return Err(FaultError::DidNotBite(format!(
+                "what a clock of {node} has gained is too little to be certain"
+            )));
         }
         let gained_ns = measured.offset_ns as f64 - (after_ns as f64 - own_ns);
         Ok(json!({

@@ -99,6 +99,8 @@ fn offset_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error
     let offset_ms = i64::deserialize(deserializer)?;
     match offset_ms.unsigned_abs() {
         10..=YEARS_50_MS => Ok(offset_ms),
-        _ => Err(D::Error::custom("`offset_ms` must be at least 10, so that it can be measured, and at most 50 years, either way")),
+        _ => Err(D::Error::custom(
+            "`offset_ms` must be at least 10, so that it can be measured, and at most 50 years, either way",
+        )),
     }
 }
