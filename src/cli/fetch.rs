@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::terminal::{note, say};
 use super::{Exit, Failure, OrExit};
-use crate::servers::{Availability, FetchOptions, ServerSpec, fetch as fetch_server, known};
+use crate::servers::{FetchOptions, ServerSpec, fetch as fetch_server, known};
 
 /// What to get.
 #[derive(Debug, Args)]
@@ -29,12 +29,7 @@ pub(super) fn fetch(arguments: &FetchArguments) -> Result<Exit, Failure> {
 fn listing(options: &FetchOptions) -> String {
     let mut text = String::new();
     for server in known(options) {
-        let state = match server.availability {
-            Availability::Cached => "here",
-            Availability::Offline => "in the folder of packages",
-            Availability::Downloadable => "to be downloaded",
-            Availability::OutOfReach => "not to be had on this machine",
-        };
+        let state = server.availability.in_words();
         text.push_str(&format!("{:14} {state}\n", server.spec.to_string()));
     }
     text
