@@ -94,8 +94,8 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
 
 fn prepare(arguments: &RunArguments) -> Result<(Prepared, ControlGroups), Failure> {
     let scenario = scenario_of(arguments)?;
-    let server = server_of(arguments, &scenario)?;
     let groups = groups_for(&scenario)?;
+    let server = server_of(arguments, &scenario)?;
     let seed = arguments.seed.unwrap_or_else(any_seed);
     let start = Timestamp::now();
     let folder = RunFolder::create(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use leasehold_workloads::{Workload, scenarios};
 
 use crate::nemesis::{FaultPlan, Target};
-use crate::servers::ServerSpec;
+use crate::servers::{Runtime, ServerSpec};
 
 pub use error::{Place, ScenarioError};
 
@@ -58,6 +58,16 @@ impl Service {
         match self {
             Self::EtcdV2 => "etcd-v2",
             Self::EtcdV3 => "etcd-v3",
+        }
+    }
+}
+
+impl Service {
+    /// What its servers are written for.
+    #[must_use]
+    pub fn runtime(self) -> Runtime {
+        match self {
+            Self::EtcdV2 | Self::EtcdV3 => Runtime::Go,
         }
     }
 }

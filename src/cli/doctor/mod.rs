@@ -65,6 +65,8 @@ enum Possible {
     Yes,
     /// By other means than the best.
     Instead,
+    /// Not there, and nothing that is always needed.
+    Without,
     No,
 }
 
@@ -113,7 +115,7 @@ fn of_machine(findings: &Findings, probe: &Probe) -> Row {
         // What fails and can be done without is no failure.
         Err(cause) => Row {
             name,
-            possible: if findings.blames(probe) { Possible::No } else { Possible::Instead },
+            possible: if findings.blames(probe) { Possible::No } else { Possible::Without },
             why: format!("{cause}; needed for {}", probe.needed_for),
             change: probe.remedy.clone(),
         },

@@ -56,6 +56,7 @@ impl Table {
         let mark = match row.possible {
             Possible::Yes => ("yes", GREEN),
             Possible::Instead => ("partly", YELLOW),
+            Possible::Without => ("no", YELLOW),
             Possible::No => ("no", RED),
         };
         self.line(row.name, mark, &row.why);
@@ -93,7 +94,7 @@ mod tests {
         Diagnosis {
             runs: true,
             sandbox: "user: a user namespace, over veth".to_owned(),
-            machine: vec![row("TUN interfaces", Possible::Instead, Some("sudo chmod 0666 /dev/net/tun"))],
+            machine: vec![row("TUN interfaces", Possible::Without, Some("sudo chmod 0666 /dev/net/tun"))],
             faults: vec![row("pause", Possible::Yes, None), row("out-of-memory", Possible::No, Some("run as root"))],
             servers: Vec::new(),
         }

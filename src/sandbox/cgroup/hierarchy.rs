@@ -39,7 +39,7 @@ pub struct NoGroups {
     source: Option<io::Error>,
 }
 
-const RUN_AS_ROOT: &str = "run as root (`sudo -E`), or have somebody who is give this user a group of its own";
+const RUN_AS_ROOT: &str = "run as root (`sudo -E`)";
 const NOT_IN_KERNEL: &str = "mount the controller, or use a kernel that has it (CONFIG_MEMCG, CONFIG_CFS_BANDWIDTH)";
 const HANDED_OUT: &str =
     "run outside of any container, as root, where the controllers can be handed down to new groups";

@@ -11,6 +11,7 @@ use super::Source;
 use crate::nemesis::{Aims, Course, FaultPlan, PACKAGES, Package, TARGET_WORDS, Target, package};
 use crate::scenario::ScenarioError;
 use crate::scenario::error::did_you_mean;
+use crate::servers::Runtime;
 
 const MAX_TIMES: u32 = 10_000;
 
@@ -29,11 +30,12 @@ struct Common {
     jitter_ms: u64,
 }
 
-/// Reads the tables `[[nemesis]]` of a cluster of so many nodes.
+/// Reads the tables `[[nemesis]]` of a cluster of so many nodes, whose servers are written for this runtime.
 pub(super) fn plans(
     source: &Source,
     nemesis: Option<Spanned<DeValue<'_>>>,
     nodes: u8,
+    runtime: Runtime,
 ) -> Result<Vec<FaultPlan>, ScenarioError> {
     let Some(nemesis) = nemesis else { return Ok(Vec::new()) };
     let at = nemesis.span();
@@ -42,13 +44,19 @@ pub(super) fn plans(
     tables
         .into_iter()
         .map(|table| match (table.span(), table.into_inner()) {
-            (at, DeValue::Table(table)) => plan(source, at, table, nodes),
+            (at, DeValue::Table(table)) => plan(source, at, table, nodes, runtime),
             (at, _) => Err(wrong(at)),
         })
         .collect()
 }
 
-fn plan(source: &Source, at: Range<usize>, mut settings: DeTable<'_>, nodes: u8) -> Result<FaultPlan, ScenarioError> {
+fn plan(
+    source: &Source,
+    at: Range<usize>,
+    mut settings: DeTable<'_>,
+    nodes: u8,
+    runtime: Runtime,
+) -> Result<FaultPlan, ScenarioError> {
     let package = package_of(source, &at, &mut settings)?;
     refuse_unknown(source, package, &settings)?;
     let (common, own): (DeTable<'_>, DeTable<'_>) =
@@ -56,6 +64,9 @@ fn plan(source: &Source, at: Range<usize>, mut settings: DeTable<'_>, nodes: u8)
     let read = |table| ValueDeserializer::from(Spanned::new(at.clone(), DeValue::Table(table)));
     let common = Common::deserialize(read(common)).map_err(|error| source.refused(&error))?;
     let fault = (package.parse)(read(own)).map_err(|error| source.refused(&error))?;
+    if fault.moves_monotonic_clocks() {
+        runtime.bears_moved_monotonic_clocks().map_err(|reason| source.wrong(at.clone(), reason))?;
+    }
     let times = times(source, &common)?;
     Ok(FaultPlan {
         fault,

@@ -134,7 +134,7 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
         duration: Duration::from_secs(seconds),
         clock_offsets_ms: file.clock_offsets_ms,
         workload: workload::workload(&source, &file.workload, file.service)?,
-        faults: fault::plans(&source, nemesis, nodes)?,
+        faults: fault::plans(&source, nemesis, nodes, file.service.runtime())?,
         beliefs_must_exclude: file.beliefs_must_exclude,
         text: text.to_owned(),
     })
