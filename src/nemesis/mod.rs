@@ -82,7 +82,7 @@ impl Nemesis {
             };
             let log = Log::new(&self.recorder, &planned, Aim { nodes: vec![node] });
             log.write(EventType::Invoke, FaultPhase::Inject, Ok(Value::Null));
-            log.write_result(FaultPhase::Inject, packages::at_rest(&self.field, &[node]).await);
+            log.write_result(FaultPhase::Inject, packages::at_rest(&self.field, node, offset_ms).await);
         }
     }
 }

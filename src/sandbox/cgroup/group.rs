@@ -1,5 +1,6 @@
 //! The groups of one node.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,15 +50,15 @@ impl CpuGroup {
         let quota_us = percent.map(|percent| PERIOD_US * u64::from(percent) / 100);
         match self.0.version {
             Version::One => {
-                self.0.write("cpu.cfs_period_us", PERIOD_US)?;
+                self.0.write("cpu.cfs_period_us", &PERIOD_US)?;
                 match quota_us {
-                    Some(quota_us) => self.0.write("cpu.cfs_quota_us", quota_us),
-                    None => self.0.write("cpu.cfs_quota_us", -1),
+                    Some(quota_us) => self.0.write("cpu.cfs_quota_us", &quota_us),
+                    None => self.0.write("cpu.cfs_quota_us", &-1),
                 }
             }
             Version::Two => {
                 let quota = quota_us.map_or_else(|| "max".to_owned(), |quota_us| quota_us.to_string());
-                self.0.write("cpu.max", format!("{quota} {PERIOD_US}"))
+                self.0.write("cpu.max", &format!("{quota} {PERIOD_US}"))
             }
         }
     }
@@ -81,8 +82,8 @@ impl MemoryGroup {
         let group = Group::create(place)?;
         // A machine without swap has none of these files, and needs none.
         let _ = match group.version {
-            Version::One => group.write("memory.swappiness", 0),
-            Version::Two => group.write("memory.swap.max", 0),
+            Version::One => group.write("memory.swappiness", &0),
+            Version::Two => group.write("memory.swap.max", &0),
         };
         Ok(Self(group))
     }
@@ -102,9 +103,9 @@ impl MemoryGroup {
     /// If the kernel refuses it.
     pub fn limit(&self, bytes: Option<u64>) -> io::Result<Option<u64>> {
         match (self.0.version, bytes) {
-            (Version::One, None) => self.0.write("memory.limit_in_bytes", -1)?,
-            (Version::Two, None) => self.0.write("memory.max", "max")?,
-            (Version::Two, Some(bytes)) => self.0.write("memory.max", bytes)?,
+            (Version::One, None) => self.0.write("memory.limit_in_bytes", &-1)?,
+            (Version::Two, None) => self.0.write("memory.max", &"max")?,
+            (Version::Two, Some(bytes)) => self.0.write("memory.max", &bytes)?,
             (Version::One, Some(bytes)) => return self.limit_to_what_is_used(bytes).map(Some),
         }
         Ok(bytes)
@@ -115,7 +116,7 @@ impl MemoryGroup {
         const ATTEMPTS: u32 = 100;
         for _ in 0..ATTEMPTS {
             let possible = bytes.max(self.used()?);
-            match self.0.write("memory.limit_in_bytes", possible) {
+            match self.0.write("memory.limit_in_bytes", &possible) {
                 Ok(()) => return Ok(possible),
                 // It has taken more since.
                 Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
@@ -171,11 +172,11 @@ impl Group {
     }
 
     fn take_in(&self, pid: Pid) -> io::Result<()> {
-        self.write("cgroup.procs", pid)
+        self.write("cgroup.procs", &pid)
     }
 
     /// The kernel takes each value as one write.
-    fn write(&self, file: &str, value: impl ToString) -> io::Result<()> {
+    fn write(&self, file: &str, value: &dyn fmt::Display) -> io::Result<()> {
         fs::write(self.folder.join(file), value.to_string())
     }
 

@@ -51,12 +51,12 @@ impl Fault for Clock {
     }
 
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
-        Box::new(Moved { by: step(self.offset_ms), layer: Layer::new(), field: field.clone(), nodes: aim.nodes })
+        Box::new(Moved { offset_ms: self.offset_ms, layer: Layer::new(), field: field.clone(), nodes: aim.nodes })
     }
 }
 
 struct Moved {
-    by: ClockMove,
+    offset_ms: i64,
     layer: Layer,
     field: Field,
     nodes: Vec<NodeId>,
@@ -65,8 +65,8 @@ struct Moved {
 #[async_trait]
 impl Injection for Moved {
     async fn inject(&mut self) -> Result<Value, FaultError> {
-        move_all(&self.field, self.layer, &self.nodes, self.by)?;
-        shown_by_all(&self.field.cluster, &self.nodes, Shown::Now).await
+        move_all(&self.field, self.layer, &self.nodes, step(self.offset_ms))?;
+        shown_by_all(&self.field.cluster, &self.nodes, certain_to(self.offset_ms)).await
     }
 
     async fn heal(&mut self) -> Result<Value, FaultError> {
@@ -75,9 +75,14 @@ impl Injection for Moved {
     }
 }
 
-/// What the clocks of nodes show that are off by the scenario.
-pub(in crate::nemesis) async fn at_rest(field: &Field, nodes: &[NodeId]) -> Result<Value, FaultError> {
-    shown_by_all(&field.cluster, nodes, Shown::Now).await
+/// What the clock of a node shows that is off by the scenario.
+pub(in crate::nemesis) async fn at_rest(field: &Field, node: NodeId, offset_ms: i64) -> Result<Value, FaultError> {
+    shown_by_all(&field.cluster, &[node], certain_to(offset_ms)).await
+}
+
+/// At once, and so exactly that what is shown would not be shown without the fault.
+fn certain_to(offset_ms: i64) -> Shown {
+    Shown::Now { certain_to_ns: offset_ms.unsigned_abs().saturating_mul(1_000_000) }
 }
 
 fn step(offset_ms: i64) -> ClockMove {
@@ -98,9 +103,9 @@ fn offset_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error
     const YEARS_50_MS: u64 = 50 * 365 * 86_400 * 1_000;
     let offset_ms = i64::deserialize(deserializer)?;
     match offset_ms.unsigned_abs() {
-        10..=YEARS_50_MS => Ok(offset_ms),
+        5..=YEARS_50_MS => Ok(offset_ms),
         _ => Err(D::Error::custom(
-            "`offset_ms` must be at least 10, so that it can be measured, and at most 50 years, either way",
+            "`offset_ms` must be at least 5, so that it can be measured, and at most 50 years, either way",
         )),
     }
 }

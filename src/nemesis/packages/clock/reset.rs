@@ -58,7 +58,7 @@ impl Injection for PutRight {
             before.insert(node.to_string(), json!({ "offset_ns": shown.offset_ns }));
             cluster.reset_clock(node)?;
         }
-        let after = shown_by_all(cluster, &self.nodes, Shown::Now).await?;
+        let after = shown_by_all(cluster, &self.nodes, Shown::OnceUp).await?;
         if !any_was_off {
             return Err(FaultError::DidNotBite("no clock was off, so none was put right".to_owned()));
         }

@@ -19,8 +19,8 @@ pub(super) const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// By when a clock must show what it is to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// At once: the process runs.
-    Now,
+    /// At once: the process runs. What is measured must be certain to less than this.
+    Now { certain_to_ns: u64 },
     /// As soon as the process runs. Where there is none, its successor comes up with the right clock.
     OnceUp,
 }
@@ -29,8 +29,15 @@ impl Shown {
     /// A process that runs answers in milliseconds. One that was started just now needs some seconds.
     fn limit(self) -> Duration {
         match self {
-            Self::Now => Duration::from_secs(3),
+            Self::Now { .. } => Duration::from_secs(3),
             Self::OnceUp => Duration::from_secs(10),
+        }
+    }
+
+    fn is_certain(self, measured: &ClockValue) -> bool {
+        match self {
+            Self::Now { certain_to_ns } => measured.uncertainty_ns.saturating_add(TOLERANCE_NS) < certain_to_ns,
+            Self::OnceUp => true,
         }
     }
 }
@@ -51,6 +58,9 @@ async fn shown_by(cluster: &Cluster, node: NodeId, by: Shown) -> Result<Value, F
             return Ok(json!("down, so that it shows none"));
         }
         let failure = match look(cluster, node).await {
+            Ok(measured) if !by.is_certain(&measured) => {
+                FaultError::DidNotBite(format!("the clock of {node} cannot be measured so exactly"))
+            }
             Ok(measured) => {
                 return Ok(json!({ "offset_ns": measured.offset_ns, "uncertainty_ns": measured.uncertainty_ns }));
             }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::shown::{Shown, shown_by_all};
-use super::{free_all, move_all, offset_ms, step};
+use super::{certain_to, free_all, move_all, offset_ms, step};
 use crate::NodeId;
 use crate::cluster::Layer;
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Need, Package, Setting, parse};
@@ -74,9 +74,9 @@ impl Injection for Strobing {
     async fn inject(&mut self) -> Result<Value, FaultError> {
         let cluster = &self.field.cluster;
         self.put(self.strobe.offset_ms)?;
-        let there = shown_by_all(cluster, &self.nodes, Shown::Now).await?;
+        let there = shown_by_all(cluster, &self.nodes, certain_to(self.strobe.offset_ms)).await?;
         self.put(0)?;
-        let back = shown_by_all(cluster, &self.nodes, Shown::Now).await?;
+        let back = shown_by_all(cluster, &self.nodes, certain_to(self.strobe.offset_ms)).await?;
         Ok(json!({ "there": there, "back": back }))
     }
 
