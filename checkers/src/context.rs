@@ -39,6 +39,8 @@ pub struct Fault {
     pub begun: RunTime,
     /// When its injection was done, where it was.
     pub in_place: Option<RunTime>,
+    /// When its healing was begun for the first time, where it was.
+    pub healing: Option<RunTime>,
     /// When it was certainly taken back, where it was.
     pub ended: Option<RunTime>,
     /// Whether the nemesis saw that it took effect.
@@ -55,7 +57,18 @@ impl Fault {
     /// Whether it moves clocks and does nothing else.
     #[must_use]
     pub fn is_of_clocks(&self) -> bool {
-        self.package == f::CLOCK
+        self.package.strip_prefix(f::CLOCK).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    }
+}
+
+impl Fault {
+    /// Whether it may set clocks between two instants, or while it has not certainly ended: then what they show before and
+    /// after says nothing of their rate. One that has them drift sets them only when it is taken back.
+    #[must_use]
+    pub fn may_set_clocks(&self, from: RunTime, until: RunTime) -> bool {
+        let first = if self.package == f::CLOCK_DRIFT { self.healing.or(self.ended) } else { Some(self.begun) };
+        let begins_before = first.is_some_and(|first| first <= until);
+        self.is_of_clocks() && begins_before && self.ended.is_none_or(|ended| from <= ended)
     }
 }
 
@@ -141,7 +154,8 @@ fn paired(events: &[FaultEvent]) -> Vec<Fault> {
         latest.insert(number, index);
         let fault = &mut faults[index];
         match (event.value.phase, event.kind) {
-            (_, EventType::Invoke) | (FaultPhase::Heal, EventType::Fail | EventType::Info) => {}
+            (FaultPhase::Heal, EventType::Invoke) => fault.healing = fault.healing.or(Some(event.time)),
+            (FaultPhase::Inject, EventType::Invoke) | (FaultPhase::Heal, EventType::Fail | EventType::Info) => {}
             (FaultPhase::Inject, EventType::Fail) => {
                 never_begun.insert(index);
             }
@@ -166,6 +180,7 @@ fn fault(event: &FaultEvent, begun: RunTime) -> Fault {
         what: described(event),
         begun,
         in_place: None,
+        healing: None,
         ended: None,
         bit: true,
     }

@@ -17,7 +17,7 @@ pub(super) fn faults() -> Result<Exit, Failure> {
          targets that are nodes: {nodes}, one like n1, or a data centre like dc:east; the default is leader\n\
          targets that are clients: {clients}; `holder:KEY` and `holder-node:KEY` are about one lock\n\
          conditions: {conditions}\n\
-         `leasehold doctor` tells whether this machine can move clocks; all else works wherever runs do.\n",
+         `leasehold doctor` tells which of them are possible on this machine.\n",
     ));
     say(&text)?;
     Ok(Exit::Valid)

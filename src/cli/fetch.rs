@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::terminal::{note, say};
 use super::{Exit, Failure, OrExit};
-use crate::servers::{Availability, FetchOptions, ServerSpec, fetch as fetch_server, known};
+use crate::servers::{FetchOptions, ServerSpec, fetch as fetch_server, known};
 
 /// What to get.
 #[derive(Debug, Args)]
@@ -31,12 +31,7 @@ fn listing(options: &FetchOptions) -> String {
     let width = servers.iter().map(|server| server.spec.to_string().len()).max().unwrap_or(0);
     let mut text = String::new();
     for server in servers {
-        let state = match server.availability {
-            Availability::Cached => "here",
-            Availability::Offline => "in the folder of packages",
-            Availability::Downloadable => "to be downloaded",
-            Availability::OutOfReach => "not to be had on this machine",
-        };
+        let state = server.availability.in_words();
         text.push_str(&format!("{:width$}  {state}\n", server.spec.to_string()));
     }
     text

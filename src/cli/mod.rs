@@ -58,8 +58,9 @@ enum Verb {
     Scenarios(scenarios::ScenariosArguments),
     /// List the faults that a scenario can ask for.
     Faults,
-    /// Try what runs need of this machine, and say what to change where it is lacking.
-    Doctor,
+    /// Try what runs and faults need of this machine, and say what to change where it is lacking.
+    #[command(after_help = "The exit code is 0 where runs work, and 69 where they do not.")]
+    Doctor(doctor::DoctorArguments),
 }
 
 /// Parses the arguments, calls one verb and turns its result into an exit code.
@@ -81,7 +82,7 @@ pub fn main() -> ExitCode {
         Verb::Fetch(arguments) => fetch::fetch(&arguments),
         Verb::Scenarios(arguments) => scenarios::scenarios(&arguments),
         Verb::Faults => faults::faults(),
-        Verb::Doctor => doctor::doctor(),
+        Verb::Doctor(arguments) => doctor::doctor(&arguments),
     };
     match result {
         Ok(exit) => exit.into(),

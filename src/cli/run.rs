@@ -12,9 +12,10 @@ use super::replay::Original;
 use super::scenarios::load;
 use super::terminal::note;
 use super::{Exit, Failure, OrExit};
-use crate::nemesis::{PlannedFault, schedule};
+use crate::causes;
+use crate::nemesis::{Need, PlannedFault, schedule};
 use crate::results::{RunFile, RunFolder};
-use crate::sandbox;
+use crate::sandbox::{self, ControlGroups, Controller};
 use crate::scenario::Scenario;
 use crate::servers::{FetchOptions, ServerBinary, ServerSpec, fetch};
 
@@ -90,20 +91,27 @@ pub(super) fn run_scenario(
     scenario: Scenario,
     original: Option<Original>,
 ) -> Result<Exit, Failure> {
-    let prepared = prepare(arguments, scenario, original)?;
+    let (prepared, groups) = prepare(arguments, scenario, original)?;
     let data = prepared.folder.data();
-    // The process is cloned here, so until then it must have one thread only.
-    let outcome = sandbox::enter(|sandbox| match inside::run(&sandbox, prepared) {
+    // The process is cloned here, so until then it must have one thread only. The groups stay with this one, which outlives
+    // all that will be in them.
+    let outcome = sandbox::enter(|sandbox| match inside::run(&sandbox, &groups, prepared) {
         Ok(exit) => exit.code(),
         Err(failure) => super::terminal::report(&failure).code(),
     });
     // Seen from here it is empty: what the servers wrote went with the sandbox. Where it was not made there is none.
     let _ = std::fs::remove_dir(data);
+    drop(groups);
     outcome.or_exit(Exit::Unavailable)?.end_like_it()
 }
 
-fn prepare(arguments: &RunArguments, scenario: Scenario, original: Option<Original>) -> Result<Prepared, Failure> {
+fn prepare(
+    arguments: &RunArguments,
+    scenario: Scenario,
+    original: Option<Original>,
+) -> Result<(Prepared, ControlGroups), Failure> {
     let scenario = adjusted(scenario, arguments)?;
+    let groups = groups_for(&scenario)?;
     let server = server_of(arguments, &scenario)?;
     let seed = arguments.seed.unwrap_or_else(any_seed);
     let schedule = schedule(&scenario.faults, seed);
@@ -132,7 +140,33 @@ fn prepare(arguments: &RunArguments, scenario: Scenario, original: Option<Origin
     run_file.write(&folder).or_exit(Exit::Unavailable)?;
     folder.write("scenario.toml", scenario.text.as_bytes()).or_exit(Exit::Unavailable)?;
     let command = command_again(arguments, &scenario, seed);
-    Ok(Prepared { scenario, server, seed, schedule, start, folder, run_file, command, original, json: arguments.json })
+    let prepared =
+        Prepared { scenario, server, seed, schedule, start, folder, run_file, command, original, json: arguments.json };
+    Ok((prepared, groups))
+}
+
+/// The control groups that the scenario's faults need. Without faults that need them there are none.
+fn groups_for(scenario: &Scenario) -> Result<ControlGroups, Failure> {
+    if let Err(error) = sandbox::sweep() {
+        tracing::warn!("cannot remove the control groups that an earlier run has left: {error}");
+    }
+    let mut controllers = Vec::new();
+    for need in scenario.faults.iter().flat_map(|plan| plan.fault.package().needs) {
+        let controller = match need {
+            Need::CpuGroup => Controller::Cpu,
+            Need::MemoryGroup => Controller::Memory,
+            Need::ClockHook => continue,
+        };
+        match controller.available() {
+            Err(_) if need.instead().is_some() => {}
+            Err(error) => {
+                let remedy = error.remedy();
+                return Err(Failure::new(Exit::Unavailable, format!("{}: {remedy}", causes::in_one_line(&error))));
+            }
+            Ok(()) => controllers.push(controller),
+        }
+    }
+    ControlGroups::create(&controllers).or_exit(Exit::Unavailable)
 }
 
 /// What to type to make this run again. It names what the scenario or chance has settled this time.

@@ -9,7 +9,7 @@ use super::line::Line;
 pub(super) const CLOCKS: usize = 12;
 
 const REALTIME: usize = libc::CLOCK_REALTIME as usize;
-const MONOTONIC: usize = libc::CLOCK_MONOTONIC as usize;
+pub(super) const MONOTONIC: usize = libc::CLOCK_MONOTONIC as usize;
 
 /// Coarse and alarm clocks are other views of the same time: they share the line of the fine clock, and so agree with it.
 const WALL: [usize; 4] =
@@ -33,6 +33,10 @@ pub(super) struct Now([i64; CLOCKS]);
 impl Now {
     pub(super) fn wall_ns(&self) -> i64 {
         self.0[REALTIME]
+    }
+
+    pub(super) fn monotonic_ns(&self) -> i64 {
+        self.0[MONOTONIC]
     }
 
     pub(super) fn read() -> Now {
@@ -71,14 +75,6 @@ impl Clocks {
     pub(super) fn with_wall(mut self, skew: Skew, now: &Now) -> Clocks {
         for clock in WALL {
             self.0[clock] = Line::through(now.0[clock], skew);
-        }
-        self
-    }
-
-    /// The monotonic clocks further ahead by `by_ns`, at their present pace.
-    pub(super) fn with_monotonic_ahead(mut self, by_ns: u64) -> Clocks {
-        for clock in STEADY {
-            self.0[clock].offset_ns = self.0[clock].offset_ns.saturating_add_unsigned(by_ns);
         }
         self
     }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::Pid;
 
-use super::clocks::{Clocks, Now};
+use super::clocks::{Clocks, MONOTONIC, Now};
 use super::line::check;
 use super::page::DataPage;
 use super::{ClockError, Skew, machine};
@@ -16,6 +16,15 @@ use super::{ClockError, Skew, machine};
 /// [`ClockError::Gone`]; a process that later gets the same id is not touched.
 pub struct ClockHook {
     state: Mutex<State>,
+}
+
+/// What a program has seen of its monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MonotonicReading {
+    /// By how much it was ahead of the machine's, in nanoseconds.
+    pub offset_ns: i64,
+    /// How long ago that was.
+    pub age_ns: u64,
 }
 
 struct State {
@@ -70,19 +79,21 @@ impl ClockHook {
         })
     }
 
-    /// Moves the monotonic clocks forward by a step. For Go programs only, as [`ClockHook::set_monotonic_rate`]; and
-    /// there is no way back.
-    pub fn advance_monotonic(&self, by_ns: u64) -> Result<(), ClockError> {
-        self.change(|clocks, now| {
-            let skew = clocks.monotonic_at(now);
-            check(Skew { offset_ns: skew.offset_ns.saturating_add_unsigned(by_ns), ..skew })?;
-            Ok(clocks.with_monotonic_ahead(by_ns))
-        })
-    }
-
     /// How far the monotonic clock of the process is from the machine's at this moment.
     pub fn monotonic(&self) -> Skew {
         self.state().clocks.monotonic_at(&Now::read())
+    }
+
+    /// How far the monotonic clock was off when the program last read it, as it was shown to the program itself; `None` if
+    /// it has not read it since it was first moved.
+    pub fn last_monotonic_reading(&self) -> Result<Option<MonotonicReading>, ClockError> {
+        let state = self.state();
+        let note = state.page.note_on(MONOTONIC)?;
+        let now_ns = Now::read().monotonic_ns();
+        Ok(note.map(|(reading_ns, offset_ns)| MonotonicReading {
+            offset_ns,
+            age_ns: u64::try_from(now_ns.saturating_sub(reading_ns)).unwrap_or(0),
+        }))
     }
 
     /// The process whose clock this is.

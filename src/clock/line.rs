@@ -8,7 +8,9 @@ const ONE: i128 = 1 << 32;
 const MILLION: i128 = 1_000_000;
 
 const LARGEST_OFFSET_NS: u64 = 50 * 365 * 86_400 * 1_000_000_000;
-const RATES_PPM: std::ops::RangeInclusive<i64> = -1_000_000..=9_000_000;
+
+/// The rates that a clock can be given: from standing still to ten times its pace.
+pub const RATES_PPM: std::ops::RangeInclusive<i64> = -1_000_000..=9_000_000;
 
 /// The line that a clock of the process follows: what it shows more than the kernel's clock, for each reading of that.
 ///

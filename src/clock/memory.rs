@@ -32,7 +32,6 @@ impl Memory {
         self.pid
     }
 
-    #[cfg(target_arch = "x86_64")]
     pub(super) fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), ClockError> {
         self.file.read_exact_at(bytes, address).map_err(|error| self.explain(error))
     }

@@ -46,7 +46,8 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use error::ClockError;
-pub use handle::ClockHook;
+pub use handle::{ClockHook, MonotonicReading};
+pub use line::RATES_PPM;
 pub use supported::supported;
 
 /// How far one process's clock is from the machine's.

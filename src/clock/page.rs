@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! block 0      | current: 1 byte, the number of the block in force                                  |
+//!              | from 64: 12 clocks x { reading_ns, offset_ns: 8 bytes each }, as the program last saw them |
 //! block 1..=7  | generation: 8 bytes | 12 clocks x { offset_ns, reference_ns, rate_q32: 8 bytes each } |
 //! ```
 //!
@@ -20,6 +21,16 @@ pub(super) const BLOCK_BYTES_LOG2: u32 = 9;
 const BLOCK_BYTES: u64 = 1 << BLOCK_BYTES_LOG2;
 const LAST_BLOCK: u8 = 7;
 
+/// Where the hook notes what the program has last read of each clock that is moved: apart from `current`, so that the
+/// readers of that keep it in their caches. The two numbers of a note may stem from two threads that read the clock at the
+/// same time; they are then of instants that lie as close together.
+pub(super) const NOTES: u64 = 64;
+/// A note: the reading of the kernel's clock, and by how much more the program was shown.
+pub(super) const NOTE_READING: usize = 0;
+pub(super) const NOTE_OFFSET: usize = 8;
+/// As far apart as the lines, so that one number finds both.
+const NOTE_BYTES: usize = LINE_BYTES;
+
 /// Where the fields of a block lie.
 pub(super) const LINES: u64 = 8;
 /// Where the fields of a line lie.
@@ -30,6 +41,7 @@ const LINE_BYTES: usize = 24;
 
 const BEING_FILLED: u64 = 0;
 
+const _: () = assert!(NOTES as usize + CLOCKS * NOTE_BYTES <= BLOCK_BYTES as usize, "block 0 holds all notes");
 const _: () = assert!(LINES as usize + CLOCKS * LINE_BYTES <= BLOCK_BYTES as usize, "a block holds all clocks");
 
 /// The data page of one process.
@@ -67,6 +79,20 @@ impl DataPage {
         self.block = block;
         self.generation = generation;
         Ok(())
+    }
+}
+
+impl DataPage {
+    /// What the program has last read of a clock: the kernel's reading, and by how much more it was shown. `None` if it has
+    /// read nothing while that clock was moved.
+    pub(super) fn note_on(&self, clock: usize) -> Result<Option<(i64, i64)>, ClockError> {
+        let at = self.address + NOTES + (clock * NOTE_BYTES) as u64;
+        let field = |offset: usize| {
+            let mut bytes = [0; 8];
+            self.memory.read(at + offset as u64, &mut bytes).map(|()| i64::from_le_bytes(bytes))
+        };
+        let (reading_ns, offset_ns) = (field(NOTE_READING)?, field(NOTE_OFFSET)?);
+        Ok((reading_ns != 0).then_some((reading_ns, offset_ns)))
     }
 }
 

@@ -45,6 +45,17 @@ pub enum ClusterError {
         /// Why.
         source: ClockError,
     },
+    /// The kernel refused something about the groups that limit a server.
+    #[error("cannot use the control group of {node}")]
+    Group {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        source: io::Error,
+    },
+    /// The run has no group for the server, by which it could be limited.
+    #[error("{0} has no control group in this run")]
+    NoGroup(NodeId),
     /// A server ended while the cluster was starting.
     #[error("the server of {node} ended before it served ({how}); a program of your own must be etcd{log_end}")]
     EndedEarly {

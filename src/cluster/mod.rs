@@ -1,6 +1,8 @@
 //! The cluster under test: real servers in the sandbox, and what can be done to them.
 
+mod clock_layers;
 mod error;
+mod layer;
 mod member;
 mod topology;
 
@@ -11,15 +13,17 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, select_all};
 use leasehold_checkers::history::vocabulary::ClockValue;
-use nix::sys::signal::Signal;
 
 pub use error::ClusterError;
-use member::Member;
+pub use layer::Layer;
+pub use member::{ClockMove, Standing};
+use member::{Limits, Member};
 pub use topology::Topology;
 
 use crate::NodeId;
+use crate::clock::Skew;
 use crate::results::RunFolder;
-use crate::sandbox::{Layer, LinkCounters, Network, Side, Spawner, Switch, Threads};
+use crate::sandbox::{ControlGroups, LinkCounters, LinkLayer, Network, Side, Spawner, Switch, Threads, Throttled};
 use crate::servers::etcd::{CLIENT_PORT, EtcdOptions, EtcdProbes, LeaderView};
 use crate::servers::log_tail;
 
@@ -73,7 +77,12 @@ impl Cluster {
     ///
     /// # Errors
     /// If one cannot be started or ends, or they do not serve in time: then the error shows the end of its log.
-    pub async fn start(network: &Network, plan: &ClusterPlan, folder: &RunFolder) -> Result<Self, ClusterError> {
+    pub async fn start(
+        network: &Network,
+        plan: &ClusterPlan,
+        groups: &ControlGroups,
+        folder: &RunFolder,
+    ) -> Result<Self, ClusterError> {
         let distances = network.switch().layer();
         distances.lay(plan.topology.rules());
         let options = EtcdOptions::for_round_trip(plan.topology.longest_round_trip());
@@ -83,7 +92,8 @@ impl Cluster {
             let data = folder.data().join(node.to_string());
             let command = crate::servers::etcd::command_line(&plan.program, node, &addresses, &data, &options);
             let offset_ms = plan.clock_offsets_ms.get(index).copied().unwrap_or(0);
-            members.push(Member::new(node, command, folder.log_of(node)?, plan.clocks, offset_ms));
+            let limits = Limits::new(node, groups)?;
+            members.push(Member::new(node, command, folder.log_of(node)?, plan.clocks, offset_ms, limits));
         }
         let cluster = Self {
             members,
@@ -93,8 +103,8 @@ impl Cluster {
             switch: network.switch(),
             spawner: network.spawner(),
         };
-        for node in cluster.nodes() {
-            cluster.start_node(node)?;
+        for member in &cluster.members {
+            member.start(&cluster.spawner)?;
         }
         tokio::select! {
             ready = cluster.wait_ready(START_LIMIT) => ready?,
@@ -186,13 +196,56 @@ impl Cluster {
         Ok(self.probes.clock(node).await?)
     }
 
-    /// Moves a node's wall clock to this far from where it is by the scenario, and returns the offset from the machine's
-    /// clock that it has now, in nanoseconds.
+    /// How far a node's monotonic clock is from where it would be had no fault moved it, as its own process last read it.
+    /// `None` where it has not looked at it for a second, or none was moved.
+    ///
+    /// # Errors
+    /// If the process cannot be reached.
+    pub fn measure_monotonic(&self, node: NodeId) -> Result<Option<ClockValue>, ClusterError> {
+        const FRESH_NS: u64 = 1_000_000_000;
+        let reading = self.member(node)?.monotonic_reading()?.filter(|reading| reading.age_ns < FRESH_NS);
+        // It may have drifted since by as much as time has passed, if its rate was doubled.
+        Ok(reading.map(|reading| ClockValue { offset_ns: reading.offset_ns, uncertainty_ns: reading.age_ns }))
+    }
+
+    /// A fault's part in a node's clocks is this from now on. A process that does not run gets it when it starts.
+    ///
+    /// # Errors
+    /// If clocks cannot be moved here, or so far.
+    pub fn move_clock(&self, layer: Layer, node: NodeId, to: ClockMove) -> Result<(), ClusterError> {
+        self.member(node)?.move_clock(layer, to)
+    }
+
+    /// Takes a fault's part in a node's clocks back, and no other's.
     ///
     /// # Errors
     /// If clocks cannot be moved here.
-    pub fn move_clock(&self, node: NodeId, offset_ms: i64) -> Result<i64, ClusterError> {
-        self.member(node)?.move_clock(offset_ms)
+    pub fn free_clock(&self, layer: Layer, node: NodeId) -> Result<(), ClusterError> {
+        self.member(node)?.free_clock(layer)
+    }
+
+    /// Puts a node's wall clock right, whatever has moved it. One that drifts goes on drifting from there.
+    ///
+    /// # Errors
+    /// If clocks cannot be moved here.
+    pub fn reset_clock(&self, node: NodeId) -> Result<(), ClusterError> {
+        self.member(node)?.reset_clock()
+    }
+
+    /// How far a node's wall clock is to be off now, by the scenario and all faults together, and how fast it is to drift.
+    ///
+    /// # Errors
+    /// If there is no such node.
+    pub fn intended_clock(&self, node: NodeId) -> Result<Skew, ClusterError> {
+        Ok(self.member(node)?.intended_clock())
+    }
+
+    /// The same of the monotonic clock of the process that runs; those of its successors begin anew.
+    ///
+    /// # Errors
+    /// If there is no such node.
+    pub fn intended_monotonic(&self, node: NodeId) -> Result<Skew, ClusterError> {
+        Ok(self.member(node)?.intended_monotonic())
     }
 
     /// The nodes whose wall clocks are off when no fault moves them, and by how many milliseconds.
@@ -202,20 +255,36 @@ impl Cluster {
         clocks.filter(|&(_, offset_ms)| offset_ms != 0).collect()
     }
 
-    /// Stops a node's process.
+    /// What a node's process is at.
     ///
     /// # Errors
-    /// If it does not run.
-    pub fn pause(&self, node: NodeId) -> Result<(), ClusterError> {
-        self.member(node)?.signal(Signal::SIGSTOP)
+    /// If there is no such node.
+    pub fn standing(&self, node: NodeId) -> Result<Standing, ClusterError> {
+        Ok(self.member(node)?.standing())
     }
 
-    /// Lets a node's process go on.
+    /// Stops a node's process, until each layer that paused it has resumed it.
     ///
     /// # Errors
-    /// If it does not run.
-    pub fn resume(&self, node: NodeId) -> Result<(), ClusterError> {
-        self.member(node)?.signal(Signal::SIGCONT)
+    /// If none runs; one that is started in the meantime is stopped all the same.
+    pub fn pause(&self, layer: Layer, node: NodeId) -> Result<(), ClusterError> {
+        self.member(node)?.pause(layer)
+    }
+
+    /// Lets a node's process go on, unless another layer pauses it.
+    ///
+    /// # Errors
+    /// If the kernel refuses it.
+    pub fn resume(&self, layer: Layer, node: NodeId) -> Result<(), ClusterError> {
+        self.member(node)?.resume(layer)
+    }
+
+    /// For how long a node's process has run.
+    ///
+    /// # Errors
+    /// If there never was one.
+    pub fn up_for(&self, node: NodeId) -> Result<Duration, ClusterError> {
+        self.member(node)?.up_for()
     }
 
     /// How many threads a node's process has, and how many of them stand still.
@@ -226,20 +295,88 @@ impl Cluster {
         self.member(node)?.threads()
     }
 
-    /// Kills a node's process and returns how it ended, in words.
+    /// How much time on a processor a node's process has had.
     ///
     /// # Errors
     /// If it does not run.
-    pub async fn kill(&self, node: NodeId) -> Result<String, ClusterError> {
-        self.member(node)?.kill().await
+    pub fn cpu_time(&self, node: NodeId) -> Result<Duration, ClusterError> {
+        self.member(node)?.cpu_time()
     }
 
-    /// Starts a node's server, with the data it has and the clock it is to have.
+    /// Kills the processes of these nodes at once, and keeps them down until each layer that took them down has brought
+    /// them up. Returns how each has ended, in words.
+    ///
+    /// # Errors
+    /// If one has never run.
+    pub async fn take_down(&self, layer: Layer, nodes: &[NodeId]) -> Result<Vec<(NodeId, String)>, ClusterError> {
+        for &node in nodes {
+            self.member(node)?.take_down(layer)?;
+        }
+        let mut ends = Vec::with_capacity(nodes.len());
+        for &node in nodes {
+            ends.push((node, self.member(node)?.ended().await?));
+        }
+        Ok(ends)
+    }
+
+    /// Starts a node's server, with the data it has and under all that is in force, unless another layer keeps it down or
+    /// it runs.
     ///
     /// # Errors
     /// If it cannot be started.
-    pub fn start_node(&self, node: NodeId) -> Result<(), ClusterError> {
-        self.member(node)?.start(&self.spawner)
+    pub fn bring_up(&self, layer: Layer, node: NodeId) -> Result<(), ClusterError> {
+        self.member(node)?.bring_up(layer, &self.spawner)
+    }
+
+    /// Waits for the end of a node's process, and returns how it ended, in words.
+    ///
+    /// # Errors
+    /// If it has never run.
+    pub async fn ended(&self, node: NodeId) -> Result<String, ClusterError> {
+        self.member(node)?.ended().await
+    }
+
+    /// Whether there is a control group by which a node's share of the processor can be limited.
+    ///
+    /// # Errors
+    /// If there is no such node.
+    pub fn can_limit_cpu(&self, node: NodeId) -> Result<bool, ClusterError> {
+        Ok(self.member(node)?.limits().has_cpu())
+    }
+
+    /// Lets a node run for at most this share of one processor; `None` takes that back. Of several layers' shares the least
+    /// is in force.
+    ///
+    /// # Errors
+    /// If the run has no group for it.
+    pub fn limit_cpu(&self, layer: Layer, node: NodeId, percent: Option<u32>) -> Result<(), ClusterError> {
+        self.member(node)?.limits().limit_cpu(layer, percent)
+    }
+
+    /// How often a node had to wait for its share of the processor so far.
+    ///
+    /// # Errors
+    /// If the run has no group for it.
+    pub fn throttled(&self, node: NodeId) -> Result<Throttled, ClusterError> {
+        self.member(node)?.limits().throttled()
+    }
+
+    /// Lets a node have at most this much memory, in bytes, besides its data, which lie in memory here; `None` takes that
+    /// back. Of several layers' limits the least is in force. Returns the limit that is in force now: one that has more
+    /// already may keep what it has, and gets no more.
+    ///
+    /// # Errors
+    /// If the run has no group for it.
+    pub fn limit_memory(&self, layer: Layer, node: NodeId, bytes: Option<u64>) -> Result<Option<u64>, ClusterError> {
+        self.member(node)?.limits().limit_memory(layer, bytes)
+    }
+
+    /// How many of a node's processes the kernel has killed so far because they had too much memory.
+    ///
+    /// # Errors
+    /// If the run has no group for it.
+    pub fn killed_for_memory(&self, node: NodeId) -> Result<u64, ClusterError> {
+        self.member(node)?.limits().killed()
     }
 
     /// Asks the leader to hand over to another node.
@@ -252,7 +389,7 @@ impl Cluster {
 
     /// A layer of rules of its own for whoever asks, over all links between the servers and their clients.
     #[must_use]
-    pub fn layer(&self) -> Layer {
+    pub fn link_layer(&self) -> LinkLayer {
         self.switch.layer()
     }
 

@@ -45,6 +45,10 @@ pub(super) async fn health_and_clock(cluster: Arc<Cluster>, recorder: Recorder, 
         let health = cluster.health_of(node).await.map(|healthy| HealthValue { healthy });
         record(&recorder, Some(node), f::HEALTH, health);
         record(&recorder, Some(node), f::CLOCK, cluster.measure_clock(node).await);
+        // One that no fault moves is not measured.
+        if let Some(monotonic) = cluster.measure_monotonic(node).transpose() {
+            record(&recorder, Some(node), f::MONOTONIC_CLOCK, monotonic);
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub use condition::{CONDITION_FORMS, Condition, Foreseen, Happened, NotAConditio
 pub use field::{Aim, AimedClient, Field};
 pub use package::{Aims, Course, Fault, FaultError, Injection, Need, Package, Setting};
 pub use packages::{PACKAGES, package};
-pub use plan::{Begins, FaultPlan};
+pub use plan::{Begins, FaultPlan, clock_rate_error_ppm};
 pub use schedule::{PlannedFault, Start, replayed, schedule};
 pub use targets::{CLIENT_WORDS, Site, TARGET_WORDS, Target};
 
@@ -119,7 +119,7 @@ impl Nemesis {
             };
             let log = Log::new(&self.recorder, &occurrence, Aim::at_nodes(vec![node]));
             log.write(EventType::Invoke, FaultPhase::Inject, Ok(Value::Null));
-            log.write_result(FaultPhase::Inject, packages::move_all(&self.field.cluster, &[node], 0).await);
+            log.write_result(FaultPhase::Inject, packages::at_rest(&self.field, node, offset_ms).await);
         }
     }
 }

@@ -71,6 +71,21 @@ pub enum Course {
 pub enum Need {
     /// Servers whose clocks are hooked.
     ClockHook,
+    /// Control groups by which a server's share of the processor is limited.
+    CpuGroup,
+    /// Control groups by which a server's memory is limited.
+    MemoryGroup,
+}
+
+impl Need {
+    /// What is done where the machine does not grant it; `None` where the fault is not possible then.
+    #[must_use]
+    pub fn instead(self) -> Option<&'static str> {
+        match self {
+            Self::ClockHook | Self::MemoryGroup => None,
+            Self::CpuGroup => Some("short stops (`by = \"slices\"`)"),
+        }
+    }
 }
 
 /// A fault with its settings, before anything is broken.
@@ -92,6 +107,17 @@ pub trait Fault: fmt::Debug + Send + Sync {
     /// If it does not: why, in words.
     fn takes(&self, _target: &Target) -> Result<(), String> {
         Ok(())
+    }
+
+    /// By how many millionths it lets the rate of a node's clock be wrong: negative for a slow one, 0 for most faults. The
+    /// run declares it, see [`clock_rate_error_ppm`](super::clock_rate_error_ppm).
+    fn clock_rate_ppm(&self) -> i64 {
+        0
+    }
+
+    /// Whether it moves monotonic clocks, which not every server can bear.
+    fn moves_monotonic_clocks(&self) -> bool {
+        false
     }
 
     /// The fault, aimed. Nothing happens yet.

@@ -20,6 +20,7 @@ use leasehold_checkers::history::History;
 use leasehold_checkers::verdict::Judgement;
 
 pub use error::ReportError;
+pub(crate) use words::wrap;
 
 use story::Story;
 

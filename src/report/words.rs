@@ -102,7 +102,7 @@ fn is_hidden(c: char) -> bool {
 
 /// Text broken into lines of at most `max` characters, at spaces where there are any, but not between a number and
 /// its unit.
-pub(super) fn wrap(text: &str, max: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, max: usize) -> Vec<String> {
     let max = max.max(1);
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();

@@ -19,6 +19,7 @@
 //! It needs Linux 5.4 or later. No privilege is needed where the kernel grants user namespaces; [`probe`]
 //! finds out, and says what to change where it does not.
 
+mod cgroup;
 mod entry;
 mod error;
 mod mode;
@@ -29,6 +30,7 @@ mod spawn;
 mod status;
 mod switch;
 
+pub use cgroup::{ControlGroups, Controller, CpuGroup, MemoryGroup, NoGroups, Throttled, sweep};
 pub use entry::{Step, enter};
 pub use error::{Refusal, SandboxError};
 pub use mode::Mode;
@@ -36,7 +38,7 @@ pub use network::{Medium, Network};
 pub use outcome::Outcome;
 pub use spawn::{AtExec, ServerCommand, ServerProcess, Spawner};
 pub use status::Threads;
-pub use switch::{Jitter, Layer, LinkCounters, LinkRule, Port, Side, Spread, Switch};
+pub use switch::{Jitter, LinkCounters, LinkLayer, LinkRule, Port, Side, Spread, Switch};
 
 /// Proof that this process is the harness inside a sandbox. Only [`enter`] makes one.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use leasehold_workloads::{Workload, scenarios};
 use crate::NodeId;
 use crate::cluster::Topology;
 use crate::nemesis::{Begins, FaultPlan, Site, Target};
-use crate::servers::ServerSpec;
+use crate::servers::{Runtime, ServerSpec};
 
 pub use error::{Place, ScenarioError};
 
@@ -70,6 +70,16 @@ impl Service {
     pub fn servers(self) -> &'static str {
         match self {
             Self::EtcdV2 | Self::EtcdV3 => "etcd",
+        }
+    }
+}
+
+impl Service {
+    /// What its servers are written for.
+    #[must_use]
+    pub fn runtime(self) -> Runtime {
+        match self {
+            Self::EtcdV2 | Self::EtcdV3 => Runtime::Go,
         }
     }
 }

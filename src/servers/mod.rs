@@ -4,7 +4,9 @@ pub mod etcd;
 mod fetch;
 pub(crate) mod log_tail;
 mod manifest;
+mod runtime;
 mod spec;
 
 pub use fetch::{Availability, FetchError, FetchOptions, KnownServer, fetch, known};
+pub use runtime::Runtime;
 pub use spec::{NotAProgram, NotASpec, ServerBinary, ServerSpec};

@@ -1,6 +1,7 @@
 //! Looks from outside for what a sandbox may have left behind.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Longer than any teardown takes on a loaded machine.
@@ -66,4 +67,18 @@ pub(crate) fn mounts() -> Vec<String> {
     let mut points: Vec<_> = table.lines().filter_map(|line| Some(line.split(' ').nth(4)?.to_owned())).collect();
     points.sort();
     points
+}
+
+/// The control groups that a run of this process has made.
+pub(crate) fn groups_of(pid: u32) -> Vec<PathBuf> {
+    let prefix = format!("leasehold-{pid}-");
+    let top = Path::new("/sys/fs/cgroup");
+    let folders = |path: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(path).into_iter().flatten();
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect()
+    };
+    let mut hierarchies = folders(top);
+    hierarchies.push(top.to_owned());
+    let is_ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
+    hierarchies.iter().flat_map(|hierarchy| folders(hierarchy)).filter(is_ours).collect()
 }

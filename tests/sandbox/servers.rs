@@ -19,6 +19,8 @@ pub(crate) fn run(name: &str, args: &[&str]) -> ExitCode {
         ("udp-send", [from, to, count]) => udp_send(from, to, count.parse().expect("a number")),
         ("tcp-echo", [address]) => tcp_echo(address),
         ("idle", _) => idle(),
+        ("busy", _) => busy(),
+        ("hungry", [mib]) => hungry(mib.parse().expect("a number")),
         ("describe-self", []) => describe_self(),
         ("exit", [code]) => return ExitCode::from(code.parse::<u8>().expect("a number")),
         _ => panic!("no server `{name}` with arguments {args:?}"),
@@ -81,6 +83,23 @@ fn idle() -> io::Result<()> {
     loop {
         thread::sleep(Duration::from_secs(3600));
     }
+}
+
+/// Takes all of a processor that it can get.
+fn busy() -> io::Result<()> {
+    say_ready()?;
+    loop {
+        std::hint::black_box(());
+    }
+}
+
+/// Takes this much memory.
+fn hungry(mib: usize) -> io::Result<()> {
+    let mut taken = Vec::new();
+    while taken.len() < mib << 20 {
+        taken.extend_from_slice(std::hint::black_box(&[1_u8; 4096]));
+    }
+    say_ready()
 }
 
 /// Prints what it has been given by whoever started it.

@@ -7,7 +7,8 @@
 //! Between two measurements of a node's wall clock its rate was certainly wrong by at least
 //! `(|difference of the offsets| - both uncertainties) / time between them`. Where that exceeds the declared error by more than
 //! [`TOLERATED_PPM`], the assumption fails and the verdict is `unknown`. Measurements that a fault of clocks was active at or between are not
-//! compared, for such a fault sets clocks; nor are those closer together than [`APART`].
+//! compared, for such a fault sets clocks; nor are those closer together than [`APART`]. A fault that has clocks *drift* sets them only
+//! when it is taken back. Until then they are compared, and so what the run declares is held against what was measured.
 //!
 //! A fault of clocks that shows no effect and was never measured while it lasted is named: nobody knows whether it bit.
 
@@ -52,14 +53,13 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
 /// In each stretch the first reading is compared with each that is far enough from it: a clock that drifts evenly is
 /// furthest off at the end.
 fn certain_drift_ppm(run: &Run<'_>, readings: &[(RunTime, ClockValue)]) -> Option<u64> {
-    let moves: Vec<&Fault> = run.context.faults.iter().filter(|fault| fault.is_of_clocks()).collect();
+    let may_be_set = |from, until| run.context.faults.iter().any(|fault| fault.may_set_clocks(from, until));
     let mut first: Option<&(RunTime, ClockValue)> = None;
     let mut worst = None;
     for reading in readings {
-        let moved = |since: RunTime| moves.iter().any(|fault| (since..=reading.0).contains(&fault.begun));
         match first {
-            _ if moves.iter().any(|fault| fault.is_active(reading.0)) => first = None,
-            Some(before) if !moved(before.0) => worst = worst.max(drift_ppm(before, reading)),
+            _ if may_be_set(reading.0, reading.0) => first = None,
+            Some(before) if !may_be_set(before.0, reading.0) => worst = worst.max(drift_ppm(before, reading)),
             _ => first = Some(reading),
         }
     }
@@ -141,6 +141,28 @@ mod tests {
         assert_eq!(word_on(moved().clock(6_000, "n3", 9_000, 1).clock(15_050, "n3", 0, 1)).0, Verdict::Valid);
         assert_eq!(word_on(moved().clock(16_000, "n3", 30, 1)).0, Verdict::Valid);
         assert_eq!(word_on(moved().clock(15_200, "n3", 0, 1).clock(20_400, "n3", 900, 1)).0, Verdict::Unknown);
+    }
+
+    const FAST: Fault<'_> = Fault(1, "clock-drift", "clock +10000 ppm", "n3");
+
+    #[test]
+    fn a_drift_must_be_declared() {
+        let fast = || script().fault(FAST, 1_000..1_100, Some(15_000..15_300)).clock(2_000, "n3", 10, 1);
+        let of = |declared, script: Script| word_on(script.header(|header| header.clock_rate_error_ppm = declared)).0;
+        assert_eq!(of(10_000, fast().clock(14_000, "n3", 130, 1)), Verdict::Valid);
+        assert_eq!(of(0, fast().clock(14_000, "n3", 130, 1)), Verdict::Unknown);
+        assert_eq!(
+            of(0, script().clock(900, "n3", 0, 1).fault(FAST, 1_000..1_100, None).clock(14_000, "n3", 130, 1)),
+            Verdict::Unknown
+        );
+    }
+
+    #[test]
+    fn a_drift_that_is_taken_back_sets_the_clock() {
+        let healed = || script().fault(FAST, 1_000..1_100, Some(15_000..15_300)).clock(2_000, "n3", 10, 1);
+        assert_eq!(word_on(healed().clock(15_100, "n3", 140, 1)).0, Verdict::Valid);
+        assert_eq!(word_on(healed().clock(20_000, "n3", 140, 1)).0, Verdict::Valid);
+        assert_eq!(word_on(healed().clock(15_400, "n3", 0, 1).clock(25_000, "n3", 140, 1)).0, Verdict::Unknown);
     }
 
     #[test]

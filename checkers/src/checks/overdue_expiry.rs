@@ -13,7 +13,7 @@
 //!   nothing ends;
 //! * the sighting was invoked after the **deadline**: the last of `end(r)`, the end of each fault but of clocks, and
 //!   (where the contract says that it starts leases anew) each sign of a leader change, plus `T/(1-rho)`, the
-//!   contract's grace, and the time for which any node's probes or any client's answers were missing since
+//!   contract's grace (which a slow clock draws out as well), and the time for which any node's probes or any client's answers were missing since
 //!   ([`Pulse::stalled`](crate::context::Pulse::stalled));
 //! * no leader change went unseen: each node was heard again after the sighting was invoked, and with that the
 //!   leadership was still the same. (A probe only tells of an election when it is answered, and the election may by
@@ -96,7 +96,11 @@ fn overdue<'a>(run: &Run<'_>, grant: &Grant, renewals: &Renewals, sighting: &'a 
     let last = renewals.last_before(sighting.ended?)?;
     let ttl = longest_life(grant.longest_ttl, run.header.clock_rate_error_ppm)?;
     let late = sighting.invoked.since(last.ended.after(ttl));
-    let grace = run.header.contract.latest_expiry.map(|latest| Duration::from_millis(latest.grace_ms));
+    // What a service does about a lease that is over it times by the same clock.
+    let grace = match run.header.contract.latest_expiry {
+        Some(latest) => Some(longest_life(Duration::from_millis(latest.grace_ms), run.header.clock_rate_error_ppm)?),
+        None => None,
+    };
     if late <= grace.unwrap_or(WORTH_A_WORD) {
         return None;
     }
@@ -106,7 +110,7 @@ fn overdue<'a>(run: &Run<'_>, grant: &Grant, renewals: &Renewals, sighting: &'a 
     Some(Overdue { sighting, last: last.op, late, grade })
 }
 
-/// How long a TTL lasts at most: `T/(1-rho)`, rounded up. `None` where the clock may stand still.
+/// How long a time by the service's clock lasts at most: `T/(1-rho)`, rounded up. `None` where the clock may stand still.
 fn longest_life(ttl: Duration, rate_error_ppm: u64) -> Option<Duration> {
     const MILLION: u128 = 1_000_000;
     let slowest = MILLION.checked_sub(u128::from(rate_error_ppm)).filter(|slowest| *slowest > 0)?;
@@ -417,8 +421,9 @@ mod tests {
     #[test]
     fn a_slow_clock_has_longer() {
         let slow = || held().header(|header| header.clock_rate_error_ppm = 250_000);
-        finds(slow().read(4, 5_100..5_110, Some("a")), &[]);
-        finds(slow().read(4, 5_101..5_110, Some("a")), &[(Grade::Proven, 1_001)]);
+        // The grace of 1 s is by that clock as well.
+        finds(slow().read(4, 5_433..5_440, Some("a")), &[]);
+        finds(slow().read(4, 5_434..5_440, Some("a")), &[(Grade::Proven, 1_334)]);
         finds(held().header(|header| header.clock_rate_error_ppm = 1_000_000).read(4, 9_000..9_010, Some("a")), &[]);
     }
 

@@ -9,6 +9,7 @@
 //! | probe | `leader` | – | [`LeaderValue`], as `node` sees it |
 //! | probe | `health` | – | [`HealthValue`], as `node` claims |
 //! | probe | `clock` | – | [`ClockValue`], measured on `node` |
+//! | probe | `monotonic-clock` | – | [`ClockValue`], by how much the monotonic clock of `node`'s process is ahead since that was started; only while a fault moves such clocks |
 //! | probe | `host-clock` | – | [`ClockValue`], how far the machine's own wall clock has moved since the start of the run |
 //! | watch | `expired`, `released`, `deleted` | – | [`OwnerValue`] of the holder that is no more; `deleted` where the service does not tell why |
 //!
@@ -32,8 +33,13 @@ pub mod f {
     pub const LEADER: &str = "leader";
     /// A probe of what a server says of its own health.
     pub const HEALTH: &str = "health";
-    /// A probe of a server's wall clock; also the nemesis package that moves it.
+    /// A probe of a server's wall clock; also the nemesis package that moves it. Whatever else moves clocks, and does
+    /// nothing else, has a name that begins with this and a dash.
     pub const CLOCK: &str = "clock";
+    /// The nemesis package that has clocks run too fast or too slow.
+    pub const CLOCK_DRIFT: &str = "clock-drift";
+    /// A probe of a server's monotonic clock, where a fault moves it.
+    pub const MONOTONIC_CLOCK: &str = "monotonic-clock";
     /// A probe of the machine's own wall clock, which must not be moved while servers count TTLs by it.
     pub const HOST_CLOCK: &str = "host-clock";
     /// A watch saw a lease run out.
@@ -170,7 +176,7 @@ pub struct HealthValue {
     pub healthy: bool,
 }
 
-/// How far a node's wall clock is from the harness's.
+/// How far a clock of a node is from the harness's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockValue {
     /// The offset in nanoseconds; positive where the node's clock is ahead.

@@ -19,16 +19,16 @@ use crate::clients::{EtcdV2, EtcdV3, Recipe};
 use crate::clock;
 use crate::cluster::{Clocks, Cluster, ClusterPlan};
 use crate::engine::{self, EngineError, Plan, RunEnd};
-use crate::nemesis::Need;
+use crate::nemesis::{Need, clock_rate_error_ppm};
 use crate::report;
 use crate::results::{Ending, RunFolder};
 use crate::run::Recorder;
-use crate::sandbox::{Network, Sandbox};
+use crate::sandbox::{ControlGroups, Network, Sandbox};
 use crate::scenario::{Scenario, Service};
 
 /// Runs the scenario, judges what was recorded, and writes and tells the result.
-pub(super) fn run(sandbox: &Sandbox, mut prepared: Prepared) -> Result<Exit, Failure> {
-    let ending = record(sandbox, &prepared);
+pub(super) fn run(sandbox: &Sandbox, groups: &ControlGroups, mut prepared: Prepared) -> Result<Exit, Failure> {
+    let ending = record(sandbox, groups, &prepared);
     let recorded = prepared.folder.history().exists();
     prepared.run_file.ending = Some(match &ending {
         Ok(RunEnd::Completed) => Ending::Completed,
@@ -47,7 +47,7 @@ pub(super) fn run(sandbox: &Sandbox, mut prepared: Prepared) -> Result<Exit, Fai
     }
 }
 
-fn record(sandbox: &Sandbox, prepared: &Prepared) -> Result<RunEnd, Failure> {
+fn record(sandbox: &Sandbox, groups: &ControlGroups, prepared: &Prepared) -> Result<RunEnd, Failure> {
     let scenario = &prepared.scenario;
     let clocks = clocks_for(scenario)?;
     mount_data(&prepared.folder)?;
@@ -55,13 +55,18 @@ fn record(sandbox: &Sandbox, prepared: &Prepared) -> Result<RunEnd, Failure> {
     network.switch().reseed(prepared.seed);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().or_exit(Exit::Internal)?;
-    let ending = runtime.block_on(drive(&network, prepared, clocks));
+    let ending = runtime.block_on(drive(&network, groups, prepared, clocks));
     // Tasks that still wait for a server that is gone must not keep us.
     runtime.shutdown_background();
     ending
 }
 
-async fn drive(network: &Network, prepared: &Prepared, clocks: Clocks) -> Result<RunEnd, Failure> {
+async fn drive(
+    network: &Network,
+    groups: &ControlGroups,
+    prepared: &Prepared,
+    clocks: Clocks,
+) -> Result<RunEnd, Failure> {
     let Prepared { scenario, server, seed, folder, .. } = prepared;
     let interrupted = interruption()?;
     tokio::pin!(interrupted);
@@ -73,7 +78,7 @@ async fn drive(network: &Network, prepared: &Prepared, clocks: Clocks) -> Result
         clocks,
     };
     let cluster = tokio::select! {
-        cluster = Cluster::start(network, &plan, folder) => Arc::new(cluster.or_exit(Exit::Unavailable)?),
+        cluster = Cluster::start(network, &plan, groups, folder) => Arc::new(cluster.or_exit(Exit::Unavailable)?),
         () = &mut interrupted => return Err(Failure::new(Exit::Interrupted, "interrupted before the cluster served")),
     };
     let connect = connect_to(scenario, &cluster);
@@ -159,7 +164,7 @@ fn header(prepared: &Prepared, connect: &dyn Connect) -> Header {
         start: start.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         command: prepared.command.clone(),
         contract: connect.contract(),
-        clock_rate_error_ppm: 0,
+        clock_rate_error_ppm: clock_rate_error_ppm(&scenario.faults),
         beliefs_must_exclude: scenario.beliefs_must_exclude,
     }
 }

@@ -4,7 +4,7 @@ use iced_x86::code_asm::*;
 use iced_x86::{BlockEncoderOptions, Decoder, DecoderOptions, FlowControl, IcedError, Instruction};
 
 use super::super::clocks::CLOCKS;
-use super::super::page::{BLOCK_BYTES_LOG2, LINES, OFFSET, RATE, REFERENCE};
+use super::super::page::{BLOCK_BYTES_LOG2, LINES, NOTE_OFFSET, NOTE_READING, NOTES, OFFSET, RATE, REFERENCE};
 use super::JUMP_BYTES;
 use super::vdso::Function;
 
@@ -146,14 +146,18 @@ fn assemble_clock_gettime(asm: &mut CodeAssembler, ask_original: CodeLabel, data
     asm.or(rdx, r11)?;
     asm.jz(untouched)?; // this clock is true, and eax is 0
 
-    // rax = reading + offset + ((reading - reference) * rate >> 32)
+    // rax = offset + ((reading - reference) * rate >> 32), which is noted for the harness, and then the reading on top.
+    let note = r8 + rdi * 8 + NOTES as i32;
     asm.imul_3(rax, qword_ptr(rsi), SECOND_NS)?;
     asm.add(rax, qword_ptr(rsi + 8))?;
-    asm.add(r9, rax)?;
+    asm.mov(rcx, rax)?;
     asm.sub(rax, r10)?;
     asm.imul(r11)?;
     asm.shrd(rax, rdx, 32)?;
     asm.add(rax, r9)?;
+    asm.mov(qword_ptr(note + NOTE_OFFSET as i32), rax)?;
+    asm.mov(qword_ptr(note + NOTE_READING as i32), rcx)?;
+    asm.add(rax, rcx)?;
 
     // Back to seconds and nanoseconds, of which the latter are never negative.
     asm.mov(ecx, SECOND_NS)?;

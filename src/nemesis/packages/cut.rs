@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::nemesis::package::{FaultError, Injection};
 use crate::nemesis::{Field, wait};
-use crate::sandbox::{Layer, LinkRule, Port, Side};
+use crate::sandbox::{LinkLayer, LinkRule, Port, Side};
 
 /// A directed link.
 pub(super) type Link = (Side, Side);
@@ -23,7 +23,7 @@ const CLIENT_BITE_LIMIT: Duration = Duration::from_secs(6);
 /// Links that drop packets, by a layer of their own.
 pub(super) struct Cut {
     field: Field,
-    layer: Layer,
+    layer: LinkLayer,
     links: Vec<Link>,
     rule: LinkRule,
     dropped_before: u64,
@@ -33,7 +33,14 @@ pub(super) struct Cut {
 impl Cut {
     /// Nothing is cut yet.
     pub(super) fn new(field: &Field, links: Vec<Link>, rule: LinkRule) -> Self {
-        Self { field: field.clone(), layer: field.cluster.layer(), links, rule, dropped_before: 0, back_before: None }
+        Self {
+            field: field.clone(),
+            layer: field.cluster.link_layer(),
+            links,
+            rule,
+            dropped_before: 0,
+            back_before: None,
+        }
     }
 
     /// How many packets these links have dropped since the injection, by whatever faults lie over them.

@@ -13,7 +13,7 @@ use crate::NodeId;
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
 use crate::nemesis::targets::shuffled;
 use crate::nemesis::{Aim, Field, wait};
-use crate::sandbox::{Layer, LinkRule, Side};
+use crate::sandbox::{LinkLayer, LinkRule, Side};
 
 pub(super) static PACKAGE: Package = Package {
     name: "flapping",
@@ -51,7 +51,7 @@ impl Fault for Flapping {
         let order = shuffled(&aim.nodes, &mut aim.dice());
         Box::new(Flaps {
             field: field.clone(),
-            layer: field.cluster.layer(),
+            layer: field.cluster.link_layer(),
             step: Duration::from_millis(self.step_ms.get()),
             dice: aim.dice(),
             order,
@@ -65,7 +65,7 @@ impl Fault for Flapping {
 
 struct Flaps {
     field: Field,
-    layer: Layer,
+    layer: LinkLayer,
     step: Duration,
     dice: Dice,
     /// In which the nodes are cut off first.

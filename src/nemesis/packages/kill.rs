@@ -1,18 +1,18 @@
 //! Kills server processes and starts them again with the data they had.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::recovery;
 use crate::NodeId;
+use crate::cluster::{Layer, Standing};
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, parse};
-use crate::nemesis::{Aim, Field, wait};
+use crate::nemesis::{Aim, Field};
 
 pub(super) static PACKAGE: Package = Package {
     name: "kill",
-    does: "kills a server process (SIGKILL), and starts it again with its data at the end",
+    does: "kills a server process (SIGKILL), several at once, and starts it again with its data at the end",
     settings: &[],
     proof: "how the process ended; at the end, that the new one answers",
     aims: Aims::AtTarget,
@@ -21,9 +21,6 @@ pub(super) static PACKAGE: Package = Package {
     colour: 0x7a_4a_21,
     parse: parse::<Kill>,
 };
-
-/// How long a restarted server may take until it answers.
-const RESTART_LIMIT: Duration = Duration::from_secs(20);
 
 /// A process is killed, and started again at the end.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -40,11 +37,12 @@ impl Fault for Kill {
     }
 
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
-        Box::new(Killed { field: field.clone(), nodes: aim.nodes })
+        Box::new(Killed { layer: Layer::new(), field: field.clone(), nodes: aim.nodes })
     }
 }
 
 struct Killed {
+    layer: Layer,
     field: Field,
     nodes: Vec<NodeId>,
 }
@@ -52,26 +50,22 @@ struct Killed {
 #[async_trait]
 impl Injection for Killed {
     async fn inject(&mut self) -> Result<Value, FaultError> {
+        let cluster = &self.field.cluster;
+        let were_down: Vec<NodeId> = self
+            .nodes
+            .iter()
+            .copied()
+            .filter(|&node| cluster.standing(node).is_ok_and(|now| now == Standing::Down))
+            .collect();
         let mut proof = serde_json::Map::new();
-        for &node in &self.nodes {
-            proof.insert(node.to_string(), json!(self.field.cluster.kill(node).await?));
+        for (node, how) in cluster.take_down(self.layer, &self.nodes).await? {
+            let how = if were_down.contains(&node) { "was down already, and stays so".to_owned() } else { how };
+            proof.insert(node.to_string(), json!(how));
         }
         Ok(json!({ "ended": proof }))
     }
 
     async fn heal(&mut self) -> Result<Value, FaultError> {
-        let cluster = &self.field.cluster;
-        for &node in &self.nodes {
-            cluster.start_node(node)?;
-        }
-        let mut proof = serde_json::Map::new();
-        for &node in &self.nodes {
-            let started = tokio::time::Instant::now();
-            wait::until(RESTART_LIMIT, || async move { cluster.answers(node).await.then_some(()) })
-                .await
-                .ok_or_else(|| FaultError::DidNotBite(format!("{node} was started again and does not answer")))?;
-            proof.insert(node.to_string(), json!({ "answers_after_ms": started.elapsed().as_millis() as u64 }));
-        }
-        Ok(json!({ "restarted": proof }))
+        Ok(json!({ "restarted": recovery::bring_up(&self.field, self.layer, &self.nodes).await? }))
     }
 }

@@ -11,7 +11,7 @@ use super::cut::{Link, between};
 use crate::NodeId;
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
 use crate::nemesis::{Aim, Field, Target, wait};
-use crate::sandbox::{Jitter, Layer, LinkCounters, LinkRule, Side, Spread};
+use crate::sandbox::{Jitter, LinkCounters, LinkLayer, LinkRule, Side, Spread};
 
 pub(super) static PACKAGE: Package = Package {
     name: "link",
@@ -280,7 +280,7 @@ impl Fault for BadLink {
         Box::new(Spoilt {
             fault: self.clone(),
             field: field.clone(),
-            layer: field.cluster.layer(),
+            layer: field.cluster.link_layer(),
             links: self.links(&aim, &field.cluster.nodes()),
             start: None,
         })
@@ -290,7 +290,7 @@ impl Fault for BadLink {
 struct Spoilt {
     fault: BadLink,
     field: Field,
-    layer: Layer,
+    layer: LinkLayer,
     links: Vec<Link>,
     /// When it began, and what each link had counted by then.
     start: Option<(Instant, Vec<LinkCounters>)>,

@@ -7,17 +7,21 @@ mod election;
 mod flapping;
 mod kill;
 mod link;
+mod out_of_memory;
 mod partition;
 mod pause;
+mod recovery;
+mod restart_storm;
+mod slow_cpu;
 
 use super::Package;
 
-pub(super) use clock::{Clock, move_all};
+pub(super) use clock::{Clock, at_rest};
 #[cfg(test)]
 pub(super) use pause::Pause;
 
 /// All packages, in the order in which they are listed.
-pub const PACKAGES: [&Package; 8] = [
+pub const PACKAGES: [&Package; 14] = [
     &clock::PACKAGE,
     &election::PACKAGE,
     &pause::PACKAGE,
@@ -26,6 +30,12 @@ pub const PACKAGES: [&Package; 8] = [
     &flapping::PACKAGE,
     &closed_port::PACKAGE,
     &link::PACKAGE,
+    &clock::DRIFT,
+    &clock::STROBE,
+    &clock::RESET,
+    &restart_storm::PACKAGE,
+    &slow_cpu::PACKAGE,
+    &out_of_memory::PACKAGE,
 ];
 
 /// The package of this name.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::NodeId;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Layer, Standing};
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, parse};
 use crate::nemesis::{Aim, Field, wait};
 use crate::sandbox::Threads;
@@ -18,9 +19,9 @@ use clients::PausedClients;
 
 pub(super) static PACKAGE: Package = Package {
     name: "pause",
-    does: "stops a server process (SIGSTOP), and lets it go on at the end (SIGCONT); or a client, and its packets wait until then",
+    does: "stops a server process (SIGSTOP), and lets it go on at the end (SIGCONT); or a client, and its packets wait until then; for longer than the TTL it is a freeze",
     settings: &[],
-    proof: "the state of every thread of the process, as the kernel shows it; for how long the client stood still, and that none of its packets got through",
+    proof: "the state of every thread of the process, as the kernel shows it, and for how long they stood; for how long the client stood still, and that none of its packets got through",
     aims: Aims::AtTargetOrClient,
     course: Course::Lasts,
     needs: &[],
@@ -47,7 +48,7 @@ impl Fault for Pause {
 
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
         if aim.clients.is_empty() {
-            Box::new(Paused { field: field.clone(), nodes: aim.nodes })
+            Box::new(Paused { layer: Layer::new(), field: field.clone(), nodes: aim.nodes, since: None })
         } else {
             Box::new(PausedClients::new(field, aim))
         }
@@ -55,8 +56,11 @@ impl Fault for Pause {
 }
 
 struct Paused {
+    layer: Layer,
     field: Field,
     nodes: Vec<NodeId>,
+    /// Since when they all stand still.
+    since: Option<Instant>,
 }
 
 #[async_trait]
@@ -64,17 +68,30 @@ impl Injection for Paused {
     async fn inject(&mut self) -> Result<Value, FaultError> {
         let cluster = &self.field.cluster;
         for &node in &self.nodes {
-            cluster.pause(node)?;
+            cluster.pause(self.layer, node)?;
         }
-        until_threads(cluster, &self.nodes, Threads::all_stopped, "stopped").await
+        let stopped = until_threads(cluster, &self.nodes, Threads::all_stopped, "stopped").await?;
+        self.since = Some(Instant::now());
+        Ok(stopped)
     }
 
     async fn heal(&mut self) -> Result<Value, FaultError> {
         let cluster = &self.field.cluster;
+        let paused_ms = self.since.map(|since| since.elapsed().as_millis() as u64);
         for &node in &self.nodes {
-            cluster.resume(node)?;
+            cluster.resume(self.layer, node)?;
         }
-        until_threads(cluster, &self.nodes, |threads| threads.stopped == 0, "running").await
+        let mut running = Vec::new();
+        let mut others = serde_json::Map::new();
+        for &node in &self.nodes {
+            match cluster.standing(node)? {
+                Standing::Up => running.push(node),
+                Standing::Paused => drop(others.insert(node.to_string(), json!("paused by another fault"))),
+                Standing::Down => drop(others.insert(node.to_string(), json!("down by another fault"))),
+            }
+        }
+        let resumed = until_threads(cluster, &running, |threads| threads.stopped == 0, "running").await?;
+        Ok(json!({ "paused_ms": paused_ms, "resumed": resumed, "not_resumed": others }))
     }
 }
 

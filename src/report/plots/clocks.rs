@@ -14,17 +14,17 @@ const HEIGHT: i32 = 340;
 /// No offset below this is worth a look.
 const NOISE_NS: f64 = 20e6;
 
-/// Draws a line for each node.
+/// Draws a line for each clock.
 pub(super) fn of(story: &Story<'_>) -> Picture {
     let mut sheet = Sheet::new(story, "Server clocks, measured against the harness", (0, story.end.0));
-    let mut nodes: BTreeMap<&str, Vec<&ClockReading<'_>>> = BTreeMap::new();
+    let mut clocks: BTreeMap<&str, Vec<&ClockReading<'_>>> = BTreeMap::new();
     for reading in &story.clocks {
-        nodes.entry(reading.node).or_default().push(reading);
+        clocks.entry(&reading.clock).or_default().push(reading);
     }
-    let legend: Vec<(Mark, String)> = nodes
+    let legend: Vec<(Mark, String)> = clocks
         .keys()
         .enumerate()
-        .map(|(index, node)| (Mark::Line(palette::node(index)), words::one_line(node, 20)))
+        .map(|(index, clock)| (Mark::Line(palette::node(index)), words::one_line(clock, 20)))
         .collect();
     sheet.legend(&legend);
     sheet.surroundings();
@@ -37,7 +37,7 @@ pub(super) fn of(story: &Story<'_>) -> Picture {
     let least = [-NOISE_NS, NOISE_NS].into_iter().filter(|_| is_noise).map(|offset| offset / per_unit);
     let scale = Scale::around_zero(story.clocks.iter().map(value).chain(least));
     let panel = Panel::open(&mut sheet, "offset", HEIGHT, scale, &Unit::Named(unit));
-    for (index, readings) in nodes.values().enumerate() {
+    for (index, readings) in clocks.values().enumerate() {
         let ink = palette::node(index);
         let mut points: Vec<(i32, i32)> =
             readings.iter().map(|reading| (sheet.time.x(reading.at.0), panel.y(value(reading)))).collect();

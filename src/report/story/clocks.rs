@@ -1,16 +1,18 @@
 //! What the probes measured of the servers' clocks.
 
+use std::borrow::Cow;
+
 use leasehold_checkers::history::vocabulary::{ClockValue, f};
 use leasehold_checkers::history::{Event, EventType, Process, RunTime};
 use serde::Deserialize as _;
 
-/// One measurement of one node's wall clock.
+/// One measurement of one clock.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::report) struct ClockReading<'a> {
     /// When it was read.
     pub at: RunTime,
-    /// The node.
-    pub node: &'a str,
+    /// The node, and which of its clocks, where it is not the wall clock.
+    pub clock: Cow<'a, str>,
     /// By how much it is ahead of the harness, in ns.
     pub offset_ns: i64,
 }
@@ -18,10 +20,16 @@ pub(in crate::report) struct ClockReading<'a> {
 pub(super) fn of(events: &[Event]) -> Vec<ClockReading<'_>> {
     events
         .iter()
-        .filter(|event| event.process == Process::Probe && event.kind == EventType::Ok && event.f == f::CLOCK)
+        .filter(|event| event.process == Process::Probe && event.kind == EventType::Ok)
         .filter_map(|event| {
+            let node = event.node.as_deref()?;
+            let clock = match event.f.as_str() {
+                f::CLOCK => node.into(),
+                f::MONOTONIC_CLOCK => format!("{node} monotonic").into(),
+                _ => return None,
+            };
             let value = ClockValue::deserialize(&event.value).ok()?;
-            Some(ClockReading { at: event.time, node: event.node.as_deref()?, offset_ns: value.offset_ns })
+            Some(ClockReading { at: event.time, clock, offset_ns: value.offset_ns })
         })
         .collect()
 }

@@ -7,6 +7,7 @@
 mod answer;
 mod checks;
 mod child;
+mod groups;
 
 use super::entry::ensure_one_thread;
 use super::{Medium, Mode, SandboxError, Step};
@@ -78,6 +79,20 @@ const BACK_OFF: Trial = Trial {
     in_sandbox: true,
 };
 
+/// The name of the probe that has a process held back to its share of the processor.
+pub const CPU_GROUPS: &str = "control groups for the processor";
+/// The name of the probe that has the kernel kill a process for want of memory.
+pub const MEMORY_GROUPS: &str = "control groups for the memory";
+
+const CPU: Trial = Trial {
+    name: CPU_GROUPS,
+    needed_for: "the fault `slow-cpu` by a quota; without them, servers are stopped for short slices",
+    check: groups::cpu,
+    in_sandbox: false,
+};
+const MEMORY: Trial =
+    Trial { name: MEMORY_GROUPS, needed_for: "the fault `out-of-memory`", check: groups::memory, in_sandbox: false };
+
 /// Tries everything that the sandbox needs. It takes well under a second, and leaves nothing behind.
 ///
 /// # Errors
@@ -87,7 +102,7 @@ pub fn probe() -> Result<Findings, SandboxError> {
     ensure_one_thread()?;
     let mode = Mode::of_this_process().map_err(|error| SandboxError::enter(Step::LookAtSelf, error))?;
     let mut probes = Vec::new();
-    for trial in [PLAIN, USER, TUN, VETH, EXEC_STOP, BACK_OFF] {
+    for trial in [PLAIN, USER, TUN, VETH, EXEC_STOP, BACK_OFF, CPU, MEMORY] {
         let hopeless = trial.in_sandbox && !worked(&probes, &PLAIN);
         probes.push(if hopeless { trial.skip() } else { trial.run(mode) });
     }

@@ -5,10 +5,12 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -103,6 +105,19 @@ impl ServerProcess {
         // Under the lock nobody reaps it, so the pid is still its own.
         let ended = self.ended();
         if ended.is_some() { Err(Errno::ESRCH.into()) } else { status::threads_of(self.pid) }
+    }
+
+    /// How much time on a processor all its threads have had.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn cpu_time(&self) -> io::Result<Duration> {
+        // Under the lock nobody reaps it, so the pid is still its own.
+        let ended = self.ended();
+        if ended.is_some() {
+            return Err(Errno::ESRCH.into());
+        }
+        Ok(clock_gettime(clock_getcpuclockid(self.pid)?)?.into())
     }
 
     fn reap(&self) -> io::Result<Option<ExitStatus>> {

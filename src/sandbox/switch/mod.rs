@@ -12,8 +12,8 @@
 mod counters;
 mod engine;
 mod frame;
-mod layer;
 mod link;
+mod link_layer;
 mod links;
 mod port;
 mod rule;
@@ -28,7 +28,7 @@ use std::{fmt, io};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 pub use counters::LinkCounters;
-pub use layer::Layer;
+pub use link_layer::LinkLayer;
 pub use port::{Port, Side};
 pub use rule::{Jitter, LinkRule, Spread};
 
@@ -60,8 +60,8 @@ impl Switch {
 
     /// A layer of its own for whoever asks, with nothing in it yet.
     #[must_use]
-    pub fn layer(&self) -> Layer {
-        Layer::new(self.clone(), self.layers.fetch_add(1, Ordering::Relaxed))
+    pub fn layer(&self) -> LinkLayer {
+        LinkLayer::new(self.clone(), self.layers.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Has every link roll the dice that belong to this seed.

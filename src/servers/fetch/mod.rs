@@ -42,6 +42,19 @@ pub enum Availability {
     OutOfReach,
 }
 
+impl Availability {
+    /// The same in words.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Cached => "here",
+            Self::Offline => "in the folder of packages",
+            Self::Downloadable => "to be downloaded",
+            Self::OutOfReach => "not to be had on this machine",
+        }
+    }
+}
+
 /// Every server that can be fetched, in the manifest's order.
 #[must_use]
 pub fn known(options: &FetchOptions) -> Vec<KnownServer> {

@@ -1,6 +1,7 @@
 //! What is checked inside of a sandbox.
 
 mod life;
+pub(crate) mod limits;
 mod network;
 mod processes;
 
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use leasehold::NodeId;
-use leasehold::sandbox::{self, Medium, Network, Sandbox, ServerCommand, ServerProcess, Spawner};
+use leasehold::sandbox::{self, ControlGroups, Medium, Network, Sandbox, ServerCommand, ServerProcess, Spawner};
 use nix::sys::signal::Signal;
 
 use crate::servers::READY;
@@ -24,7 +25,16 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const SERVER_PORT: u16 = 7000;
 
 pub(crate) fn run(name: &str, medium: &str, folder: &str) -> ExitCode {
-    let stage = Stage { medium: medium.to_owned(), folder: PathBuf::from(folder) };
+    // Groups are made outside of the sandbox, and only for those who use them.
+    let groups = match name {
+        "groups-limit-servers" => match limits::groups_or_impossible() {
+            Ok(groups) => groups,
+            Err(code) => return ExitCode::from(code),
+        },
+        "cycles-leave-nothing" | "wait-amidst-faults" => limits::groups_if_any(),
+        _ => ControlGroups::default(),
+    };
+    let stage = Stage { medium: medium.to_owned(), folder: PathBuf::from(folder), groups };
     let scenario: fn(&Stage, &Sandbox) -> u8 = match name {
         "hosts-reach-each-other" => network::hosts_reach_each_other,
         "a-one-way-cut-leaks-nothing" => network::a_one_way_cut_leaks_nothing,
@@ -37,6 +47,9 @@ pub(crate) fn run(name: &str, medium: &str, folder: &str) -> ExitCode {
         "ends-and-pauses-are-seen" => processes::ends_and_pauses_are_seen,
         "servers-are-prepared-at-exec" => processes::servers_are_prepared_at_exec,
         "what-cannot-start-says-so" => processes::what_cannot_start_says_so,
+        "groups-limit-servers" => limits::groups_limit_servers,
+        "cycles-leave-nothing" => limits::cycles_leave_nothing,
+        "wait-amidst-faults" => limits::wait_amidst_faults,
         "exit-7" => |_, _| 7,
         "panic" => |_, _| panic!("as asked"),
         "abort" => |_, _| std::process::abort(),
@@ -50,7 +63,10 @@ pub(crate) fn run(name: &str, medium: &str, folder: &str) -> ExitCode {
         _ => panic!("no scenario `{name}`"),
     };
     match sandbox::enter(|sandbox| scenario(&stage, &sandbox)) {
-        Ok(outcome) => outcome.end_like_it(),
+        Ok(outcome) => {
+            drop(stage);
+            outcome.end_like_it()
+        }
         Err(error) => {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
             eprintln!("{error}{cause}");
@@ -63,6 +79,7 @@ pub(crate) fn run(name: &str, medium: &str, folder: &str) -> ExitCode {
 struct Stage {
     medium: String,
     folder: PathBuf,
+    groups: ControlGroups,
 }
 
 impl Stage {

@@ -2,7 +2,7 @@
 //!
 //! Every acquisition of the lock **may hold** it for a while: one answered `ok` from its invocation until its own `ok` release was
 //! complete, or an observation shows that its lease is gone, or else until it must have ended: the end of its last
-//! renewal, its longest TTL by the slowest clock, and the contract's grace; one without an answer for ever, for nobody knows when
+//! renewal, its longest TTL and the contract's grace by the slowest clock; one without an answer for ever, for nobody knows when
 //! it takes effect. One that failed holds nothing.
 //!
 //! An acquisition that was refused because the lock is `held` is **wrong** where, when it was asked for, nobody may hold the lock,
@@ -160,13 +160,13 @@ impl<'a> Lock<'a> {
     }
 }
 
-/// `T/(1-rho)` and the contract's grace.
+/// `(T + grace)/(1-rho)`: what a service does about a lease that is over it times by the same clock.
 fn longest_life(run: &Run<'_>, ttl: Duration) -> Option<Duration> {
     const MILLION: u128 = 1_000_000;
     let grace = Duration::from_millis(run.header.contract.latest_expiry?.grace_ms);
     let slowest = MILLION.checked_sub(u128::from(run.header.clock_rate_error_ppm)).filter(|slowest| *slowest > 0)?;
-    let nanos = (ttl.as_nanos() * MILLION).div_ceil(slowest);
-    Some(Duration::from_nanos(u64::try_from(nanos).ok()?) + grace)
+    let nanos = ((ttl + grace).as_nanos() * MILLION).div_ceil(slowest);
+    Some(Duration::from_nanos(u64::try_from(nanos).ok()?))
 }
 
 #[cfg(test)]

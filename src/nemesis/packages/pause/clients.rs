@@ -10,14 +10,14 @@ use super::LIMIT;
 use crate::nemesis::package::{FaultError, Injection};
 use crate::nemesis::{Aim, AimedClient, Field, wait};
 use crate::run::Gate;
-use crate::sandbox::{Layer, LinkCounters, LinkRule, Port, Side};
+use crate::sandbox::{LinkCounters, LinkLayer, LinkRule, Port, Side};
 
 /// Clients that stand still. Their scripts do nothing and see nothing, no timer of theirs goes off, and no packet from them or
 /// to them gets through: what is on its way waits and arrives when they go on, as with a host that is frozen.
 pub(super) struct PausedClients {
     field: Field,
     clients: Vec<Client>,
-    layer: Layer,
+    layer: LinkLayer,
 }
 
 struct Client {
@@ -37,7 +37,7 @@ impl PausedClients {
             Client { aimed, gate: field.gates.gate(aimed.worker), links, before: LinkCounters::default() }
         };
         let clients = aim.clients.into_iter().map(client).collect();
-        Self { field: field.clone(), clients, layer: field.cluster.layer() }
+        Self { field: field.clone(), clients, layer: field.cluster.link_layer() }
     }
 }
 

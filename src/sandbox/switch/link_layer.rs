@@ -7,12 +7,12 @@ use super::{LinkRule, Side, Switch};
 ///
 /// A layer that is dropped stays: what is broken when a run stops is not healed by that.
 #[derive(Debug)]
-pub struct Layer {
+pub struct LinkLayer {
     switch: Switch,
     number: u64,
 }
 
-impl Layer {
+impl LinkLayer {
     pub(super) fn new(switch: Switch, number: u64) -> Self {
         Self { switch, number }
     }
