@@ -4,13 +4,14 @@ use super::terminal::say;
 use super::{Exit, Failure, OrExit};
 use crate::causes;
 use crate::clock;
+use crate::disk;
 use crate::sandbox::probe::{Probe, probe};
 use crate::servers::{Availability, FetchOptions, known};
 
 pub(super) fn doctor() -> Result<Exit, Failure> {
     let findings = probe().or_exit(Exit::Internal)?;
     let mut text = String::new();
-    for probe in findings.probes.iter().chain([&clock_hook(), &servers()]) {
+    for probe in findings.probes.iter().chain([&clock_hook(), &disk_gate(), &servers()]) {
         // What fails and can be done without is no failure.
         let failure = if findings.blames(probe) { "FAIL" } else { "no" };
         text.push_str(&lines_of(probe, failure));
@@ -31,6 +32,21 @@ fn clock_hook() -> Probe {
             .map(|()| "moved and read back".to_owned())
             .map_err(|error| causes::in_one_line(&error)),
         remedy: None,
+    }
+}
+
+fn disk_gate() -> Probe {
+    Probe {
+        name: "disk of a single process",
+        needed_for: "the fault `disk`",
+        outcome: disk::supported()
+            .map(|()| "a sync was held up and let go".to_owned())
+            .map_err(|error| causes::in_one_line(&error)),
+        remedy: Some(
+            "Linux 5.5 or later with seccomp, and in a container no profile that forbids it \
+             (`--security-opt seccomp=unconfined`)"
+                .to_owned(),
+        ),
     }
 }
 

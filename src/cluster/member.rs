@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nix::sys::signal::Signal;
 
-use super::{Clocks, ClusterError};
+use super::{Clocks, ClusterError, DataFolder};
 use crate::NodeId;
 use crate::clock::{ClockHook, Skew};
+use crate::disk::{self, Gate};
 use crate::sandbox::{AtExec, ServerCommand, ServerProcess, Spawner, Threads};
 use crate::servers::etcd::CommandLine;
 
@@ -19,8 +20,10 @@ const NS_PER_MS: i64 = 1_000_000;
 #[derive(Debug)]
 pub(super) struct Member {
     node: NodeId,
-    command: CommandLine,
     log: PathBuf,
+    data: DataFolder,
+    /// What stands between it and its disk; `None` where this run leaves the disks alone.
+    gate: Option<Gate>,
     clocks: Clocks,
     /// By how much its clock is off when no fault moves it.
     resting_offset_ms: i64,
@@ -29,6 +32,7 @@ pub(super) struct Member {
 
 #[derive(Debug)]
 struct State {
+    command: CommandLine,
     /// By how much a fault has moved its clock on top of that.
     fault_offset_ms: i64,
     running: Option<Running>,
@@ -45,11 +49,13 @@ impl Member {
         node: NodeId,
         command: CommandLine,
         log: PathBuf,
+        data: DataFolder,
+        gate: Option<Gate>,
         clocks: Clocks,
         resting_offset_ms: i64,
     ) -> Self {
-        let state = Mutex::new(State { fault_offset_ms: 0, running: None });
-        Self { node, command, log, clocks, resting_offset_ms, state }
+        let state = Mutex::new(State { command, fault_offset_ms: 0, running: None });
+        Self { node, log, data, gate, clocks, resting_offset_ms, state }
     }
 
     pub(super) fn node(&self) -> NodeId {
@@ -60,6 +66,19 @@ impl Member {
         &self.log
     }
 
+    pub(super) fn data(&self) -> &DataFolder {
+        &self.data
+    }
+
+    pub(super) fn gate(&self) -> Result<&Gate, ClusterError> {
+        self.gate.as_ref().ok_or(ClusterError::DiskUntouched(self.node))
+    }
+
+    /// How it is to be started from now on.
+    pub(super) fn set_command(&self, command: CommandLine) {
+        self.state().command = command;
+    }
+
     pub(super) fn resting_offset_ms(&self) -> i64 {
         self.resting_offset_ms
     }
@@ -67,18 +86,31 @@ impl Member {
     /// Starts its process, with its clock hooked before the first instruction.
     pub(super) fn start(&self, spawner: &Spawner) -> Result<(), ClusterError> {
         let mut state = self.state();
-        if state.running.is_some() {
+        if self.runs(&state)? {
             return Err(ClusterError::Running(self.node));
         }
         let injected = Arc::new(OnceLock::new());
+        let (in_child, arrival) = match &self.gate {
+            Some(_) => disk::filtered().map(|(in_child, arrival)| (Some(in_child), Some(arrival))),
+            None => Ok((None, None)),
+        }
+        .map_err(|source| ClusterError::Disk { node: self.node, source })?;
         let process = spawner.spawn(ServerCommand {
             node: self.node,
-            program: self.command.program.clone(),
-            args: self.command.arguments.clone(),
-            env: self.command.environment.clone(),
+            program: state.command.program.clone(),
+            args: state.command.arguments.clone(),
+            env: state.command.environment.clone(),
             log: self.log.clone(),
+            in_child,
             at_exec: self.hooking(self.skew(&state), Arc::clone(&injected)),
         })?;
+        if let (Some(gate), Some(arrival)) = (&self.gate, arrival) {
+            gate.guard(arrival).map_err(|source| {
+                // Unguarded it would hang at its first call. If it cannot be killed, it is gone already.
+                let _ = process.signal(Signal::SIGKILL);
+                ClusterError::Disk { node: self.node, source }
+            })?;
+        }
         let hook = Arc::into_inner(injected).and_then(OnceLock::into_inner).map(Arc::new);
         state.running = Some(Running { process: Arc::new(process), hook });
         Ok(())
@@ -122,13 +154,35 @@ impl Member {
         process.threads().map_err(|source| ClusterError::Process { node: self.node, source })
     }
 
-    /// Kills its process and tells how it ended.
+    /// Kills its process, if it has not ended by itself, and tells how it ended.
     pub(super) async fn kill(&self) -> Result<String, ClusterError> {
         let process = self.process()?;
-        process.signal(Signal::SIGKILL).map_err(|source| ClusterError::Process { node: self.node, source })?;
+        let is_alive = process.try_exited().is_ok_and(|ended| ended.is_none());
+        if is_alive {
+            process.signal(Signal::SIGKILL).map_err(|source| ClusterError::Process { node: self.node, source })?;
+        }
         let how = self.ended().await?;
         self.state().running = None;
         Ok(how)
+    }
+
+    pub(super) fn is_running(&self) -> Result<bool, ClusterError> {
+        self.runs(&self.state())
+    }
+
+    fn runs(&self, state: &State) -> Result<bool, ClusterError> {
+        Ok(state.running.is_some() && self.how_it_ended(state)?.is_none())
+    }
+
+    /// How its process ended, if it did so by itself.
+    pub(super) fn has_ended(&self) -> Result<Option<String>, ClusterError> {
+        self.how_it_ended(&self.state())
+    }
+
+    fn how_it_ended(&self, state: &State) -> Result<Option<String>, ClusterError> {
+        let Some(running) = &state.running else { return Ok(None) };
+        let status = running.process.try_exited();
+        status.map(|status| status.map(ending)).map_err(|source| ClusterError::Process { node: self.node, source })
     }
 
     /// Waits for the end of its process and tells how it ended.

@@ -1,7 +1,9 @@
 //! The cluster under test: real servers in the sandbox, and what can be done to them.
 
+mod data;
 mod error;
 mod member;
+mod membership;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,13 +13,15 @@ use futures_util::future::{join_all, select_all};
 use leasehold_checkers::history::vocabulary::ClockValue;
 use nix::sys::signal::Signal;
 
+pub use data::{Amount, DataFolder, SavedData};
 pub use error::ClusterError;
 use member::Member;
 
 use crate::NodeId;
+use crate::disk::Gate;
 use crate::results::RunFolder;
 use crate::sandbox::{LinkRule, Network, Port, Spawner, Switch, Threads};
-use crate::servers::etcd::{CLIENT_PORT, EtcdOptions, EtcdProbes, LeaderView};
+use crate::servers::etcd::{self, CLIENT_PORT, EtcdOptions, EtcdProbes, LeaderView};
 use crate::servers::log_tail;
 
 /// How long a cluster may take until all its nodes serve for the first time.
@@ -35,6 +39,7 @@ pub struct Leader {
 /// The servers of a run.
 #[derive(Debug)]
 pub struct Cluster {
+    program: PathBuf,
     members: Vec<Member>,
     addresses: Vec<(NodeId, Ipv4Addr)>,
     probes: EtcdProbes,
@@ -51,6 +56,17 @@ pub struct ClusterPlan {
     pub clock_offsets_ms: Vec<i64>,
     /// Whether clocks can be moved at all on this machine; without, no fault may move them.
     pub clocks: Clocks,
+    /// Whether calls to the disks can be held up on this machine; without, no fault may do so.
+    pub disks: Disks,
+}
+
+/// Whether the servers' calls to their disks go through a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disks {
+    /// They can be held up.
+    Gated,
+    /// They go straight to the kernel.
+    Untouched,
 }
 
 /// Whether the servers' clocks are hooked.
@@ -71,13 +87,15 @@ impl Cluster {
         let addresses: Vec<_> = network.nodes().map(|node| (node, network.address(node))).collect();
         let mut members = Vec::with_capacity(addresses.len());
         for (index, &(node, _)) in addresses.iter().enumerate() {
-            let data = folder.data().join(node.to_string());
-            let command =
-                crate::servers::etcd::command_line(&plan.program, node, &addresses, &data, &EtcdOptions::default());
+            let data = DataFolder::mount(folder.data().join(node.to_string()))
+                .map_err(|source| ClusterError::Data { node, what: "mount a file system for", source })?;
+            let command = etcd::command_line(&plan.program, node, &addresses, data.path(), &EtcdOptions::default());
+            let gate = (plan.disks == Disks::Gated).then(Gate::default);
             let offset_ms = plan.clock_offsets_ms.get(index).copied().unwrap_or(0);
-            members.push(Member::new(node, command, folder.log_of(node)?, plan.clocks, offset_ms));
+            members.push(Member::new(node, command, folder.log_of(node)?, data, gate, plan.clocks, offset_ms));
         }
         let cluster = Self {
+            program: plan.program.clone(),
             members,
             probes: EtcdProbes::new(&addresses),
             addresses,
@@ -219,6 +237,38 @@ impl Cluster {
     /// If it cannot be started.
     pub fn start_node(&self, node: NodeId) -> Result<(), ClusterError> {
         self.member(node)?.start(&self.spawner)
+    }
+
+    /// How a node's process ended by itself; `None` if it runs, or was killed.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub fn has_ended(&self, node: NodeId) -> Result<Option<String>, ClusterError> {
+        self.member(node)?.has_ended()
+    }
+
+    /// Whether a node's process runs, be it paused.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub fn is_running(&self, node: NodeId) -> Result<bool, ClusterError> {
+        self.member(node)?.is_running()
+    }
+
+    /// What stands between a node's server and its disk.
+    ///
+    /// # Errors
+    /// If this run left the disks alone.
+    pub fn gate(&self, node: NodeId) -> Result<&Gate, ClusterError> {
+        self.member(node)?.gate()
+    }
+
+    /// A node's disk.
+    ///
+    /// # Errors
+    /// If there is no such node.
+    pub fn data(&self, node: NodeId) -> Result<&DataFolder, ClusterError> {
+        Ok(self.member(node)?.data())
     }
 
     /// Asks the leader to hand over to another node.

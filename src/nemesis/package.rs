@@ -69,6 +69,8 @@ pub enum Course {
 pub enum Need {
     /// Servers whose clocks are hooked.
     ClockHook,
+    /// Servers whose calls to their disks can be held up.
+    DiskGate,
 }
 
 /// A fault with its settings, before anything is broken.

@@ -16,7 +16,8 @@ use super::super::{Exit, Failure, OrExit};
 use super::Prepared;
 use crate::clients::{EtcdV2, EtcdV3, Recipe};
 use crate::clock;
-use crate::cluster::{Clocks, Cluster, ClusterPlan};
+use crate::cluster::{Clocks, Cluster, ClusterPlan, Disks};
+use crate::disk;
 use crate::engine::{self, EngineError, Plan, RunEnd};
 use crate::nemesis::{Need, schedule};
 use crate::report;
@@ -49,23 +50,28 @@ pub(super) fn run(sandbox: &Sandbox, mut prepared: Prepared) -> Result<Exit, Fai
 fn record(sandbox: &Sandbox, prepared: &Prepared) -> Result<RunEnd, Failure> {
     let scenario = &prepared.scenario;
     let clocks = clocks_for(scenario)?;
+    let disks = disks_for(scenario)?;
     mount_data(&prepared.folder)?;
     let network = sandbox.network(scenario.nodes).or_exit(Exit::Unavailable)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().or_exit(Exit::Internal)?;
-    let ending = runtime.block_on(drive(&network, prepared, clocks));
+    let ending = runtime.block_on(drive(&network, prepared, clocks, disks));
     // Tasks that still wait for a server that is gone must not keep us.
     runtime.shutdown_background();
     ending
 }
 
-async fn drive(network: &Network, prepared: &Prepared, clocks: Clocks) -> Result<RunEnd, Failure> {
+async fn drive(network: &Network, prepared: &Prepared, clocks: Clocks, disks: Disks) -> Result<RunEnd, Failure> {
     let Prepared { scenario, server, seed, folder, .. } = prepared;
     let interrupted = interruption()?;
     tokio::pin!(interrupted);
     note(&format!("starting {} nodes of {}", scenario.nodes, server.label));
-    let plan =
-        ClusterPlan { program: server.path.clone(), clock_offsets_ms: scenario.clock_offsets_ms.clone(), clocks };
+    let plan = ClusterPlan {
+        program: server.path.clone(),
+        clock_offsets_ms: scenario.clock_offsets_ms.clone(),
+        clocks,
+        disks,
+    };
     let cluster = tokio::select! {
         cluster = Cluster::start(network, &plan, folder) => Arc::new(cluster.or_exit(Exit::Unavailable)?),
         () = &mut interrupted => return Err(Failure::new(Exit::Interrupted, "interrupted before the cluster served")),
@@ -106,13 +112,25 @@ fn interruption() -> Result<impl Future<Output = ()>, Failure> {
 
 /// Clocks are hooked wherever that works, so that a run without faults differs from one with them in nothing else.
 fn clocks_for(scenario: &Scenario) -> Result<Clocks, Failure> {
-    let needed = scenario.faults.iter().any(|plan| plan.fault.package().needs.contains(&Need::ClockHook))
-        || scenario.clock_offsets_ms.iter().any(|&offset_ms| offset_ms != 0);
+    let needed = needs(scenario, Need::ClockHook) || scenario.clock_offsets_ms.iter().any(|&offset_ms| offset_ms != 0);
     match clock::supported() {
         Ok(()) => Ok(Clocks::Hooked),
         Err(error) if needed => Err(Failure::new(Exit::Unavailable, error)),
         Err(_) => Ok(Clocks::Untouched),
     }
+}
+
+/// Disks are gated wherever that works, for the same reason.
+fn disks_for(scenario: &Scenario) -> Result<Disks, Failure> {
+    match disk::supported() {
+        Ok(()) => Ok(Disks::Gated),
+        Err(error) if needs(scenario, Need::DiskGate) => Err(Failure::new(Exit::Unavailable, error)),
+        Err(_) => Ok(Disks::Untouched),
+    }
+}
+
+fn needs(scenario: &Scenario, need: Need) -> bool {
+    scenario.faults.iter().any(|plan| plan.fault.package().needs.contains(&need))
 }
 
 /// The servers' data lies in memory and vanishes with the sandbox, so that nothing of it stays behind however the run

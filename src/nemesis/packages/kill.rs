@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::NodeId;
+use crate::cluster::Cluster;
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, parse};
 use crate::nemesis::{Aim, Field, wait};
 
@@ -23,7 +24,7 @@ pub(super) static PACKAGE: Package = Package {
 };
 
 /// How long a restarted server may take until it answers.
-const RESTART_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const RESTART_LIMIT: Duration = Duration::from_secs(20);
 
 /// A process is killed, and started again at the end.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -60,18 +61,22 @@ impl Injection for Killed {
     }
 
     async fn heal(&mut self) -> Result<Value, FaultError> {
-        let cluster = &self.field.cluster;
-        for &node in &self.nodes {
-            cluster.start_node(node)?;
-        }
-        let mut proof = serde_json::Map::new();
-        for &node in &self.nodes {
-            let started = tokio::time::Instant::now();
-            wait::until(RESTART_LIMIT, || async move { cluster.answers(node).await.then_some(()) })
-                .await
-                .ok_or_else(|| FaultError::DidNotBite(format!("{node} was started again and does not answer")))?;
-            proof.insert(node.to_string(), json!({ "answers_after_ms": started.elapsed().as_millis() as u64 }));
-        }
-        Ok(json!({ "restarted": proof }))
+        Ok(json!({ "restarted": started_again(&self.field.cluster, &self.nodes).await? }))
     }
+}
+
+/// Starts servers with the data they have, and waits until they answer.
+pub(super) async fn started_again(cluster: &Cluster, nodes: &[NodeId]) -> Result<Value, FaultError> {
+    for &node in nodes {
+        cluster.start_node(node)?;
+    }
+    let mut proof = serde_json::Map::new();
+    for &node in nodes {
+        let started = tokio::time::Instant::now();
+        wait::until(RESTART_LIMIT, || async move { cluster.answers(node).await.then_some(()) })
+            .await
+            .ok_or_else(|| FaultError::DidNotBite(format!("{node} was started again and does not answer")))?;
+        proof.insert(node.to_string(), json!({ "answers_after_ms": started.elapsed().as_millis() as u64 }));
+    }
+    Ok(Value::Object(proof))
 }

@@ -1,8 +1,11 @@
 //! The kinds of faults, one file each.
 
+mod amnesia;
 mod clock;
+mod disk;
 mod election;
 mod kill;
+mod membership;
 mod partition;
 mod pause;
 
@@ -13,8 +16,16 @@ pub(super) use clock::{Clock, move_all};
 pub(super) use pause::Pause;
 
 /// All packages, in the order in which they are listed.
-pub const PACKAGES: [&Package; 5] =
-    [&clock::PACKAGE, &election::PACKAGE, &pause::PACKAGE, &kill::PACKAGE, &partition::PACKAGE];
+pub const PACKAGES: [&Package; 8] = [
+    &clock::PACKAGE,
+    &election::PACKAGE,
+    &pause::PACKAGE,
+    &kill::PACKAGE,
+    &partition::PACKAGE,
+    &disk::PACKAGE,
+    &amnesia::PACKAGE,
+    &membership::PACKAGE,
+];
 
 /// The package of this name.
 #[must_use]

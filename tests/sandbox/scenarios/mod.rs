@@ -84,6 +84,7 @@ impl Stage {
             args: ["server"].iter().chain(words).map(Into::into).collect(),
             env: Vec::new(),
             log,
+            in_child: None,
             at_exec: None,
         }
     }
