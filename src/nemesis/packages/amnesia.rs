@@ -152,7 +152,7 @@ impl Injection for RolledBack {
             if forgotten == 0 {
                 return Err(FaultError::DidNotBite(format!("the data of {node} is what it was: nothing is forgotten")));
             }
-            proof.insert(node.to_string(), json!({ "changed_files_put_back": forgotten }));
+            proof.insert(node.to_string(), json!({ "files_put_back": forgotten }));
         }
         let nodes: Vec<NodeId> = self.saved.keys().copied().collect();
         Ok(json!({ "forgotten": proof, "restarted": started_again(cluster, &nodes).await? }))

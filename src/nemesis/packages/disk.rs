@@ -136,7 +136,7 @@ impl Injection for Barred {
             let met = wait::until(BITE_LIMIT, || ready(gate.tally(barrier).filter(|tally| self.was_met(tally)))).await;
             let met =
                 met.ok_or_else(|| FaultError::DidNotBite(format!("the server of {node} did not use its disk")))?;
-            proof.insert(node.to_string(), self.shown(&met, Vec::new()));
+            proof.insert(node.to_string(), self.shown(&met, None));
         }
         Ok(Value::Object(proof))
     }
@@ -146,7 +146,9 @@ impl Injection for Barred {
         let mut proof = Map::new();
         for (&node, &barrier) in &self.barriers {
             let tally = cluster.gate(node)?.take_down(barrier).unwrap_or_default();
-            proof.insert(node.to_string(), self.shown(&tally, vec![("longest_ms", ms(tally.longest))]));
+            // Those that are refused do not wait.
+            let waits = self.rule != Rule::Refuse;
+            proof.insert(node.to_string(), self.shown(&tally, waits.then(|| ("longest_ms", ms(tally.longest)))));
         }
         Ok(Value::Object(proof))
     }
@@ -162,7 +164,7 @@ impl Barred {
         }
     }
 
-    fn shown(&self, tally: &Tally, more: Vec<(&str, Value)>) -> Value {
+    fn shown(&self, tally: &Tally, more: Option<(&str, Value)>) -> Value {
         let own = match self.rule {
             Rule::Hold => vec![("calls_held", json!(tally.calls))],
             Rule::Refuse => vec![("calls_refused", json!(tally.calls))],
