@@ -58,7 +58,7 @@ impl Setting {
 }
 
 /// A check, by its name. Those without a function are scenarios that judge themselves and exit with 0.
-const CHECKS: [(&str, Option<Check>); 21] = [
+const CHECKS: [(&str, Option<Check>); 23] = [
     ("hosts-reach-each-other", None),
     ("a-one-way-cut-leaks-nothing", None),
     ("delay-is-no-shorter-than-said", None),
@@ -69,6 +69,8 @@ const CHECKS: [(&str, Option<Check>); 21] = [
     ("ends-and-pauses-are-seen", None),
     ("servers-are-prepared-at-exec", None),
     ("what-cannot-start-says-so", None),
+    ("a-disk-is-held-slowed-and-refused", None),
+    ("a-gate-stands-across-restarts", None),
     ("exit-with-orphans", None),
     ("two-threads", None),
     ("exit codes pass", Some(|theatre| theatre.ends("exit-7", ExitStatus::from_raw(7 << 8)))),

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, fs, io, thread};
@@ -19,6 +20,7 @@ pub(crate) fn run(name: &str, args: &[&str]) -> ExitCode {
         ("udp-send", [from, to, count]) => udp_send(from, to, count.parse().expect("a number")),
         ("tcp-echo", [address]) => tcp_echo(address),
         ("idle", _) => idle(),
+        ("write-and-sync", [file]) => write_and_sync(file),
         ("describe-self", []) => describe_self(),
         ("exit", [code]) => return ExitCode::from(code.parse::<u8>().expect("a number")),
         _ => panic!("no server `{name}` with arguments {args:?}"),
@@ -80,6 +82,21 @@ fn idle() -> io::Result<()> {
     say_ready()?;
     loop {
         thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// Writes to a file and makes that durable, over and over, and says after each round how it went.
+fn write_and_sync(file: &str) -> io::Result<()> {
+    let file = fs::File::create(file)?;
+    loop {
+        let word = match file.write_at(b"word", 0) {
+            Ok(_) => "written".to_owned(),
+            Err(error) => format!("refused {}", error.raw_os_error().unwrap_or(0)),
+        };
+        file.sync_data()?;
+        writeln!(io::stdout(), "{word}")?;
+        // A round in between is soon enough, and the log stays short.
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is checked inside of a sandbox.
 
+mod disk;
 mod life;
 mod network;
 mod processes;
@@ -36,6 +37,8 @@ pub(crate) fn run(name: &str, medium: &str, folder: &str) -> ExitCode {
         "ends-and-pauses-are-seen" => processes::ends_and_pauses_are_seen,
         "servers-are-prepared-at-exec" => processes::servers_are_prepared_at_exec,
         "what-cannot-start-says-so" => processes::what_cannot_start_says_so,
+        "a-disk-is-held-slowed-and-refused" => disk::a_disk_is_held_slowed_and_refused,
+        "a-gate-stands-across-restarts" => disk::a_gate_stands_across_restarts,
         "exit-7" => |_, _| 7,
         "panic" => |_, _| panic!("as asked"),
         "abort" => |_, _| std::process::abort(),
