@@ -13,7 +13,7 @@ pub(super) fn faults() -> Result<Exit, Failure> {
     text.push_str(&format!(
         "all packages: at_ms (the beginning), jitter_ms (put off by up to this), every_ms and times (to repeat it)\n\
          targets: {targets}, or a node like n1; the default is leader\n\
-         `leasehold doctor` tells whether this machine can move clocks; all else works wherever runs do.\n",
+         `leasehold doctor` tells whether this machine can move clocks and hold up disks; all else works wherever runs do.\n",
     ));
     say(&text)?;
     Ok(Exit::Valid)

@@ -15,14 +15,14 @@ const HELD_UP: Duration = Duration::from_millis(5);
 /// # Errors
 /// If a step fails, or the call did not come to the gate.
 pub fn supported() -> Result<(), DiskError> {
-    let (mut in_child, arrival) = filtered()?;
+    let (in_child, arrival) = filtered()?;
     let gate = Gate::default();
     let barrier = gate.put_up(Rule::Delay(HELD_UP));
     // A device that has nothing to sync: the kernel refuses, but not before the gate.
     let mut sync = Command::new("sync");
     sync.args(["--data", "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // SAFETY: the child's part makes system calls and nothing else.
-    unsafe { sync.pre_exec(move || in_child()) };
+    unsafe { sync.pre_exec(in_child) };
     let mut child = sync.spawn().map_err(DiskError::at("start a process behind a filter"))?;
     let guarded = gate.guard(arrival);
     if guarded.is_err() {

@@ -25,4 +25,8 @@ pub const ALL: &[Named] = named![
     "etcd-v3-leader-pause",
     "etcd-v3-clock-back",
     "etcd-v3-lock-dead-lease",
+    "etcd-v3-frozen-disk",
+    "etcd-v3-slow-and-full-disk",
+    "etcd-v3-rollback",
+    "etcd-v3-member-replaced",
 ];
