@@ -176,11 +176,12 @@ impl State {
 
     fn arrived(&mut self, number: u64, call: Call, now: Instant) {
         let Some(process) = self.processes.get_mut(&number) else { return };
-        // A thread makes one call at a time. A signal takes its call back and has it made anew: that is still the same wait.
-        let earlier = process.waiting.iter().position(|waiting| waiting.call.thread == call.thread);
-        let since = earlier.map_or(now, |index| process.waiting.remove(index).since);
-        process.waiting.push(Waiting { call, since });
-        if earlier.is_none() {
+        // A thread makes one call at a time: what else is noted of it was taken back by a signal. As a rule the same call is
+        // then made anew, and that is still the same wait.
+        let taken_back = process.waiting.extract_if(.., |waiting| waiting.call.thread == call.thread).last();
+        let made_anew = taken_back.filter(|earlier| earlier.call.kind == call.kind);
+        process.waiting.push(Waiting { call, since: made_anew.map_or(now, |earlier| earlier.since) });
+        if made_anew.is_none() {
             let concerned = self.standing.values_mut().filter(|standing| standing.rule.concerns(call.kind));
             concerned.for_each(|standing| standing.tally.calls += 1);
         }
