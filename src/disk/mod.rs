@@ -10,7 +10,7 @@
 //! server --fdatasync--> kernel: filter --notice--> Gate: which barriers stand? --go on--> kernel: fdatasync
 //! ```
 //!
-//! It works for static Go binaries and the JVM alike, needs no right that an ordinary user does not have, and costs other
+//! It works for static Go binaries and the JVM alike (tried with etcd and OpenJDK 17), needs no right that an ordinary user does not have, and costs other
 //! calls nothing. A server that is paused meanwhile stops as ever: its call is taken back, and made anew when it goes on.
 //!
 //! # What gets past

@@ -194,6 +194,14 @@ mod tests {
     }
 
     #[test]
+    fn nobody_begins_before_the_start() {
+        let settings = CasLock { start: Duration::from_secs(5), renewal: Renewal::KeepAlive, ..settings() };
+        let done = run(&mut settings.script(1, 0), 60);
+        assert_eq!(done[0].0, RunTime(5_000_000_000));
+        assert!(done.iter().any(|(_, op)| matches!(op, Op::Renew { how: Renewal::KeepAlive, .. })));
+    }
+
+    #[test]
     fn one_who_abandons_never_releases() {
         let mut settings = settings();
         settings.abandon = 1.0;
