@@ -10,8 +10,9 @@
 //! server --fdatasync--> kernel: filter --notice--> Gate: which barriers stand? --go on--> kernel: fdatasync
 //! ```
 //!
-//! It works for static Go binaries and the JVM alike (tried with etcd and OpenJDK 17), needs no right that an ordinary user does not have, and costs other
-//! calls nothing. A server that is paused meanwhile stops as ever: its call is taken back, and made anew when it goes on.
+//! It works for static Go binaries and the JVM alike (tried with etcd and OpenJDK 17), needs no right that an ordinary user
+//! does not have, and costs other calls nothing. A server that is paused meanwhile stops as ever: its call is taken back, and
+//! made anew when it goes on.
 //!
 //! # What gets past
 //! * `write` and `read`: the same calls serve sockets. As on a real disk that hangs, data goes into the page cache and stays
