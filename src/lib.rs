@@ -15,6 +15,7 @@ pub mod cli;
 pub mod clients;
 pub mod clock;
 pub mod cluster;
+pub mod disk;
 pub mod engine;
 pub mod nemesis;
 mod node;

@@ -104,6 +104,41 @@ fn a_lock_is_given_to_a_dead_lease_on_3_4_23_alone() {
     must_be_valid(&["etcd-v3-lock-dead-lease", "--servers", "etcd@3.5.30", "--seed", "9"]);
 }
 
+/// The faults of a package that took effect, by what stands in the record.
+fn bites(run: &Run, package: &str) -> usize {
+    let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
+    let injected = format!("\"type\":\"ok\",\"f\":\"{package}\"");
+    history.lines().filter(|line| line.contains(&injected) && line.contains("\"phase\":\"inject\"")).count()
+}
+
+#[test]
+fn a_leader_whose_disk_hung_revokes_what_others_renewed() {
+    let _alone = alone();
+    let run = Run::of(&["etcd-v3-frozen-disk", "--seconds", "16", "--seed", "12"]);
+    assert_eq!(run.code(), Some(1), "{}", run.told());
+    assert_eq!(bites(&run, "disk"), 1);
+    assert!(run.proven("premature-expiry").iter().any(|&margin| margin > 1.0), "{}", run.told());
+    assert!(!run.proven("double-acquisition").is_empty(), "{}", run.told());
+}
+
+#[test]
+fn a_member_that_forgets_gives_a_lock_away_and_one_that_is_replaced_does_not() {
+    let _alone = alone();
+    let run = Run::of(&["etcd-v3-rollback", "--seed", "13"]);
+    assert_eq!(run.code(), Some(1), "{}", run.told());
+    // A minute was promised, and the lock given away within ten seconds.
+    assert!(run.proven("double-acquisition").iter().any(|&margin| margin > 40.0), "{}", run.told());
+    let run = must_be_valid(&["etcd-v3-member-replaced", "--seed", "13"]);
+    assert_eq!(bites(&run, "membership"), 1);
+}
+
+#[test]
+fn v3_locks_outlive_slow_and_full_disks() {
+    let _alone = alone();
+    let run = must_be_valid(&["etcd-v3-slow-and-full-disk", "--seed", "14"]);
+    assert_eq!(bites(&run, "disk"), 3);
+}
+
 #[test]
 fn a_server_program_of_the_users_own_is_run() {
     let _alone = alone();

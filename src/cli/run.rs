@@ -155,7 +155,7 @@ fn groups_for(scenario: &Scenario) -> Result<ControlGroups, Failure> {
         let controller = match need {
             Need::CpuGroup => Controller::Cpu,
             Need::MemoryGroup => Controller::Memory,
-            Need::ClockHook => continue,
+            Need::ClockHook | Need::DiskGate => continue,
         };
         match controller.available() {
             Err(_) if need.instead().is_some() => {}

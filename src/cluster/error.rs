@@ -4,6 +4,7 @@ use std::io;
 
 use crate::NodeId;
 use crate::clock::ClockError;
+use crate::disk::DiskError;
 use crate::results::ResultsError;
 use crate::sandbox::SandboxError;
 use crate::servers::etcd::{NotReady, ProbeError};
@@ -56,6 +57,30 @@ pub enum ClusterError {
     /// The run has no group for the server, by which it could be limited.
     #[error("{0} has no control group in this run")]
     NoGroup(NodeId),
+    /// Calls to the disk are not gated in this run.
+    #[error("the disk of {0} cannot be held up: this run left the disks alone")]
+    DiskUntouched(NodeId),
+    /// Calls to a disk cannot be held up.
+    #[error("the disk of {node} cannot be held up")]
+    Disk {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        source: DiskError,
+    },
+    /// A server's data could not be mounted, filled, removed or copied.
+    #[error("cannot {what} the data of {node}")]
+    Data {
+        /// The node.
+        node: NodeId,
+        /// What was tried.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// No node could say or change who belongs to the cluster.
+    #[error("no member can be asked")]
+    NobodyToAsk,
     /// A server ended while the cluster was starting.
     #[error("the server of {node} ended before it served ({how}); a program of your own must be etcd{log_end}")]
     EndedEarly {

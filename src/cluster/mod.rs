@@ -1,9 +1,11 @@
 //! The cluster under test: real servers in the sandbox, and what can be done to them.
 
 mod clock_layers;
+mod data;
 mod error;
 mod layer;
 mod member;
+mod membership;
 mod topology;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,17 +16,19 @@ use std::time::Duration;
 use futures_util::future::{join_all, select_all};
 use leasehold_checkers::history::vocabulary::ClockValue;
 
+pub use data::{Amount, DataFolder, SavedData};
 pub use error::ClusterError;
 pub use layer::Layer;
 pub use member::{ClockMove, Standing};
-use member::{Limits, Member};
+use member::{Disk, Limits, Member};
 pub use topology::Topology;
 
 use crate::NodeId;
 use crate::clock::Skew;
+use crate::disk::Gate;
 use crate::results::RunFolder;
 use crate::sandbox::{ControlGroups, LinkCounters, LinkLayer, Network, Side, Spawner, Switch, Threads, Throttled};
-use crate::servers::etcd::{CLIENT_PORT, EtcdOptions, EtcdProbes, LeaderView};
+use crate::servers::etcd::{self, CLIENT_PORT, EtcdOptions, EtcdProbes, LeaderView};
 use crate::servers::log_tail;
 
 /// How long a cluster may take until all its nodes serve for the first time.
@@ -42,6 +46,8 @@ pub struct Leader {
 /// The servers of a run.
 #[derive(Debug)]
 pub struct Cluster {
+    program: PathBuf,
+    options: EtcdOptions,
     members: Vec<Member>,
     addresses: Vec<(NodeId, Ipv4Addr)>,
     probes: EtcdProbes,
@@ -61,6 +67,17 @@ pub struct ClusterPlan {
     pub topology: Topology,
     /// Whether clocks can be moved at all on this machine; without, no fault may move them.
     pub clocks: Clocks,
+    /// Whether calls to the disks can be held up on this machine; without, no fault may do so.
+    pub disks: Disks,
+}
+
+/// Whether the servers' calls to their disks go through a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disks {
+    /// They can be held up.
+    Gated,
+    /// They go straight to the kernel.
+    Untouched,
 }
 
 /// Whether the servers' clocks are hooked.
@@ -89,13 +106,17 @@ impl Cluster {
         let addresses: Vec<_> = network.nodes().map(|node| (node, network.address(node))).collect();
         let mut members = Vec::with_capacity(addresses.len());
         for (index, &(node, _)) in addresses.iter().enumerate() {
-            let data = folder.data().join(node.to_string());
-            let command = crate::servers::etcd::command_line(&plan.program, node, &addresses, &data, &options);
+            let data = DataFolder::mount(folder.data().join(node.to_string()))
+                .map_err(|source| ClusterError::Data { node, what: "mount a file system for", source })?;
+            let command = etcd::command_line(&plan.program, node, &addresses, data.path(), &options);
+            let disk = Disk { data, gate: (plan.disks == Disks::Gated).then(Gate::default) };
             let offset_ms = plan.clock_offsets_ms.get(index).copied().unwrap_or(0);
             let limits = Limits::new(node, groups)?;
-            members.push(Member::new(node, command, folder.log_of(node)?, plan.clocks, offset_ms, limits));
+            members.push(Member::new(node, command, folder.log_of(node)?, disk, plan.clocks, offset_ms, limits));
         }
         let cluster = Self {
+            program: plan.program.clone(),
+            options,
             members,
             probes: EtcdProbes::new(&addresses),
             addresses,
@@ -377,6 +398,30 @@ impl Cluster {
     /// If the run has no group for it.
     pub fn killed_for_memory(&self, node: NodeId) -> Result<u64, ClusterError> {
         self.member(node)?.limits().killed()
+    }
+
+    /// How a node's process ended; `None` if it runs or has never run.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub fn has_ended(&self, node: NodeId) -> Result<Option<String>, ClusterError> {
+        self.member(node)?.has_ended()
+    }
+
+    /// What stands between a node's server and its disk.
+    ///
+    /// # Errors
+    /// If this run left the disks alone.
+    pub fn gate(&self, node: NodeId) -> Result<&Gate, ClusterError> {
+        self.member(node)?.gate()
+    }
+
+    /// A node's disk.
+    ///
+    /// # Errors
+    /// If there is no such node.
+    pub fn data(&self, node: NodeId) -> Result<&DataFolder, ClusterError> {
+        Ok(self.member(node)?.data())
     }
 
     /// Asks the leader to hand over to another node.

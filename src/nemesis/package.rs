@@ -75,6 +75,8 @@ pub enum Need {
     CpuGroup,
     /// Control groups by which a server's memory is limited.
     MemoryGroup,
+    /// Servers whose calls to their disks can be held up.
+    DiskGate,
 }
 
 impl Need {
@@ -82,7 +84,7 @@ impl Need {
     #[must_use]
     pub fn instead(self) -> Option<&'static str> {
         match self {
-            Self::ClockHook | Self::MemoryGroup => None,
+            Self::ClockHook | Self::MemoryGroup | Self::DiskGate => None,
             Self::CpuGroup => Some("short stops (`by = \"slices\"`)"),
         }
     }

@@ -19,3 +19,17 @@ pub(super) async fn until<T, F: Future<Output = Option<T>>>(limit: Duration, mut
         sleep(POLL_EVERY).await;
     }
 }
+
+/// Tries again and again until it is done; the last error once the time is over.
+pub(super) async fn until_ok<T, E, F: Future<Output = Result<T, E>>>(
+    limit: Duration,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, E> {
+    let deadline = Instant::now() + limit;
+    loop {
+        match attempt().await {
+            Err(_) if Instant::now() < deadline => sleep(POLL_EVERY).await,
+            done_or_over => return done_or_over,
+        }
+    }
+}

@@ -36,7 +36,7 @@ pub use error::{Refusal, SandboxError};
 pub use mode::Mode;
 pub use network::{Medium, Network};
 pub use outcome::Outcome;
-pub use spawn::{AtExec, ServerCommand, ServerProcess, Spawner};
+pub use spawn::{AtExec, InChild, ServerCommand, ServerProcess, Spawner};
 pub use status::Threads;
 pub use switch::{Jitter, LinkCounters, LinkLayer, LinkRule, Port, Side, Spread, Switch};
 

@@ -70,7 +70,7 @@ impl Setting {
 }
 
 /// A check, by its name. Those without a function are scenarios that judge themselves and exit with 0.
-const CHECKS: [(&str, Option<Check>); 25] = [
+const CHECKS: [(&str, Option<Check>); 27] = [
     ("hosts-reach-each-other", None),
     ("a-one-way-cut-leaks-nothing", None),
     ("each-worker-has-links-of-its-own", None),
@@ -84,6 +84,8 @@ const CHECKS: [(&str, Option<Check>); 25] = [
     ("what-cannot-start-says-so", None),
     ("groups-limit-servers", None),
     ("cycles-leave-nothing", None),
+    ("a-disk-is-held-slowed-and-refused", None),
+    ("a-gate-stands-across-restarts", None),
     ("exit-with-orphans", None),
     ("two-threads", None),
     ("exit codes pass", Some(|theatre| theatre.ends("exit-7", ExitStatus::from_raw(7 << 8)))),

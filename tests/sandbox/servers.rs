@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, fs, io, thread};
@@ -21,6 +22,7 @@ pub(crate) fn run(name: &str, args: &[&str]) -> ExitCode {
         ("idle", _) => idle(),
         ("busy", _) => busy(),
         ("hungry", [mib]) => hungry(mib.parse().expect("a number")),
+        ("write-and-sync", [file]) => write_and_sync(file),
         ("describe-self", []) => describe_self(),
         ("exit", [code]) => return ExitCode::from(code.parse::<u8>().expect("a number")),
         _ => panic!("no server `{name}` with arguments {args:?}"),
@@ -100,6 +102,21 @@ fn hungry(mib: usize) -> io::Result<()> {
         taken.extend_from_slice(std::hint::black_box(&[1_u8; 4096]));
     }
     say_ready()
+}
+
+/// Writes to a file and makes that durable, over and over, and says after each round how it went.
+fn write_and_sync(file: &str) -> io::Result<()> {
+    let file = fs::File::create(file)?;
+    loop {
+        let word = match file.write_at(b"word", 0) {
+            Ok(_) => "written".to_owned(),
+            Err(error) => format!("refused {}", error.raw_os_error().unwrap_or(0)),
+        };
+        file.sync_data()?;
+        writeln!(io::stdout(), "{word}")?;
+        // A round in between is soon enough, and the log stays short.
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Prints what it has been given by whoever started it.

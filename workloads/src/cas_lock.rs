@@ -17,8 +17,10 @@ pub struct CasLock {
     pub keys: usize,
     /// The TTL of a hold.
     pub ttl: Duration,
-    /// How often a holder updates its status, which renews the hold.
+    /// How often a holder renews.
     pub renew_every: Duration,
+    /// How: by an update of its status, or of its lease alone.
+    pub renewal: Renewal,
     /// How long a job runs, on average.
     pub hold_for: Duration,
     /// How long a loser waits before it tries again, on average.
@@ -27,6 +29,8 @@ pub struct CasLock {
     pub abandon: f64,
     /// The share of idle turns in which a worker reads instead of trying to acquire.
     pub reads: f64,
+    /// When the workers begin, since the start of the run.
+    pub start: Duration,
 }
 
 impl CasLock {
@@ -44,7 +48,7 @@ impl CasLock {
             keys: self.keys(),
             dice: Dice::new(seed, worker),
             attempts: 0,
-            state: State::Idle { until: RunTime::default() },
+            state: State::Idle { until: RunTime::default().after(self.start) },
         }
     }
 }
@@ -101,7 +105,7 @@ impl Script for CasLockScript {
                 if now < due {
                     Step::WaitUntil(due)
                 } else if now < *done_at {
-                    Step::Invoke(Op::Renew { hold: hold.clone(), how: Renewal::StatusUpdate })
+                    Step::Invoke(Op::Renew { hold: hold.clone(), how: self.settings.renewal })
                 } else if *abandons {
                     self.rest(now);
                     self.next(now, process)
@@ -150,6 +154,8 @@ mod tests {
             retry_every: Duration::from_millis(100),
             abandon: 0.0,
             reads: 0.0,
+            renewal: Renewal::StatusUpdate,
+            start: Duration::ZERO,
         }
     }
 
@@ -192,6 +198,14 @@ mod tests {
         let acquired = kinds.iter().filter(|&&kind| kind == "acquire").count();
         let released = kinds.iter().filter(|&&kind| kind == "release").count();
         assert!(acquired - released <= 1 && released > 3, "{kinds:?}");
+    }
+
+    #[test]
+    fn nobody_begins_before_the_start() {
+        let settings = CasLock { start: Duration::from_secs(5), renewal: Renewal::KeepAlive, ..settings() };
+        let done = run(&mut settings.script(1, 0), 60);
+        assert_eq!(done[0].0, RunTime(5_000_000_000));
+        assert!(done.iter().any(|(_, op)| matches!(op, Op::Renew { how: Renewal::KeepAlive, .. })));
     }
 
     #[test]

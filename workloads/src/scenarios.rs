@@ -34,4 +34,8 @@ pub const ALL: &[Named] = named![
     "etcd-v3-region-lost",
     "etcd-v3-swizzle",
     "etcd-v3-closed-port",
+    "etcd-v3-frozen-disk",
+    "etcd-v3-slow-and-full-disk",
+    "etcd-v3-rollback",
+    "etcd-v3-member-replaced",
 ];

@@ -11,6 +11,7 @@ use super::terminal::{colour, say, width};
 use super::{Exit, Failure, OrExit};
 use crate::causes;
 use crate::clock;
+use crate::disk;
 use crate::nemesis::{Need, PACKAGES, Package};
 use crate::sandbox;
 use crate::sandbox::probe::{CPU_GROUPS, Findings, MEMORY_GROUPS, Probe, probe};
@@ -78,12 +79,19 @@ struct Server {
     runs_here: bool,
 }
 
+/// Everything that was tried.
+struct Trials {
+    findings: Findings,
+    clock: Probe,
+    disk: Probe,
+}
+
 fn diagnose() -> Result<Diagnosis, Failure> {
     if let Err(error) = sandbox::sweep() {
         tracing::warn!("cannot remove the control groups that an earlier run has left: {error}");
     }
-    let findings = probe().or_exit(Exit::Internal)?;
-    let clock = clock_hook();
+    let trials = Trials { findings: probe().or_exit(Exit::Internal)?, clock: clock_hook(), disk: disk_gate() };
+    let Trials { findings, clock, disk } = &trials;
     let sandbox = match findings.medium {
         Some(medium) => format!("{}, over {medium}", findings.mode),
         None => "none".to_owned(),
@@ -91,8 +99,8 @@ fn diagnose() -> Result<Diagnosis, Failure> {
     Ok(Diagnosis {
         runs: findings.usable(),
         sandbox,
-        machine: findings.probes.iter().chain([&clock]).map(|probe| of_machine(&findings, probe)).collect(),
-        faults: PACKAGES.iter().map(|package| of_fault(package, &findings, &clock)).collect(),
+        machine: findings.probes.iter().chain([clock, disk]).map(|probe| of_machine(findings, probe)).collect(),
+        faults: PACKAGES.iter().map(|package| of_fault(package, &trials)).collect(),
         servers: servers()?,
     })
 }
@@ -105,6 +113,21 @@ fn clock_hook() -> Probe {
             .map(|()| "moved and read back".to_owned())
             .map_err(|error| causes::in_one_line(&error)),
         remedy: None,
+    }
+}
+
+fn disk_gate() -> Probe {
+    Probe {
+        name: "disk of a single process",
+        needed_for: "faults of disks",
+        outcome: disk::supported()
+            .map(|()| "a sync was held up and let go".to_owned())
+            .map_err(|error| causes::in_one_line(&error)),
+        remedy: Some(
+            "Linux 5.5 or later with seccomp, and in a container no profile that forbids it \
+             (`--security-opt seccomp=unconfined`)"
+                .to_owned(),
+        ),
     }
 }
 
@@ -123,19 +146,19 @@ fn of_machine(findings: &Findings, probe: &Probe) -> Row {
 }
 
 /// A fault is possible where all is granted that its package needs.
-fn of_fault(package: &Package, findings: &Findings, clock: &Probe) -> Row {
+fn of_fault(package: &Package, trials: &Trials) -> Row {
     let name = package.name;
-    if !findings.usable() {
+    if !trials.findings.usable() {
         let why = "there can be no runs on servers of their own".to_owned();
         return Row { name, possible: Possible::No, why, change: None };
     }
     let lacking = package.needs.iter().filter_map(|&need| {
-        let probe = probe_of(need, findings, clock);
+        let probe = probe_of(need, trials);
         Some((need, probe.outcome.as_ref().err()?, probe.remedy.clone()))
     });
     // What it cannot do without comes first.
     match lacking.min_by_key(|(need, ..)| need.instead().is_some()) {
-        None => Row { name, possible: Possible::Yes, why: seen_of(package, findings, clock), change: None },
+        None => Row { name, possible: Possible::Yes, why: seen_of(package, trials), change: None },
         Some((need, cause, change)) => match need.instead() {
             None => Row { name, possible: Possible::No, why: cause.clone(), change },
             Some(instead) => Row { name, possible: Possible::Instead, why: format!("by {instead}: {cause}"), change },
@@ -144,19 +167,20 @@ fn of_fault(package: &Package, findings: &Findings, clock: &Probe) -> Row {
 }
 
 /// What showed that a fault is possible.
-fn seen_of(package: &Package, findings: &Findings, clock: &Probe) -> String {
-    let seen = package.needs.iter().filter_map(|&need| probe_of(need, findings, clock).outcome.clone().ok());
+fn seen_of(package: &Package, trials: &Trials) -> String {
+    let seen = package.needs.iter().filter_map(|&need| probe_of(need, trials).outcome.clone().ok());
     let seen: Vec<String> = seen.collect();
     if seen.is_empty() { "wherever runs are".to_owned() } else { seen.join("; ") }
 }
 
-fn probe_of<'a>(need: Need, findings: &'a Findings, clock: &'a Probe) -> &'a Probe {
+fn probe_of(need: Need, trials: &Trials) -> &Probe {
     let name = match need {
-        Need::ClockHook => return clock,
+        Need::ClockHook => return &trials.clock,
+        Need::DiskGate => return &trials.disk,
         Need::CpuGroup => CPU_GROUPS,
         Need::MemoryGroup => MEMORY_GROUPS,
     };
-    findings.probes.iter().find(|probe| probe.name == name).expect("all probes are tried")
+    trials.findings.probes.iter().find(|probe| probe.name == name).expect("all probes are tried")
 }
 
 fn servers() -> Result<Vec<Server>, Failure> {
@@ -185,39 +209,39 @@ mod tests {
         Findings { mode: Mode::User, medium, probes: vec![probe(CPU_GROUPS), probe(MEMORY_GROUPS)] }
     }
 
-    fn clock(outcome: Result<&str, &str>) -> Probe {
-        Probe { outcome: outcome.map(str::to_owned).map_err(str::to_owned), remedy: None, ..clock_probe() }
+    /// What was tried on a machine where the clock and the disk of a process come out like this.
+    fn trials(findings: Findings, process: Result<&str, &str>) -> Trials {
+        let probe = |name| Probe {
+            name,
+            needed_for: "x",
+            outcome: process.map(str::to_owned).map_err(str::to_owned),
+            remedy: None,
+        };
+        Trials { findings, clock: probe("clock"), disk: probe("disk") }
     }
 
-    fn clock_probe() -> Probe {
-        Probe { name: "clock", needed_for: "x", outcome: Ok(String::new()), remedy: None }
-    }
-
-    fn possible(name: &str, findings: &Findings, clock: &Probe) -> Row {
-        of_fault(package(name).expect("a package"), findings, clock)
+    fn possible(name: &str, trials: &Trials) -> Row {
+        of_fault(package(name).expect("a package"), trials)
     }
 
     #[test]
     fn a_fault_is_possible_by_what_its_package_needs() {
-        let (all, nothing) =
-            (findings(Some(Medium::Veth), Ok("limited")), findings(Some(Medium::Veth), Err("no group")));
-        let (moved, fixed) = (clock(Ok("moved")), clock(Err("not x86_64")));
+        let all = trials(findings(Some(Medium::Veth), Ok("limited")), Ok("moved"));
+        let nothing = trials(findings(Some(Medium::Veth), Err("no group")), Err("not x86_64"));
         for package in PACKAGES {
-            assert_eq!(of_fault(package, &all, &moved).possible, Possible::Yes, "{}", package.name);
-            let lacks = of_fault(package, &nothing, &fixed);
+            assert_eq!(of_fault(package, &all).possible, Possible::Yes, "{}", package.name);
+            let lacks = of_fault(package, &nothing);
             assert_eq!(lacks.possible == Possible::Yes, package.needs.is_empty(), "{}", package.name);
         }
-        assert_eq!(possible("clock-drift", &all, &fixed).why, "not x86_64");
-        let starved = possible("out-of-memory", &nothing, &moved);
+        assert_eq!(possible("clock-drift", &nothing).why, "not x86_64");
+        let starved = possible("out-of-memory", &nothing);
         assert_eq!((starved.possible, starved.change.as_deref()), (Possible::No, Some("run as root")));
-        assert_eq!(possible("slow-cpu", &nothing, &moved).possible, Possible::Instead);
+        assert_eq!(possible("slow-cpu", &nothing).possible, Possible::Instead);
     }
 
     #[test]
     fn without_a_sandbox_no_fault_is_possible() {
-        let nowhere = findings(None, Ok("limited"));
-        assert!(
-            PACKAGES.iter().all(|package| of_fault(package, &nowhere, &clock(Ok("moved"))).possible == Possible::No)
-        );
+        let nowhere = trials(findings(None, Ok("limited")), Ok("moved"));
+        assert!(PACKAGES.iter().all(|package| of_fault(package, &nowhere).possible == Possible::No));
     }
 }

@@ -17,7 +17,8 @@ use super::super::{Exit, Failure, OrExit};
 use super::Prepared;
 use crate::clients::{EtcdV2, EtcdV3, Recipe};
 use crate::clock;
-use crate::cluster::{Clocks, Cluster, ClusterPlan};
+use crate::cluster::{Clocks, Cluster, ClusterPlan, Disks};
+use crate::disk;
 use crate::engine::{self, EngineError, Plan, RunEnd};
 use crate::nemesis::{Need, clock_rate_error_ppm};
 use crate::report;
@@ -50,12 +51,13 @@ pub(super) fn run(sandbox: &Sandbox, groups: &ControlGroups, mut prepared: Prepa
 fn record(sandbox: &Sandbox, groups: &ControlGroups, prepared: &Prepared) -> Result<RunEnd, Failure> {
     let scenario = &prepared.scenario;
     let clocks = clocks_for(scenario)?;
+    let disks = disks_for(scenario)?;
     mount_data(&prepared.folder)?;
     let network = sandbox.network(scenario.nodes).or_exit(Exit::Unavailable)?;
     network.switch().reseed(prepared.seed);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().or_exit(Exit::Internal)?;
-    let ending = runtime.block_on(drive(&network, groups, prepared, clocks));
+    let ending = runtime.block_on(drive(&network, groups, prepared, clocks, disks));
     // Tasks that still wait for a server that is gone must not keep us.
     runtime.shutdown_background();
     ending
@@ -66,6 +68,7 @@ async fn drive(
     groups: &ControlGroups,
     prepared: &Prepared,
     clocks: Clocks,
+    disks: Disks,
 ) -> Result<RunEnd, Failure> {
     let Prepared { scenario, server, seed, folder, .. } = prepared;
     let interrupted = interruption()?;
@@ -76,6 +79,7 @@ async fn drive(
         clock_offsets_ms: scenario.clock_offsets_ms.clone(),
         topology: scenario.topology.clone(),
         clocks,
+        disks,
     };
     let cluster = tokio::select! {
         cluster = Cluster::start(network, &plan, groups, folder) => Arc::new(cluster.or_exit(Exit::Unavailable)?),
@@ -117,13 +121,25 @@ fn interruption() -> Result<impl Future<Output = ()>, Failure> {
 
 /// Clocks are hooked wherever that works, so that a run without faults differs from one with them in nothing else.
 fn clocks_for(scenario: &Scenario) -> Result<Clocks, Failure> {
-    let needed = scenario.faults.iter().any(|plan| plan.fault.package().needs.contains(&Need::ClockHook))
-        || scenario.clock_offsets_ms.iter().any(|&offset_ms| offset_ms != 0);
+    let needed = needs(scenario, Need::ClockHook) || scenario.clock_offsets_ms.iter().any(|&offset_ms| offset_ms != 0);
     match clock::supported() {
         Ok(()) => Ok(Clocks::Hooked),
         Err(error) if needed => Err(Failure::new(Exit::Unavailable, error)),
         Err(_) => Ok(Clocks::Untouched),
     }
+}
+
+/// Disks are gated wherever that works, for the same reason.
+fn disks_for(scenario: &Scenario) -> Result<Disks, Failure> {
+    match disk::supported() {
+        Ok(()) => Ok(Disks::Gated),
+        Err(error) if needs(scenario, Need::DiskGate) => Err(Failure::new(Exit::Unavailable, error)),
+        Err(_) => Ok(Disks::Untouched),
+    }
+}
+
+fn needs(scenario: &Scenario, need: Need) -> bool {
+    scenario.faults.iter().any(|plan| plan.fault.package().needs.contains(&need))
 }
 
 /// The servers' data lies in memory and vanishes with the sandbox, so that nothing of it stays behind however the run

@@ -19,9 +19,10 @@ pub(super) use limits::Limits;
 pub use process::Standing;
 
 use super::clock_layers::ClockLayers;
-use super::{Clocks, ClusterError, Layer};
+use super::{Clocks, ClusterError, DataFolder, Layer};
 use crate::NodeId;
 use crate::clock::ClockHook;
+use crate::disk::{self, Gate};
 use crate::sandbox::{AtExec, ServerCommand, ServerProcess, Spawner};
 use crate::servers::etcd::CommandLine;
 
@@ -31,8 +32,8 @@ const NS_PER_MS: i64 = 1_000_000;
 #[derive(Debug)]
 pub(super) struct Member {
     node: NodeId,
-    command: CommandLine,
     log: PathBuf,
+    disk: Disk,
     clocks: Clocks,
     /// By how much its clock is off when no fault moves it.
     resting_offset_ms: i64,
@@ -40,8 +41,17 @@ pub(super) struct Member {
     state: Mutex<State>,
 }
 
+/// A server's disk.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) data: DataFolder,
+    /// What stands between the server and its disk; `None` where this run leaves the disks alone.
+    pub(super) gate: Option<Gate>,
+}
+
 #[derive(Debug)]
 struct State {
+    command: CommandLine,
     clock: ClockLayers,
     paused_by: BTreeSet<Layer>,
     down_by: BTreeSet<Layer>,
@@ -66,13 +76,14 @@ impl Member {
         node: NodeId,
         command: CommandLine,
         log: PathBuf,
+        disk: Disk,
         clocks: Clocks,
         resting_offset_ms: i64,
         limits: Limits,
     ) -> Self {
         let clock = ClockLayers::resting_at(resting_offset_ms.saturating_mul(NS_PER_MS));
-        let state = State { clock, paused_by: BTreeSet::new(), down_by: BTreeSet::new(), running: None };
-        Self { node, command, log, clocks, resting_offset_ms, limits: Arc::new(limits), state: Mutex::new(state) }
+        let state = State { command, clock, paused_by: BTreeSet::new(), down_by: BTreeSet::new(), running: None };
+        Self { node, log, disk, clocks, resting_offset_ms, limits: Arc::new(limits), state: Mutex::new(state) }
     }
 
     pub(super) fn node(&self) -> NodeId {
@@ -81,6 +92,19 @@ impl Member {
 
     pub(super) fn log(&self) -> &Path {
         &self.log
+    }
+
+    pub(super) fn data(&self) -> &DataFolder {
+        &self.disk.data
+    }
+
+    pub(super) fn gate(&self) -> Result<&Gate, ClusterError> {
+        self.disk.gate.as_ref().ok_or(ClusterError::DiskUntouched(self.node))
+    }
+
+    /// How it is to be started from now on.
+    pub(super) fn set_command(&self, command: CommandLine) {
+        self.state().command = command;
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -97,14 +121,25 @@ impl Member {
             return Err(ClusterError::Running(self.node));
         }
         let injected = Arc::new(OnceLock::new());
+        let refused = |source| ClusterError::Disk { node: self.node, source };
+        let filter = self.disk.gate.as_ref().map(|_| disk::filtered()).transpose().map_err(refused)?;
+        let (in_child, arrival) = filter.unzip();
         let process = spawner.spawn(ServerCommand {
             node: self.node,
-            program: self.command.program.clone(),
-            args: self.command.arguments.clone(),
-            env: self.command.environment.clone(),
+            program: state.command.program.clone(),
+            args: state.command.arguments.clone(),
+            env: state.command.environment.clone(),
             log: self.log.clone(),
+            in_child,
             at_exec: self.preparation(state.clock.clone(), Arc::clone(&injected)),
         })?;
+        if let (Some(gate), Some(arrival)) = (&self.disk.gate, arrival) {
+            gate.guard(arrival).map_err(|source| {
+                // Unguarded it would hang at its first call. If it cannot be killed, it is gone already.
+                let _ = process.signal(Signal::SIGKILL);
+                refused(source)
+            })?;
+        }
         let hook = Arc::into_inner(injected).and_then(OnceLock::into_inner).map(Arc::new);
         if !state.paused_by.is_empty() {
             process.signal(Signal::SIGSTOP).map_err(|source| ClusterError::Process { node: self.node, source })?;

@@ -94,6 +94,14 @@ impl Member {
         status.map(ending).map_err(|source| ClusterError::Process { node: self.node, source })
     }
 
+    /// How its process ended; `None` if it runs or has never run.
+    pub(in crate::cluster) fn has_ended(&self) -> Result<Option<String>, ClusterError> {
+        let state = self.state();
+        let Some(running) = &state.running else { return Ok(None) };
+        let status = running.process.try_exited();
+        status.map(|status| status.map(ending)).map_err(|source| ClusterError::Process { node: self.node, source })
+    }
+
     fn process(&self) -> Result<Arc<ServerProcess>, ClusterError> {
         let state = self.state();
         let running = state.running.as_ref().ok_or(ClusterError::NotRunning(self.node))?;

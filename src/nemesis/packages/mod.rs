@@ -1,12 +1,15 @@
 //! The kinds of faults, one file each.
 
+mod amnesia;
 mod clock;
 mod closed_port;
 mod cut;
+mod disk;
 mod election;
 mod flapping;
 mod kill;
 mod link;
+mod membership;
 mod out_of_memory;
 mod partition;
 mod pause;
@@ -21,7 +24,7 @@ pub(super) use clock::{Clock, at_rest};
 pub(super) use pause::Pause;
 
 /// All packages, in the order in which they are listed.
-pub const PACKAGES: [&Package; 14] = [
+pub const PACKAGES: [&Package; 17] = [
     &clock::PACKAGE,
     &election::PACKAGE,
     &pause::PACKAGE,
@@ -36,6 +39,9 @@ pub const PACKAGES: [&Package; 14] = [
     &restart_storm::PACKAGE,
     &slow_cpu::PACKAGE,
     &out_of_memory::PACKAGE,
+    &disk::PACKAGE,
+    &amnesia::PACKAGE,
+    &membership::PACKAGE,
 ];
 
 /// The package of this name.

@@ -95,7 +95,7 @@ impl Injection for Paused {
     }
 }
 
-async fn until_threads(
+pub(super) async fn until_threads(
     cluster: &Cluster,
     nodes: &[NodeId],
     wanted: impl Fn(Threads) -> bool,

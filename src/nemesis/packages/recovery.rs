@@ -10,7 +10,7 @@ use crate::nemesis::package::FaultError;
 use crate::nemesis::{Field, wait};
 
 /// How long a restarted server may take until it answers.
-const RESTART_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const RESTART_LIMIT: Duration = Duration::from_secs(20);
 
 /// Starts these servers, as far as nothing else keeps them down, and waits until each answers that can.
 pub(super) async fn bring_up(field: &Field, layer: Layer, nodes: &[NodeId]) -> Result<Value, FaultError> {

@@ -104,6 +104,7 @@ fn stops_at_exec(sandbox: &Sandbox) -> Answer {
         args: Vec::new(),
         env: Vec::new(),
         log: "/dev/null".into(),
+        in_child: None,
         at_exec: Some(Box::new(move |pid| said.send(status::state_of(pid)?).map_err(std::io::Error::other))),
     })?;
     match heard.recv() {

@@ -19,6 +19,10 @@ use crate::sandbox::network::Hosts;
 /// What is done to a server that stands before its first instruction. See [`ServerCommand::at_exec`].
 pub type AtExec = Box<dyn FnOnce(Pid) -> io::Result<()> + Send>;
 
+/// What a server's process does between fork and exec, after it has entered its node. It must make system calls and nothing
+/// else: other threads of the harness may hold locks of the allocator at that moment, for ever as the child sees it.
+pub type InChild = Box<dyn FnMut() -> io::Result<()> + Send + Sync>;
+
 /// What a server inherits of the harness's environment. Anything more would let the user's shell decide how
 /// servers behave.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
@@ -35,6 +39,8 @@ pub struct ServerCommand {
     pub env: Vec<(OsString, OsString)>,
     /// The file to which its output and errors are appended.
     pub log: PathBuf,
+    /// What its process does for itself between fork and exec. An error keeps it from starting.
+    pub in_child: Option<InChild>,
     /// What to do to it before its first instruction, on the thread that traces it, while it stands still.
     ///
     /// The pid is stopped under `ptrace`, and is released when this returns. An error kills it. No other
@@ -50,6 +56,7 @@ impl fmt::Debug for ServerCommand {
             .field("args", &self.args)
             .field("env", &self.env)
             .field("log", &self.log)
+            .field("in_child", &self.in_child.is_some())
             .field("at_exec", &self.at_exec.is_some())
             .finish()
     }
@@ -57,7 +64,7 @@ impl fmt::Debug for ServerCommand {
 
 impl ServerCommand {
     /// The command for the standard library. A child that is to be `traced` stops at its exec.
-    pub(super) fn prepare(&self, hosts: &Arc<Hosts>, traced: bool) -> Result<Command, SandboxError> {
+    pub(super) fn prepare(&mut self, hosts: &Arc<Hosts>, traced: bool) -> Result<Command, SandboxError> {
         if !hosts.contains_key(&self.node) {
             return Err(SandboxError::NoSuchNode(self.node));
         }
@@ -70,8 +77,13 @@ impl ServerCommand {
         command.args(&self.args).env_clear().envs(inherited).envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
         let (node, hosts) = (self.node, Arc::clone(hosts));
+        let mut in_child = self.in_child.take();
+        let prepare = move || {
+            become_server(&hosts, node, traced)?;
+            in_child.as_mut().map_or(Ok(()), |own| own())
+        };
         // SAFETY: the closure makes system calls and nothing else: it takes no lock and allocates nothing.
-        unsafe { command.pre_exec(move || become_server(&hosts, node, traced)) };
+        unsafe { command.pre_exec(prepare) };
         Ok(command)
     }
 

@@ -4,6 +4,6 @@ mod command;
 mod process;
 mod spawner;
 
-pub use command::{AtExec, ServerCommand};
+pub use command::{AtExec, InChild, ServerCommand};
 pub use process::ServerProcess;
 pub use spawner::Spawner;

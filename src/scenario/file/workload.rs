@@ -1,5 +1,8 @@
 //! The workload of a scenario.
 
+use std::time::Duration;
+
+use leasehold_workloads::op::Renewal;
 use leasehold_workloads::{CasLock, Lease, LockQueue, Workload};
 use serde::Deserialize;
 use toml::Spanned;
@@ -30,6 +33,25 @@ pub(super) struct WorkloadTable {
     poll_ms: Option<Spanned<u64>>,
     abandon: Option<Spanned<f64>>,
     reads: Option<Spanned<f64>>,
+    renewal: Option<Spanned<RenewalWord>>,
+    start_ms: Option<Spanned<u64>>,
+}
+
+/// How a holder renews.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RenewalWord {
+    KeepAlive,
+    StatusUpdate,
+}
+
+impl From<RenewalWord> for Renewal {
+    fn from(word: RenewalWord) -> Self {
+        match word {
+            RenewalWord::KeepAlive => Self::KeepAlive,
+            RenewalWord::StatusUpdate => Self::StatusUpdate,
+        }
+    }
 }
 
 pub(super) fn workload(
@@ -55,6 +77,8 @@ pub(super) fn workload(
                 retry_every: source.millis(at, "retry_ms", &table.retry_ms)?,
                 abandon: source.share("abandon", &table.abandon)?,
                 reads: source.share("reads", &table.reads)?,
+                renewal: table.renewal.as_ref().map_or(Renewal::StatusUpdate, |word| (*word.get_ref()).into()),
+                start: Duration::from_millis(table.start_ms.as_ref().map_or(0, |start| *start.get_ref())),
             }))
         }
         WorkloadKind::Lease => {
@@ -62,6 +86,8 @@ pub(super) fn workload(
             source.reject("lease", "ttls_ms", &table.ttls_ms)?;
             source.reject("lease", "retry_ms", &table.retry_ms)?;
             source.reject("lease", "reads", &table.reads)?;
+            source.reject("lease", "renewal", &table.renewal)?;
+            source.reject("lease", "start_ms", &table.start_ms)?;
             Ok(Workload::Lease(Lease {
                 workers: source.count(at, "workers", &table.workers)?,
                 ttl: ttl(&table.ttl_ms)?,
@@ -84,6 +110,8 @@ pub(super) fn workload(
             source.reject("lock-queue", "poll_ms", &table.poll_ms)?;
             source.reject("lock-queue", "abandon", &table.abandon)?;
             source.reject("lock-queue", "reads", &table.reads)?;
+            source.reject("lock-queue", "renewal", &table.renewal)?;
+            source.reject("lock-queue", "start_ms", &table.start_ms)?;
             let ttls = source.need(at, "ttls_ms", &table.ttls_ms)?;
             let span = table.ttls_ms.as_ref().map_or(at.clone(), Spanned::span);
             if ttls.is_empty() || ttls.len() > MAX_WORKERS {

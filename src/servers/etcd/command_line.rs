@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{CLIENT_PORT, PEER_PORT};
+use super::{CLIENT_PORT, PEER_PORT, url};
 use crate::NodeId;
 
 /// What can be chosen about a cluster.
@@ -17,10 +17,30 @@ pub struct EtcdOptions {
     pub election_timeout_ms: u32,
     /// Whether the old API is served.
     pub enable_v2: bool,
+    /// What a member without data joins.
+    pub cluster_state: ClusterState,
     /// A name that keeps the members of this cluster from talking to those of another.
     pub cluster_token: String,
     /// Further flags, put last so that they win.
     pub extra_flags: Vec<String>,
+}
+
+/// What a member without data takes itself to be a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterState {
+    /// A cluster that begins with it.
+    New,
+    /// One that has taken it in.
+    Existing,
+}
+
+impl ClusterState {
+    fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Existing => "existing",
+        }
+    }
 }
 
 impl Default for EtcdOptions {
@@ -30,6 +50,7 @@ impl Default for EtcdOptions {
             heartbeat_interval_ms: 50,
             election_timeout_ms: 500,
             enable_v2: true,
+            cluster_state: ClusterState::New,
             cluster_token: "leasehold".to_owned(),
             extra_flags: Vec::new(),
         }
@@ -62,8 +83,8 @@ pub struct CommandLine {
     pub environment: Vec<(OsString, OsString)>,
 }
 
-/// The command line of the member `node`, for its first start as for every later one: a member with data on its disk
-/// ignores what is said about the initial cluster.
+/// The command line of the member `node` of a cluster with these members, for its first start as for every later one: a
+/// member with data on its disk ignores what is said about the initial cluster.
 ///
 /// # Panics
 /// If `addresses` does not contain `node`.
@@ -89,7 +110,7 @@ pub fn command_line(
     flag("--listen-peer-urls", &peer_url);
     flag("--initial-advertise-peer-urls", &peer_url);
     flag("--initial-cluster", &members.join(","));
-    flag("--initial-cluster-state", "new");
+    flag("--initial-cluster-state", options.cluster_state.word());
     flag("--initial-cluster-token", &options.cluster_token);
     flag("--heartbeat-interval", &options.heartbeat_interval_ms.to_string());
     flag("--election-timeout", &options.election_timeout_ms.to_string());
@@ -103,10 +124,6 @@ pub fn command_line(
         // Members share this machine: each would otherwise start a thread for every processor.
         environment: vec![("GOMAXPROCS".into(), "2".into())],
     }
-}
-
-fn url(address: Ipv4Addr, port: u16) -> String {
-    format!("http://{address}:{port}")
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 mod clock;
 mod command_line;
+mod members;
 mod probes;
 mod readiness;
 
-pub use command_line::{CommandLine, EtcdOptions, command_line};
+pub use command_line::{ClusterState, CommandLine, EtcdOptions, command_line};
+pub use members::Member;
 pub use probes::{EtcdProbes, LeaderView, ProbeError};
 pub use readiness::NotReady;
 
@@ -13,3 +15,7 @@ pub use readiness::NotReady;
 pub const CLIENT_PORT: u16 = 2379;
 /// Where a member answers its peers.
 pub const PEER_PORT: u16 = 2380;
+
+fn url(address: std::net::Ipv4Addr, port: u16) -> String {
+    format!("http://{address}:{port}")
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use etcd_client::{Client, StatusResponse};
 use leasehold_checkers::history::vocabulary::{ClockValue, LeaderValue};
 
-use super::{CLIENT_PORT, PEER_PORT, clock};
+use super::{CLIENT_PORT, PEER_PORT, clock, url};
 use crate::NodeId;
 use crate::causes;
 use crate::clients::etcd_v3::failure::in_words;
@@ -18,7 +18,7 @@ use crate::clients::http;
 /// A member answers these questions from its own memory, so one that does not answer in this time is stuck.
 const OWN_KNOWLEDGE: Duration = Duration::from_secs(1);
 /// For its health a member asks the cluster for a consensus, and waits at least a second for it before it says no.
-const CONSENSUS: Duration = Duration::from_millis(2_500);
+pub(super) const CONSENSUS: Duration = Duration::from_millis(2_500);
 const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER_BYTES: usize = 64 * 1024;
 
@@ -217,12 +217,12 @@ impl EtcdProbes {
         Ok(status)
     }
 
-    async fn client(&self, node: NodeId) -> Result<Client, ProbeError> {
+    pub(super) async fn client(&self, node: NodeId) -> Result<Client, ProbeError> {
         if let Some(Connection(client)) = locked(&self.grpc).get(&node) {
             return Ok(client.clone());
         }
         let options = etcd_client::ConnectOptions::new().with_connect_timeout(CONNECT);
-        let endpoint = format!("http://{}:{CLIENT_PORT}", self.address(node)?);
+        let endpoint = url(self.address(node)?, CLIENT_PORT);
         // This opens nothing: the first question does.
         let client = Client::connect([endpoint], Some(options)).await;
         let client = client.map_err(|error| ProbeError::Failed { node, why: in_words(&error) })?;
@@ -232,7 +232,7 @@ impl EtcdProbes {
 
     /// Waits for a question over gRPC. After one that failed the next goes over a new connection, for the old one may have
     /// been cut and would be tried again only after a wait that doubles each time.
-    async fn bounded<T>(
+    pub(super) async fn bounded<T>(
         &self,
         node: NodeId,
         within: Duration,
@@ -256,7 +256,7 @@ impl EtcdProbes {
         tokio::time::timeout(within, question).await.unwrap_or(Err(ProbeError::Silent { node, within }))
     }
 
-    fn address(&self, node: NodeId) -> Result<Ipv4Addr, ProbeError> {
+    pub(super) fn address(&self, node: NodeId) -> Result<Ipv4Addr, ProbeError> {
         self.nodes.get(&node).copied().ok_or(ProbeError::NoSuchNode(node))
     }
 }

@@ -1,5 +1,6 @@
 //! What is checked inside of a sandbox.
 
+mod disk;
 mod life;
 pub(crate) mod limits;
 mod network;
@@ -50,6 +51,8 @@ pub(crate) fn run(name: &str, medium: &str, folder: &str) -> ExitCode {
         "groups-limit-servers" => limits::groups_limit_servers,
         "cycles-leave-nothing" => limits::cycles_leave_nothing,
         "wait-amidst-faults" => limits::wait_amidst_faults,
+        "a-disk-is-held-slowed-and-refused" => disk::a_disk_is_held_slowed_and_refused,
+        "a-gate-stands-across-restarts" => disk::a_gate_stands_across_restarts,
         "exit-7" => |_, _| 7,
         "panic" => |_, _| panic!("as asked"),
         "abort" => |_, _| std::process::abort(),
@@ -102,6 +105,7 @@ impl Stage {
             args: ["server"].iter().chain(words).map(Into::into).collect(),
             env: Vec::new(),
             log,
+            in_child: None,
             at_exec: None,
         }
     }

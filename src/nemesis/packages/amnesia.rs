@@ -1,0 +1,182 @@
+//! Makes servers forget what they have acknowledged.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::membership::{readmit, wipe};
+use super::pause::until_threads;
+use super::recovery::{self, RESTART_LIMIT};
+use crate::NodeId;
+use crate::cluster::{ClusterError, Layer, SavedData, Standing};
+use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
+use crate::nemesis::{Aim, Field, wait};
+use crate::sandbox::Threads;
+
+pub(super) static PACKAGE: Package = Package {
+    name: "amnesia",
+    does: "makes a server forget: its data is deleted while it is down, or put back to what it was at the beginning",
+    settings: &[Setting {
+        name: "how",
+        says: "`wipe` (killed and its data deleted; started as if for the first time at the end) or `rollback` (its data copied \
+               at the beginning; killed and started with that copy at the end)",
+    }],
+    proof: "files deleted, or files that had changed since they were copied; how the server came up again",
+    aims: Aims::AtTarget,
+    course: Course::Lasts,
+    needs: &[],
+    colour: 0xb0_5a_00,
+    parse: parse::<Amnesia>,
+};
+
+/// A server forgets. No service promises to survive this: it is what a restored backup does, a reverted virtual machine, or a
+/// mount that did not happen.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Amnesia {
+    how: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum How {
+    /// It comes back without data.
+    Wipe,
+    /// It comes back with the data that it had when the fault began.
+    Rollback,
+}
+
+impl Fault for Amnesia {
+    fn package(&self) -> &'static Package {
+        &PACKAGE
+    }
+
+    fn describe(&self) -> String {
+        match self.how {
+            How::Wipe => "amnesia (wiped)".to_owned(),
+            How::Rollback => "amnesia (rolled back)".to_owned(),
+        }
+    }
+
+    fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
+        let (field, nodes, layer) = (field.clone(), aim.nodes, Layer::new());
+        match self.how {
+            How::Wipe => Box::new(Wiped { field, nodes, layer }),
+            How::Rollback => Box::new(RolledBack { field, nodes, layer, saved: BTreeMap::new() }),
+        }
+    }
+}
+
+struct Wiped {
+    field: Field,
+    nodes: Vec<NodeId>,
+    layer: Layer,
+}
+
+#[async_trait]
+impl Injection for Wiped {
+    async fn inject(&mut self) -> Result<Value, FaultError> {
+        let cluster = &self.field.cluster;
+        cluster.take_down(self.layer, &self.nodes).await?;
+        let mut proof = Map::new();
+        for &node in &self.nodes {
+            proof.insert(node.to_string(), wipe(cluster, node)?);
+        }
+        Ok(json!({ "forgotten": proof }))
+    }
+
+    async fn heal(&mut self) -> Result<Value, FaultError> {
+        let cluster = &self.field.cluster;
+        for &node in &self.nodes {
+            cluster.make_founder(node)?;
+            cluster.bring_up(self.layer, node)?;
+        }
+        let mut proof = Map::new();
+        for &node in &self.nodes {
+            proof.insert(node.to_string(), founded_or_readmitted(&self.field, self.layer, node).await?);
+        }
+        Ok(json!({ "restarted": proof }))
+    }
+}
+
+/// A server that was started without data serves, or finds that its cluster knows it and gives up. Then it is made a new
+/// member, as its operator has to in the end.
+async fn founded_or_readmitted(field: &Field, layer: Layer, node: NodeId) -> Result<Value, FaultError> {
+    let cluster = &field.cluster;
+    let came_up = wait::until(RESTART_LIMIT, || async move {
+        match cluster.has_ended(node) {
+            Ok(None) => cluster.answers(node).await.then_some(Ok(None)),
+            ended => Some(ended),
+        }
+    });
+    match came_up.await {
+        Some(Ok(None)) => Ok(json!("serves")),
+        Some(Ok(Some(how))) => Ok(json!({ "gave_up": how, "readmitted": readmit(field, layer, node).await? })),
+        Some(Err(error)) => Err(error.into()),
+        None => Err(FaultError::DidNotBite(format!("{node} was started without data and does not answer"))),
+    }
+}
+
+struct RolledBack {
+    field: Field,
+    nodes: Vec<NodeId>,
+    layer: Layer,
+    saved: BTreeMap<NodeId, SavedData>,
+}
+
+#[async_trait]
+impl Injection for RolledBack {
+    async fn inject(&mut self) -> Result<Value, FaultError> {
+        let mut proof = Map::new();
+        for &node in &self.nodes {
+            let start = Instant::now();
+            let saved = saved_at_an_instant(&self.field, self.layer, node).await?;
+            let stood_still_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let amount = saved.amount();
+            proof.insert(
+                node.to_string(),
+                json!({ "files": amount.files, "bytes": amount.bytes, "stood_still_ms": stood_still_ms }),
+            );
+            self.saved.insert(node, saved);
+        }
+        Ok(json!({ "copied": proof }))
+    }
+
+    async fn heal(&mut self) -> Result<Value, FaultError> {
+        let cluster = &self.field.cluster;
+        let nodes: Vec<NodeId> = self.saved.keys().copied().collect();
+        cluster.take_down(self.layer, &nodes).await?;
+        let mut proof = Map::new();
+        for (&node, saved) in &self.saved {
+            let forgotten =
+                tokio::task::block_in_place(|| cluster.data(node)?.restore(saved).map_err(not(node, "put back")))?;
+            if forgotten == 0 {
+                return Err(FaultError::DidNotBite(format!("the data of {node} is what it was: nothing is forgotten")));
+            }
+            proof.insert(node.to_string(), json!({ "files_put_back": forgotten }));
+        }
+        let restarted = recovery::bring_up(&self.field, self.layer, &nodes).await?;
+        Ok(json!({ "forgotten": proof, "restarted": restarted }))
+    }
+}
+
+/// Copies a server's data while it stands still, so that the copy is of one instant: what a crash would have left then.
+async fn saved_at_an_instant(field: &Field, layer: Layer, node: NodeId) -> Result<SavedData, FaultError> {
+    let cluster = &field.cluster;
+    let save = || tokio::task::block_in_place(|| cluster.data(node)?.save().map_err(not(node, "copy")));
+    if cluster.standing(node)? == Standing::Down {
+        return Ok(save()?);
+    }
+    cluster.pause(layer, node)?;
+    let stopped = until_threads(cluster, &[node], Threads::all_stopped, "stopped").await;
+    let saved = stopped.and_then(|_| Ok(save()?));
+    cluster.resume(layer, node)?;
+    saved
+}
+
+fn not(node: NodeId, what: &'static str) -> impl FnOnce(std::io::Error) -> ClusterError {
+    move |source| ClusterError::Data { node, what, source }
+}
