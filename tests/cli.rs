@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use common::{leasehold, told};
+use leasehold::nemesis::PACKAGES;
 
 fn run(arguments: &[&str]) -> Output {
     leasehold().args(arguments).stdin(Stdio::null()).output().expect("the program starts")
@@ -156,10 +157,31 @@ fn lists_are_complete_and_clean_in_a_pipe() {
     let scenarios = run(&["scenarios"]);
     assert!(stdout(&scenarios).contains("etcd-v2-early-expiry"));
     let faults = run(&["faults"]);
-    for package in ["clock", "election", "pause", "kill", "partition"] {
-        assert!(stdout(&faults).contains(package));
+    for package in PACKAGES {
+        assert!(stdout(&faults).contains(package.name));
     }
-    for output in [scenarios, faults] {
+    let doctor = run(&["doctor"]);
+    for output in [scenarios, faults, doctor] {
         assert!(!stdout(&output).contains('\u{1b}'));
+    }
+}
+
+#[test]
+fn the_doctor_tells_of_every_fault_and_every_server() {
+    let (words, json) = (run(&["doctor"]), run(&["doctor", "--json"]));
+    let diagnosis: serde_json::Value =
+        serde_json::from_str(&stdout(&json)).unwrap_or_else(|_| panic!("{}", told(&json)));
+    let code = if diagnosis["runs"] == true { 0 } else { 69 };
+    assert_eq!((words.status.code(), json.status.code()), (Some(code), Some(code)), "{}", told(&words));
+    let rows = diagnosis["faults"].as_array().expect("a row for each fault");
+    let names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
+    assert_eq!(names, PACKAGES.map(|package| package.name));
+    for row in rows {
+        assert!(["yes", "instead", "no"].contains(&row["possible"].as_str().expect("a word")), "{row}");
+        assert!(!row["why"].as_str().expect("words").is_empty(), "{row}");
+    }
+    let text = stdout(&words);
+    for name in names.into_iter().chain(["etcd@3.4.23", "etcd@3.5.30", "namespaces and /proc"]) {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name} is missing: {text}");
     }
 }

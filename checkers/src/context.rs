@@ -59,9 +59,7 @@ impl Fault {
     pub fn is_of_clocks(&self) -> bool {
         self.package.strip_prefix(f::CLOCK).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     }
-}
 
-impl Fault {
     /// Whether it may set clocks between two instants, or while it has not certainly ended: then what they show before and
     /// after says nothing of their rate. One that has them drift sets them only when it is taken back.
     #[must_use]

@@ -142,6 +142,26 @@ mod tests {
     }
 
     #[test]
+    fn settings_out_of_range_are_refused_with_their_place() {
+        let calm = Scenario::load("etcd-v3-calm").expect("it comes along").text;
+        let error_of = |package: &str, settings: &str| {
+            let text = format!("{calm}\n[[nemesis]]\npackage = \"{package}\"\nat_ms = 1\nlasts_ms = 1\n{settings}\n");
+            let error = Scenario::parse("x", "x.toml", &text).expect_err("it is out of range").to_string();
+            assert!(error.starts_with("x.toml:"), "{error}");
+            error
+        };
+        assert!(error_of("clock", "offset_ms = 0").contains("at least 5"));
+        assert!(error_of("clock", "offset_ms = 9_000_000_000_000").contains("50 years"));
+        assert!(error_of("clock-drift", "rate_ppm = 100").contains("at least 500"));
+        assert!(error_of("clock-drift", "rate_ppm = -1_000_001").contains("from -1000000"));
+        assert!(error_of("clock-drift", "rate_ppm = 2_000_000\nclock = \"monotonic\"").contains("to 1000000"));
+        assert!(error_of("clock-strobe", "offset_ms = 50\ninterval_ms = 0").contains("more than 0"));
+        assert!(error_of("slow-cpu", "percent = 100").contains("from 1 to 99"));
+        assert!(error_of("out-of-memory", "limit_mib = 0\nrestart_ms = 1").contains("from 1 to"));
+        assert!(error_of("clock-reset", "").contains("has no length"));
+    }
+
+    #[test]
     fn no_two_packages_look_the_same() {
         for (index, package) in PACKAGES.iter().enumerate() {
             assert!(PACKAGES[..index].iter().all(|other| other.name != package.name && other.colour != package.colour));

@@ -17,14 +17,15 @@ const NOISE_NS: f64 = 20e6;
 /// Draws a line for each clock.
 pub(super) fn of(story: &Story<'_>) -> Picture {
     let mut sheet = Sheet::new(story, "Server clocks, measured against the harness", (0, story.end.0));
-    let mut clocks: BTreeMap<&str, Vec<&ClockReading<'_>>> = BTreeMap::new();
+    // Monotonic clocks come last, so that every node has the colour that it has elsewhere.
+    let mut clocks: BTreeMap<(bool, &str), Vec<&ClockReading<'_>>> = BTreeMap::new();
     for reading in &story.clocks {
-        clocks.entry(&reading.clock).or_default().push(reading);
+        clocks.entry((reading.is_monotonic, &reading.clock)).or_default().push(reading);
     }
     let legend: Vec<(Mark, String)> = clocks
         .keys()
         .enumerate()
-        .map(|(index, clock)| (Mark::Line(palette::node(index)), words::one_line(clock, 20)))
+        .map(|(index, (_, clock))| (Mark::Line(palette::node(index)), words::one_line(clock, 20)))
         .collect();
     sheet.legend(&legend);
     sheet.surroundings();

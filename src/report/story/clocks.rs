@@ -13,6 +13,8 @@ pub(in crate::report) struct ClockReading<'a> {
     pub at: RunTime,
     /// The node, and which of its clocks, where it is not the wall clock.
     pub clock: Cow<'a, str>,
+    /// Whether it is the monotonic clock.
+    pub is_monotonic: bool,
     /// By how much it is ahead of the harness, in ns.
     pub offset_ns: i64,
 }
@@ -29,7 +31,12 @@ pub(super) fn of(events: &[Event]) -> Vec<ClockReading<'_>> {
                 _ => return None,
             };
             let value = ClockValue::deserialize(&event.value).ok()?;
-            Some(ClockReading { at: event.time, clock, offset_ns: value.offset_ns })
+            Some(ClockReading {
+                at: event.time,
+                clock,
+                is_monotonic: event.f == f::MONOTONIC_CLOCK,
+                offset_ns: value.offset_ns,
+            })
         })
         .collect()
 }
