@@ -51,6 +51,9 @@ pub(super) struct RunArguments {
     /// The folder for this run's record and report [default: results/SCENARIO/TIME-SEED].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Copy all packets between the servers and their clients to `packets.pcapng`, up to 256 MiB.
+    #[arg(long)]
+    pcap: bool,
     /// Print the verdict as one JSON object instead of words.
     #[arg(long)]
     json: bool,
@@ -73,6 +76,8 @@ struct Prepared {
     run_file: RunFile,
     /// The command that makes this run again.
     command: Vec<String>,
+    /// Whether all packets are copied to a file.
+    pcap: bool,
     json: bool,
 }
 
@@ -114,7 +119,17 @@ fn prepare(arguments: &RunArguments) -> Result<Prepared, Failure> {
     run_file.write(&folder).or_exit(Exit::Unavailable)?;
     folder.write("scenario.toml", scenario.text.as_bytes()).or_exit(Exit::Unavailable)?;
     let command = command_again(arguments, &scenario, seed);
-    Ok(Prepared { scenario, server, seed, start, folder, run_file, command, json: arguments.json })
+    Ok(Prepared {
+        scenario,
+        server,
+        seed,
+        start,
+        folder,
+        run_file,
+        command,
+        pcap: arguments.pcap,
+        json: arguments.json,
+    })
 }
 
 /// What to type to make this run again. It names what the scenario or chance has settled this time.

@@ -320,26 +320,26 @@ impl Spoilt {
         self.fault.asked().into_iter().filter(|asked| (asked.met)(&all) == 0).map(|asked| asked.name).collect()
     }
 
-    /// What was asked for and what came of it.
+    /// What was asked for and what came of it. Whatever other faults ask of the same links has its part in the latter.
     fn proof(&self) -> Value {
         let (elapsed, counters) = self.since_the_beginning();
         let (all, rule) = (sum(&counters), &self.fault.rule);
-        let share = |count: u64| json!(rounded(count as f64 / all.arrived.max(1) as f64));
         let mut got = Map::new();
         got.insert("packets".to_owned(), json!(all.arrived));
         if !rule.delay.is_zero() {
             let mean_ms = all.held_for.as_secs_f64() * 1e3 / all.let_go.max(1) as f64;
             got.insert("delayed".to_owned(), json!({ "packets": all.delayed, "asked_ms": rule.delay.as_millis() as u64, "mean_ms": rounded(mean_ms) }));
         }
-        for (name, asked, count) in [
-            ("lost", rule.loss, all.lost),
-            ("duplicated", rule.duplicate, all.duplicated),
-            ("reordered", rule.reorder, all.reordered),
-            ("corrupted", rule.corrupt, all.corrupted),
-            ("corrupted_undetected", rule.corrupt_undetected, all.corrupted_undetected),
+        for (name, asked, count, of) in [
+            ("lost", rule.loss, all.lost, all.arrived),
+            ("duplicated", rule.duplicate, all.duplicated, all.arrived - all.lost),
+            ("reordered", rule.reorder, all.reordered, all.arrived - all.lost),
+            ("corrupted", rule.corrupt, all.corrupted, all.spoilable),
+            ("corrupted_undetected", rule.corrupt_undetected, all.corrupted_undetected, all.spoilable),
         ] {
             if asked > 0.0 {
-                got.insert(name.to_owned(), json!({ "packets": count, "asked_share": asked, "share": share(count) }));
+                let share = rounded(count as f64 / of.max(1) as f64);
+                got.insert(name.to_owned(), json!({ "packets": count, "asked_share": asked, "share": share }));
             }
         }
         if let Some(asked) = rule.bytes_per_s {

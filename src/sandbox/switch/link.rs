@@ -143,6 +143,7 @@ impl Link {
     fn spoil(&mut self, frame: &mut [u8]) -> usize {
         let Self { ip_offset, rule, dice, counters, .. } = self;
         if (rule.corrupt > 0.0 || rule.corrupt_undetected > 0.0) && frame::has_data(&frame[*ip_offset..]) {
+            counters.spoilable += 1;
             if dice.chance(rule.corrupt_undetected) {
                 counters.corrupted_undetected += 1;
                 frame::spoil_unnoticed(frame, *ip_offset, |bits| dice.index(bits));
