@@ -50,9 +50,7 @@ impl Injection for Cut {
         }
         self.dropped_before = self.dropped_in_all();
         self.layer.lay(self.links.iter().map(|&(from, to)| (from, to, self.rule.clone())));
-        wait::until(BITE_LIMIT, || ready((self.dropped() > 0).then_some(())))
-            .await
-            .ok_or_else(|| FaultError::DidNotBite("no packet was sent on the links that were cut".to_owned()))?;
+        until_dropped(|| self.dropped()).await?;
         Ok(json!({ "links_cut": names(&self.links), "dropped": self.dropped() }))
     }
 
@@ -61,6 +59,13 @@ impl Injection for Cut {
         self.layer.lift();
         Ok(json!({ "links_healed": names(&self.links), "dropped": dropped }))
     }
+}
+
+/// Waits until a packet was dropped.
+pub(super) async fn until_dropped(dropped: impl Fn() -> u64) -> Result<(), FaultError> {
+    wait::until(BITE_LIMIT, || ready((dropped() > 0).then_some(())))
+        .await
+        .ok_or_else(|| FaultError::DidNotBite("no packet was sent on the links that were cut".to_owned()))
 }
 
 /// All links, each from one side to the other; `n1 to n2`.

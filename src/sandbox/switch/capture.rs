@@ -28,7 +28,8 @@ const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 const VERSION: [u16; 2] = [1, 0];
 const UNKNOWN_LENGTH: u64 = u64::MAX;
 const INTERFACE: u32 = 1;
-const RAW_IP: u16 = 101;
+/// Bare packets of IPv4. (Of the type for packets of both versions, libpcap 1.10 reads files with one interface only.)
+const IPV4: u16 = 228;
 const LONGEST_PACKET: u32 = 1 << 18;
 const PACKET: u32 = 6;
 const OPTION_END: u16 = 0;
@@ -156,7 +157,7 @@ fn head(hosts: impl Iterator<Item = Port>) -> Vec<u8> {
     let version = VERSION.map(u16::to_ne_bytes).concat();
     let mut head = block(SECTION, &[&BYTE_ORDER.to_ne_bytes()[..], &version, &UNKNOWN_LENGTH.to_ne_bytes()].concat());
     for host in hosts {
-        let link_type = [RAW_IP, 0].map(u16::to_ne_bytes).concat();
+        let link_type = [IPV4, 0].map(u16::to_ne_bytes).concat();
         let options = [
             option(INTERFACE_NAME, host.to_string().as_bytes()),
             option(INTERFACE_RESOLUTION, &[NANOSECONDS]),

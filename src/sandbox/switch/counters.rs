@@ -22,9 +22,9 @@ pub struct LinkCounters {
     pub lost: u64,
     /// Held back for some time.
     pub delayed: u64,
-    /// Of these, the ones that have been let go, and for how long they had been held back, together.
+    /// Of these, the ones that have been let go.
     pub let_go: u64,
-    /// For how long those had been held back, together.
+    /// For how long those had been held back, all together.
     pub held_for: Duration,
     /// Held back because the link's rate was used up.
     pub queued_by_rate: u64,

@@ -4,13 +4,13 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream, UdpSocket};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use leasehold::NodeId;
 use leasehold::sandbox::{LinkCounters, LinkRule, Network, Port, Sandbox, ServerProcess, Switch};
 
-use super::network::{client_socket, round_trip, seen_by};
+use super::network::{client_socket, round_trip, seen_by, worker_socket};
 use super::{DEADLINE, Stage, eventually, on};
 
 /// A network with one node, and a server on it.
@@ -189,8 +189,7 @@ pub(super) fn all_packets_are_captured(stage: &Stage, sandbox: &Sandbox) -> u8 {
     let layer = switch.layer();
     layer.lay([(Port::Worker(3), node(), LinkRule::cut())]);
     round_trip(on(&network, node()));
-    let worker = UdpSocket::bind((Network::worker_address(3), 0)).expect("the worker's address is here");
-    worker.send_to(b"lost", on(&network, node())).expect("the way is open");
+    worker_socket(3).send_to(b"lost", on(&network, node())).expect("the way is open");
     eventually("it was dropped", || switch.counters(Port::Worker(3), node()).dropped == 1);
     let captured = capture.finish().expect("it is whole");
     // There and back, each with a sender and a receiver, and one that did not arrive.

@@ -105,8 +105,9 @@ pub(super) fn a_one_way_cut_leaks_nothing(stage: &Stage, sandbox: &Sandbox) -> u
 }
 
 /// A socket of a worker.
-fn worker_socket(worker: u16) -> UdpSocket {
-    let socket = UdpSocket::bind((Network::worker_address(worker), 0)).expect("the worker's address is here");
+pub(super) fn worker_socket(worker: u16) -> UdpSocket {
+    let address = Network::worker_address(worker.into()).expect("there are addresses for so many");
+    let socket = UdpSocket::bind((address, 0)).expect("the worker's address is here");
     socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
     socket
 }
