@@ -149,7 +149,7 @@ fn lists_are_complete_and_clean_in_a_pipe() {
     let scenarios = run(&["scenarios"]);
     assert!(stdout(&scenarios).contains("etcd-v2-early-expiry"));
     let faults = run(&["faults"]);
-    for package in ["clock", "election", "pause", "kill", "partition"] {
+    for package in ["clock", "election", "pause", "kill", "partition", "flapping", "closed-port", "link"] {
         assert!(stdout(&faults).contains(package));
     }
     for output in [scenarios, faults] {

@@ -52,6 +52,9 @@ pub(super) struct RunArguments {
     /// The folder for this run's record and report [default: results/SCENARIO/TIME-SEED].
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    /// Copy all packets between the servers and their clients to `packets.pcapng`, up to 256 MiB.
+    #[arg(long)]
+    pcap: bool,
     /// Print the verdict as one JSON object instead of words.
     #[arg(long)]
     pub(super) json: bool,
@@ -77,6 +80,8 @@ struct Prepared {
     command: Vec<String>,
     /// The run that this one replays.
     original: Option<Original>,
+    /// Whether all packets are copied to a file.
+    pcap: bool,
     json: bool,
 }
 
@@ -132,7 +137,19 @@ fn prepare(arguments: &RunArguments, scenario: Scenario, original: Option<Origin
     run_file.write(&folder).or_exit(Exit::Unavailable)?;
     folder.write("scenario.toml", scenario.text.as_bytes()).or_exit(Exit::Unavailable)?;
     let command = command_again(arguments, &scenario, seed);
-    Ok(Prepared { scenario, server, seed, schedule, start, folder, run_file, command, original, json: arguments.json })
+    Ok(Prepared {
+        scenario,
+        server,
+        seed,
+        schedule,
+        start,
+        folder,
+        run_file,
+        command,
+        original,
+        pcap: arguments.pcap,
+        json: arguments.json,
+    })
 }
 
 /// What to type to make this run again. It names what the scenario or chance has settled this time.

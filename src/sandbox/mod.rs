@@ -36,7 +36,7 @@ pub use network::{Medium, Network};
 pub use outcome::Outcome;
 pub use spawn::{AtExec, ServerCommand, ServerProcess, Spawner};
 pub use status::Threads;
-pub use switch::{Jitter, Layer, LinkCounters, LinkRule, Port, Side, Spread, Switch};
+pub use switch::{Capture, Captured, Jitter, Layer, LinkCounters, LinkRule, Port, Side, Spread, Switch};
 
 /// Proof that this process is the harness inside a sandbox. Only [`enter`] makes one.
 #[derive(Debug)]
