@@ -26,13 +26,33 @@ fn stderr(output: &Output) -> String {
 fn help_goes_to_stdout_and_wrong_usage_to_stderr() {
     let help = run(&["--help"]);
     assert!(help.status.success() && stdout(&help).contains("Exit codes"), "{}", told(&help));
-    for verb in ["run", "check", "fetch", "scenarios", "faults", "doctor"] {
+    for verb in ["run", "replay", "check", "fetch", "scenarios", "faults", "doctor"] {
         assert!(stdout(&help).contains(verb), "{verb} is not in the help");
         assert!(run(&[verb, "--help"]).status.success());
     }
     let wrong = run(&["run", "etcd-v2-calm", "--sed", "1"]);
     assert_eq!(wrong.status.code(), Some(64));
     assert!(stderr(&wrong).contains("--seed"), "{}", told(&wrong));
+}
+
+#[test]
+fn what_is_no_run_cannot_be_done_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_string_lossy().into_owned();
+    let output = run(&["replay", &path]);
+    assert_eq!(output.status.code(), Some(65), "{}", told(&output));
+    assert!(stderr(&output).contains("holds no run"), "{}", told(&output));
+    // A record that was not made by `run` names no command, or another one.
+    for command in ["[]", r#"["sh","-c","true"]"#, r#"["leasehold","run","x","--bogus"]"#] {
+        let line = std::fs::read_to_string("results/example/history.jsonl").expect("the example");
+        let mut header: serde_json::Value =
+            serde_json::from_str(line.lines().next().unwrap_or_default()).expect("JSON");
+        header["command"] = serde_json::from_str(command).expect("JSON");
+        std::fs::write(folder.path().join("history.jsonl"), format!("{header}\n")).expect("a record");
+        let output = run(&["replay", &path]);
+        assert_eq!(output.status.code(), Some(65), "{command}: {}", told(&output));
+        assert!(stderr(&output).contains("record"), "{command}: {}", told(&output));
+    }
 }
 
 #[test]

@@ -40,6 +40,22 @@ when = "before renewal by 50 ms"
 at_ms = 500
 lasts_ms = 2_500
 times = 2
+
+[[nemesis]]
+package = "link"
+delay_ms = 2
+target = "follower"
+phase = 2
+at_ms = 500
+lasts_ms = 1_000
+
+[[nemesis]]
+package = "link"
+delay_ms = 2
+target = "leader"
+phase = 1
+at_ms = 1_000
+lasts_ms = 2_000
 "#;
 
 #[test]
@@ -62,6 +78,7 @@ fn a_holder_that_was_frozen_or_deaf_is_told_the_truth_and_the_run_can_be_done_ag
     for cut in &cuts {
         requests_go_out_and_no_answer_comes(&history, cut);
     }
+    the_second_phase_begins_when_the_first_is_healed(&history);
     the_same_faults_come_again(&run, &root.path().join("again"));
 }
 
@@ -143,9 +160,24 @@ fn requests_go_out_and_no_answer_comes(history: &[Value], cut: &Fault) {
     assert_eq!(answered, 0, "an answer came through");
 }
 
+fn the_second_phase_begins_when_the_first_is_healed(history: &[Value]) {
+    let of_links: Vec<&Value> = history.iter().filter(|event| event["f"] == "link").collect();
+    let told: Vec<_> = of_links
+        .iter()
+        .map(|event| [&event["type"], &event["value"]["phase"], &event["value"]["target"]].map(|word| word.as_str()))
+        .collect();
+    let one_after_another = ["leader", "follower"].into_iter().flat_map(|target| {
+        [("invoke", "inject"), ("ok", "inject"), ("invoke", "heal"), ("ok", "heal")]
+            .map(|(kind, phase)| [Some(kind), Some(phase), Some(target)])
+    });
+    assert_eq!(told, one_after_another.collect::<Vec<_>>());
+    assert!(time(of_links[4]) - time(of_links[3]) >= 500_000_000, "its own time counts from there");
+}
+
 /// When the faults that waited for a condition came, by their numbers.
 fn came(history: &[Value]) -> BTreeMap<u64, u64> {
     let begun = history.iter().filter(|event| event["type"] == "invoke" && event["value"]["phase"] == "inject");
+    let begun = begun.filter(|event| event["value"]["when"].is_string());
     begun.filter_map(|event| Some((event["value"]["fault"].as_u64()?, event["value"]["due_ns"].as_u64()?))).collect()
 }
 

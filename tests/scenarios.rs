@@ -87,6 +87,24 @@ fn v3_leases_outlive_their_leaders() {
 }
 
 #[test]
+fn v3_locks_hold_on_a_bad_network() {
+    let _alone = alone();
+    for servers in ["etcd@3.4.23", "etcd@3.5.30"] {
+        let run = must_be_valid(&["etcd-v3-bad-network", "--servers", servers, "--seed", "12", "--pcap"]);
+        let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
+        let completed = |kind: &str, phase: &str| {
+            let (kind, phase) =
+                (format!("\"process\":\"nemesis\",\"type\":\"{kind}\""), format!("\"phase\":\"{phase}\""));
+            history.lines().filter(|line| line.contains(&kind) && line.contains(&phase)).count()
+        };
+        let packets = fs::read(run.folder.join("packets.pcapng")).expect("a file of packets");
+        assert!(packets.starts_with(b"\x0a\x0d\x0d\x0a") && packets.len() > 1 << 20, "{}", packets.len());
+        // Each bit, and each was healed.
+        assert_eq!((completed("ok", "inject"), completed("ok", "heal")), (7, 7), "{servers}: {}", run.told());
+    }
+}
+
+#[test]
 fn a_wall_clock_set_back_keeps_leases_alive_on_3_4_23_alone() {
     let _alone = alone();
     let run = Run::of(&["etcd-v3-clock-back", "--seed", "8"]);

@@ -53,6 +53,9 @@ pub(super) struct RunArguments {
     /// The folder for this run's record and report [default: results/SCENARIO/TIME-SEED].
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    /// Copy all packets between the servers and their clients to `packets.pcapng`, up to 256 MiB.
+    #[arg(long)]
+    pcap: bool,
     /// Print the verdict as one JSON object instead of words.
     #[arg(long)]
     pub(super) json: bool,
@@ -78,6 +81,8 @@ struct Prepared {
     command: Vec<String>,
     /// The run that this one replays.
     original: Option<Original>,
+    /// Whether all packets are copied to a file.
+    pcap: bool,
     json: bool,
 }
 
@@ -140,8 +145,19 @@ fn prepare(
     run_file.write(&folder).or_exit(Exit::Unavailable)?;
     folder.write("scenario.toml", scenario.text.as_bytes()).or_exit(Exit::Unavailable)?;
     let command = command_again(arguments, &scenario, seed);
-    let prepared =
-        Prepared { scenario, server, seed, schedule, start, folder, run_file, command, original, json: arguments.json };
+    let prepared = Prepared {
+        scenario,
+        server,
+        seed,
+        schedule,
+        start,
+        folder,
+        run_file,
+        command,
+        original,
+        pcap: arguments.pcap,
+        json: arguments.json,
+    };
     Ok((prepared, groups))
 }
 

@@ -163,7 +163,7 @@ impl Cluster {
     /// Where each worker's connections come from.
     #[must_use]
     pub fn worker_address(worker: u64) -> Option<IpAddr> {
-        Some(Network::worker_address(u16::try_from(worker).ok()?).into())
+        Network::worker_address(worker).map(IpAddr::from)
     }
 
     /// Waits until every node serves and all agree on the leader.

@@ -96,6 +96,12 @@ impl RunFolder {
         Ok(folder.join("server.log"))
     }
 
+    /// Where all packets of the run are copied to, if that is asked for.
+    #[must_use]
+    pub fn packets(&self) -> PathBuf {
+        self.path.join("packets.pcapng")
+    }
+
     /// Where the servers keep their data while they run.
     #[must_use]
     pub fn data(&self) -> PathBuf {

@@ -70,7 +70,7 @@ impl Setting {
 }
 
 /// A check, by its name. Those without a function are scenarios that judge themselves and exit with 0.
-const CHECKS: [(&str, Option<Check>); 27] = [
+const CHECKS: [(&str, Option<Check>); 33] = [
     ("hosts-reach-each-other", None),
     ("a-one-way-cut-leaks-nothing", None),
     ("each-worker-has-links-of-its-own", None),
@@ -78,6 +78,12 @@ const CHECKS: [(&str, Option<Check>); 27] = [
     ("healing-releases-what-is-held", None),
     ("bulk-passes-unharmed", None),
     ("tcp-recovers-after-a-heal", None),
+    ("a-cut-leaks-none-of-many", None),
+    ("delays-are-what-was-asked", None),
+    ("losses-are-what-was-asked", None),
+    ("a-rate-is-what-was-asked", None),
+    ("corruption-is-seen-by-whom-it-should", None),
+    ("all-packets-are-captured", None),
     ("servers-start-clean", None),
     ("ends-and-pauses-are-seen", None),
     ("servers-are-prepared-at-exec", None),

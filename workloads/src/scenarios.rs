@@ -22,6 +22,7 @@ pub const ALL: &[Named] = named![
     "etcd-v2-calm",
     "etcd-v3-calm",
     "etcd-v3-leader-change",
+    "etcd-v3-bad-network",
     "etcd-v3-leader-pause",
     "etcd-v3-clock-back",
     "etcd-v3-lock-dead-lease",

@@ -24,8 +24,11 @@ use crate::nemesis::{Need, clock_rate_error_ppm};
 use crate::report;
 use crate::results::{Ending, RunFolder};
 use crate::run::Recorder;
-use crate::sandbox::{ControlGroups, Network, Sandbox};
+use crate::sandbox::{Captured, ControlGroups, Network, Sandbox};
 use crate::scenario::{Scenario, Service};
+
+/// The largest file of packets: minutes of an ordinary run, and little enough to be opened.
+const MOST_PACKET_BYTES: u64 = 256 << 20;
 
 /// Runs the scenario, judges what was recorded, and writes and tells the result.
 pub(super) fn run(sandbox: &Sandbox, groups: &ControlGroups, mut prepared: Prepared) -> Result<Exit, Failure> {
@@ -57,10 +60,27 @@ fn record(sandbox: &Sandbox, groups: &ControlGroups, prepared: &Prepared) -> Res
     network.switch().reseed(prepared.seed);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().or_exit(Exit::Internal)?;
+    let packets = prepared.folder.packets();
+    let capture = prepared.pcap.then(|| network.switch().capture(&packets, MOST_PACKET_BYTES)).transpose();
+    let capture = capture.or_exit(Exit::Unavailable)?;
     let ending = runtime.block_on(drive(&network, groups, prepared, clocks, disks));
     // Tasks that still wait for a server that is gone must not keep us.
     runtime.shutdown_background();
+    if let Some(capture) = capture {
+        note(&capture.finish().map_or_else(
+            |error| format!("{} is not whole: {error}", packets.display()),
+            |captured| format!("{} has {}", packets.display(), in_words(captured)),
+        ));
+    }
     ending
+}
+
+fn in_words(captured: Captured) -> String {
+    let Captured { entries, missed, full_after, .. } = captured;
+    let missed = if missed > 0 { format!("; {missed} came too fast to be written") } else { String::new() };
+    let full = full_after
+        .map(|after| format!("; it was full after {:.1} s, and has nothing of what came later", after.as_secs_f64()));
+    format!("{entries} entries, two for each packet that arrived{missed}{}", full.unwrap_or_default())
 }
 
 async fn drive(

@@ -15,7 +15,7 @@ pub(super) type Link = (Side, Side);
 
 /// Nodes send heartbeats many times a second, and clients work without a pause, so a cut link drops its first packet well
 /// within this time.
-const BITE_LIMIT: Duration = Duration::from_secs(3);
+pub(super) const BITE_LIMIT: Duration = Duration::from_secs(3);
 
 /// A single client may rest for some time: it holds a lock, and its next renewal is not due yet.
 const CLIENT_BITE_LIMIT: Duration = Duration::from_secs(6);
@@ -83,9 +83,7 @@ impl Injection for Cut {
         self.dropped_before = self.dropped_in_all();
         self.back_before = self.let_through_back();
         self.layer.lay(self.links.iter().map(|&(from, to)| (from, to, self.rule.clone())));
-        wait::until(self.limit(), || ready((self.dropped() > 0).then_some(())))
-            .await
-            .ok_or_else(|| FaultError::DidNotBite("no packet was sent on the links that were cut".to_owned()))?;
+        until_dropped(self.limit(), || self.dropped()).await?;
         Ok(self.proof("links_cut"))
     }
 
@@ -94,6 +92,13 @@ impl Injection for Cut {
         self.layer.lift();
         Ok(proof)
     }
+}
+
+/// Waits until a packet was dropped.
+pub(super) async fn until_dropped(limit: Duration, dropped: impl Fn() -> u64) -> Result<(), FaultError> {
+    wait::until(limit, || ready((dropped() > 0).then_some(())))
+        .await
+        .ok_or_else(|| FaultError::DidNotBite("no packet was sent on the links that were cut".to_owned()))
 }
 
 /// All links, each from one side to the other; `n1 to n2`.

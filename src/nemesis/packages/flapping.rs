@@ -8,11 +8,11 @@ use leasehold_workloads::script::Dice;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::cut::{Link, between, names};
+use super::cut::{BITE_LIMIT, Link, between, names, until_dropped};
 use crate::NodeId;
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
 use crate::nemesis::targets::shuffled;
-use crate::nemesis::{Aim, Field, wait};
+use crate::nemesis::{Aim, Field};
 use crate::sandbox::{LinkLayer, LinkRule, Side};
 
 pub(super) static PACKAGE: Package = Package {
@@ -27,9 +27,6 @@ pub(super) static PACKAGE: Package = Package {
     colour: 0x4f_9a_94,
     parse: parse::<Flapping>,
 };
-
-/// How long the first cut may take to drop a packet.
-const BITE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Nodes are cut off and let back in until the end.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -82,9 +79,7 @@ impl Injection for Flaps {
         self.dropped_before = self.dropped_in_all();
         let first = self.order.first().copied();
         self.cut_off(first.ok_or_else(|| FaultError::NoTarget("there is no node to cut off".to_owned()))?);
-        wait::until(BITE_LIMIT, || std::future::ready((self.dropped() > 0).then_some(())))
-            .await
-            .ok_or_else(|| FaultError::DidNotBite("no packet was sent on the links that were cut".to_owned()))?;
+        until_dropped(BITE_LIMIT, || self.dropped()).await?;
         Ok(json!({ "links_cut_first": names(&self.links()), "dropped": self.dropped() }))
     }
 

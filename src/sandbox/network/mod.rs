@@ -25,7 +25,7 @@ use super::SandboxError;
 use super::spawn::Spawner;
 use super::switch::{Port, Switch};
 use crate::NodeId;
-use address::{MOST_NODES, address_of};
+use address::{MOST_NODES, MOST_WORKERS, address_of};
 
 /// The hosts of the sandbox, connected by a running switch.
 ///
@@ -67,13 +67,12 @@ impl Network {
         address_of(Port::Client)
     }
 
-    /// The address of a worker of the harness, `10.77.16.1` for the first. Whoever binds to it talks as that worker.
-    ///
-    /// # Panics
-    /// If `worker` is beyond the 4094 that there are addresses for.
+    /// The address of a worker of the harness, `10.77.16.1` for the first. Whoever binds to it talks as that worker. `None`
+    /// beyond the 4094 that there are addresses for: those talk as the harness does.
     #[must_use]
-    pub fn worker_address(worker: u16) -> Ipv4Addr {
-        address_of(Port::Worker(worker))
+    pub fn worker_address(worker: u64) -> Option<Ipv4Addr> {
+        let worker = u16::try_from(worker).ok().filter(|&worker| worker < MOST_WORKERS)?;
+        Some(address_of(Port::Worker(worker)))
     }
 
     /// What the hosts' cards are made of.

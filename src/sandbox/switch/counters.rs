@@ -22,9 +22,9 @@ pub struct LinkCounters {
     pub lost: u64,
     /// Held back for some time.
     pub delayed: u64,
-    /// Of these, the ones that have been let go, and for how long they had been held back, together.
+    /// Of these, the ones that have been let go.
     pub let_go: u64,
-    /// For how long those had been held back, together.
+    /// For how long those had been held back, all together.
     pub held_for: Duration,
     /// Held back because the link's rate was used up.
     pub queued_by_rate: u64,
@@ -32,6 +32,8 @@ pub struct LinkCounters {
     pub duplicated: u64,
     /// Delivered after one that was sent later.
     pub reordered: u64,
+    /// With data, while some were to be spoilt.
+    pub spoilable: u64,
     /// Changed, against their checksum.
     pub corrupted: u64,
     /// Changed, with the checksum put right.
@@ -54,6 +56,7 @@ impl LinkCounters {
             queued_by_rate: number(self.queued_by_rate, other.queued_by_rate),
             duplicated: number(self.duplicated, other.duplicated),
             reordered: number(self.reordered, other.reordered),
+            spoilable: number(self.spoilable, other.spoilable),
             corrupted: number(self.corrupted, other.corrupted),
             corrupted_undetected: number(self.corrupted_undetected, other.corrupted_undetected),
             refused: number(self.refused, other.refused),

@@ -10,12 +10,13 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::EventFd;
 use nix::unistd::read;
 
-use super::Work;
+use super::capture::{Tap, Way};
 use super::frame;
 use super::links::Links;
 use super::port::Port;
 use super::timer::Timer;
 use super::wire::Wire;
+use super::{Board, Work};
 use crate::sandbox::network::port_at;
 
 /// The largest packet, 64 KiB, with whatever a medium puts before it.
@@ -54,7 +55,7 @@ pub(super) fn start(wires: Vec<Wire>, work: Receiver<Work>, doorbell: Arc<EventF
 
 struct Engine {
     wires: Vec<Wire>,
-    links: Links,
+    board: Board,
     work: Receiver<Work>,
     doorbell: Arc<EventFd>,
     timer: Timer,
@@ -68,7 +69,7 @@ impl Engine {
             wires.iter().enumerate().all(|(index, wire)| wire.port.wire() == index),
             "wires come in the order of their ports"
         );
-        let links = Links::new(wires[0].ip_offset);
+        let board = Board { links: Links::new(wires[0].ip_offset), tap: None };
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = Timer::new()?;
         for (index, wire) in wires.iter().enumerate() {
@@ -77,14 +78,14 @@ impl Engine {
         epoll.add(&doorbell, EpollEvent::new(EpollFlags::EPOLLIN, DOORBELL))?;
         epoll.add(timer.file(), EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
         let frame = vec![0; FRAME_BYTES].into_boxed_slice();
-        Ok(Self { wires, links, work, doorbell, timer, epoll, frame })
+        Ok(Self { wires, board, work, doorbell, timer, epoll, frame })
     }
 
     fn run(&mut self) -> io::Result<std::convert::Infallible> {
         loop {
             self.do_work();
             self.release();
-            self.timer.set(self.links.due())?;
+            self.timer.set(self.board.links.due())?;
             for source in self.wait()? {
                 match source {
                     DOORBELL => self.doorbell.read().map(drop).or_else(unless_empty)?,
@@ -97,14 +98,14 @@ impl Engine {
 
     fn do_work(&mut self) {
         while let Ok(work) = self.work.try_recv() {
-            work(&mut self.links);
+            work(&mut self.board);
         }
     }
 
     /// Delivers the held packets whose time has come.
     fn release(&mut self) {
-        let wires = &self.wires;
-        self.links.release(&mut |receiver, frame| wires[receiver.wire()].deliver(frame));
+        let (wires, Board { links, tap }) = (&self.wires, &mut self.board);
+        links.release(&mut |receiver, frame| deliver(&wires[receiver.wire()], frame, tap.as_ref()));
     }
 
     fn wait(&self) -> io::Result<Vec<u64>> {
@@ -132,18 +133,33 @@ impl Engine {
 
     fn pass_on(&mut self, wire: usize, length: usize) {
         let (frame, from) = (&mut self.frame[..length], &self.wires[wire]);
+        let Board { links, tap } = &mut self.board;
         let packet = frame.get(from.ip_offset..).unwrap_or_default();
         let nodes = (self.wires.len() - 1) as u8;
-        let Some((source, destination)) = frame::addresses(packet) else { return self.links.strayed() };
-        let Some(receiver) = port_at(destination, nodes) else { return self.links.strayed() };
+        let Some((source, destination)) = frame::addresses(packet) else { return links.strayed() };
+        let Some(receiver) = port_at(destination, nodes) else { return links.strayed() };
         // Several clients live on one host; else a packet comes from whose card it came from, whatever it says.
         let sender = match port_at(source, nodes) {
             Some(worker @ Port::Worker(_)) if from.port == Port::Client => worker,
             _ => from.port,
         };
+        if let Some(tap) = tap {
+            tap.saw(wire, Way::Out, frame);
+        }
         let to = &self.wires[receiver.wire()];
-        self.links.admit((sender, receiver), frame, &mut |frame| to.deliver(frame));
+        links.admit((sender, receiver), frame, &mut |frame| deliver(to, frame, tap.as_ref()));
     }
+}
+
+/// Gives a host a packet, and says whether its kernel took it.
+fn deliver(to: &Wire, frame: &[u8], tap: Option<&Tap>) -> bool {
+    let is_taken = to.deliver(frame);
+    if let Some(tap) = tap
+        && is_taken
+    {
+        tap.saw(to.port.wire(), Way::In, frame);
+    }
+    is_taken
 }
 
 /// Somebody else may have set off or taken what made the file readable.

@@ -29,13 +29,19 @@ pub(super) type Deliver<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
 #[derive(Debug)]
 struct Held {
     arrived: Instant,
+    lot: Lot,
+    frame: Box<[u8]>,
+}
+
+/// What befalls a packet, whatever the delay may be when it is to go.
+#[derive(Clone, Copy, Debug)]
+struct Lot {
     /// When its last byte got through at the link's rate.
     sent: Instant,
     /// Where its delay lies between the shortest, -1, and the longest, 1.
     luck: f64,
     /// It has stepped out of the line.
     is_late: bool,
-    frame: Box<[u8]>,
 }
 
 /// When a held packet is to go, and its place among all that have arrived.
@@ -96,19 +102,25 @@ impl Link {
         self.rule = rule;
         let held = std::mem::take(&mut self.held);
         (self.free_at, self.line_ends) = (None, None);
-        if self.rule.drop {
-            self.counters.dropped += held.len() as u64;
-            self.held_bytes = 0;
-            return;
-        }
         let mut in_order: Vec<_> = held.into_iter().map(|((_, number), held)| (number, held)).collect();
         in_order.sort_unstable_by_key(|&(number, _)| number);
         for (number, mut held) in in_order {
-            if held.sent > now {
-                held.sent = self.sent(held.frame.len() - self.ip_offset, now);
+            if self.drops(&held.frame) {
+                self.counters.dropped += 1;
+                self.held_bytes -= held.frame.len() + OVERHEAD_BYTES;
+                continue;
+            }
+            if held.lot.sent > now {
+                held.lot.sent = self.sent(held.frame.len() - self.ip_offset, now);
             }
             self.put(number, held);
         }
+    }
+
+    fn drops(&self, frame: &[u8]) -> bool {
+        let closed = &self.rule.closed_ports;
+        let is_closed = || frame::tcp_port(&frame[self.ip_offset..]).is_some_and(|port| closed.contains(&port));
+        self.rule.drop || !closed.is_empty() && is_closed()
     }
 
     /// Deals with a packet that has come in.
@@ -121,8 +133,7 @@ impl Link {
         }
         // Nothing overtakes what ought to be gone by now.
         self.release(now, deliver);
-        let packet = &frame[self.ip_offset..];
-        if self.rule.drop || frame::tcp_port(packet).is_some_and(|port| self.rule.closed_ports.contains(&port)) {
+        if self.drops(frame) {
             self.counters.dropped += 1;
             return;
         }
@@ -143,6 +154,7 @@ impl Link {
     fn spoil(&mut self, frame: &mut [u8]) -> usize {
         let Self { ip_offset, rule, dice, counters, .. } = self;
         if (rule.corrupt > 0.0 || rule.corrupt_undetected > 0.0) && frame::has_data(&frame[*ip_offset..]) {
+            counters.spoilable += 1;
             if dice.chance(rule.corrupt_undetected) {
                 counters.corrupted_undetected += 1;
                 frame::spoil_unnoticed(frame, *ip_offset, |bits| dice.index(bits));
@@ -163,26 +175,20 @@ impl Link {
             return;
         }
         let sent = self.sent(frame.len() - self.ip_offset, now);
-        let held = Held {
-            arrived: now,
-            sent,
-            luck: self.luck(),
-            is_late: self.dice.chance(self.rule.reorder),
-            frame: frame.into(),
-        };
-        if self.due(&held) <= now {
+        let lot = Lot { sent, luck: self.luck(), is_late: self.dice.chance(self.rule.reorder) };
+        if self.due(lot) <= now {
             self.deliver(number, frame, deliver);
             return;
         }
         self.counters.delayed += 1;
         self.counters.queued_by_rate += u64::from(sent > now);
         self.held_bytes += cost;
-        self.put(number, held);
+        self.put(number, Held { arrived: now, lot, frame: frame.into() });
     }
 
     fn put(&mut self, number: u64, held: Held) {
-        let due = self.due(&held);
-        if !held.is_late {
+        let due = self.due(held.lot);
+        if !held.lot.is_late {
             self.line_ends = Some(due);
         }
         // A copy has the number of its original and follows it.
@@ -194,15 +200,15 @@ impl Link {
     }
 
     /// When a packet is to go. One in the line does not go before the one before it.
-    fn due(&self, held: &Held) -> Instant {
+    fn due(&self, Lot { sent, luck, is_late }: Lot) -> Instant {
         let LinkRule { delay, jitter, reorder_by, .. } = self.rule;
-        let difference = jitter.most.min(LONGEST).mul_f64(held.luck.abs());
+        let difference = jitter.most.min(LONGEST).mul_f64(luck.abs());
         let delay = delay.min(LONGEST);
-        let delay = if held.luck < 0.0 { delay.saturating_sub(difference) } else { delay + difference };
-        if held.is_late {
-            return held.sent + delay + reorder_by.min(LONGEST);
+        let delay = if luck < 0.0 { delay.saturating_sub(difference) } else { delay + difference };
+        if is_late {
+            return sent + delay + reorder_by.min(LONGEST);
         }
-        let due = held.sent + delay;
+        let due = sent + delay;
         self.line_ends.map_or(due, |line_ends| due.max(line_ends))
     }
 

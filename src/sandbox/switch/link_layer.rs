@@ -29,12 +29,12 @@ impl LinkLayer {
             .map(|(from, to, rule)| (self.switch.known(from.into()), self.switch.known(to.into()), rule))
             .collect();
         let number = self.number;
-        self.switch.ask(move |links| links.lay(number, rules));
+        self.switch.ask(move |board| board.links.lay(number, rules));
     }
 
     /// Takes this layer away. What only it held back is delivered.
     pub fn lift(&self) {
         let number = self.number;
-        self.switch.ask(move |links| links.lift(number));
+        self.switch.ask(move |board| board.links.lift(number));
     }
 }

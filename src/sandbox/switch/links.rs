@@ -39,6 +39,10 @@ impl Links {
         Self { ip_offset, links: HashMap::new(), layers: BTreeMap::new(), waiting: BTreeSet::new(), seed: 0, strays: 0 }
     }
 
+    pub(super) fn ip_offset(&self) -> usize {
+        self.ip_offset
+    }
+
     /// Every link rolls dice of its own by this seed, from now on.
     pub(super) fn reseed(&mut self, seed: u64) {
         self.seed = seed;

@@ -9,6 +9,7 @@
 //! for it to be done, which happens between two batches of packets. So a call that has returned is in
 //! force: no packet passes a link after the call that cut it, and no lock stands between packets.
 
+mod capture;
 mod counters;
 mod engine;
 mod frame;
@@ -20,6 +21,7 @@ mod rule;
 mod timer;
 mod wire;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -27,16 +29,26 @@ use std::{fmt, io};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+pub use capture::{Capture, Captured};
 pub use counters::LinkCounters;
 pub use link_layer::LinkLayer;
 pub use port::{Port, Side};
 pub use rule::{Jitter, LinkRule, Spread};
 
+use crate::NodeId;
+use capture::Tap;
 use links::Links;
 pub(super) use wire::Wire;
 
+/// What the thread of the switch owns, and others have it change.
+struct Board {
+    links: Links,
+    /// Sees all packets, as long as anybody wants to.
+    tap: Option<Tap>,
+}
+
 /// A piece of work for the thread of the switch.
-type Work = Box<dyn FnOnce(&mut Links) + Send>;
+type Work = Box<dyn FnOnce(&mut Board) + Send>;
 
 /// A handle on the switch. Clones are handles on the same switch.
 #[derive(Clone)]
@@ -66,13 +78,13 @@ impl Switch {
 
     /// Has every link roll the dice that belong to this seed.
     pub fn reseed(&self, seed: u64) {
-        self.ask(move |links| links.reseed(seed));
+        self.ask(move |board| board.links.reseed(seed));
     }
 
     /// What all layers together ask of the link from `from` to `to`.
     #[must_use]
     pub fn rule(&self, from: Port, to: Port) -> LinkRule {
-        self.ask(move |links| links.rule((from, to)))
+        self.ask(move |board| board.links.rule((from, to)))
     }
 
     /// What became of the packets that `from` has sent to `to` so far.
@@ -82,13 +94,26 @@ impl Switch {
     #[must_use]
     pub fn counters(&self, from: impl Into<Side>, to: impl Into<Side>) -> LinkCounters {
         let (from, to) = (self.known(from.into()), self.known(to.into()));
-        self.ask(move |links| links.counters(from, to))
+        self.ask(move |board| board.links.counters(from, to))
     }
 
     /// Packets that were for no host of the sandbox, and went nowhere.
     #[must_use]
     pub fn strays(&self) -> u64 {
-        self.ask(|links| links.strays())
+        self.ask(|board| board.links.strays())
+    }
+
+    /// Begins to copy all packets to a new file of at most so many bytes.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub fn capture(&self, path: &Path, most_bytes: u64) -> io::Result<Capture> {
+        Capture::start(self, path, most_bytes)
+    }
+
+    /// All hosts, in the order of their wires.
+    fn hosts(&self) -> impl Iterator<Item = Port> {
+        [Port::Client].into_iter().chain(NodeId::first(self.nodes).map(Port::Node))
     }
 
     fn known(&self, side: Side) -> Side {
@@ -98,13 +123,13 @@ impl Switch {
         side
     }
 
-    /// Has the thread do some work on the links, and waits for the result. The wait is that for one batch
+    /// Has the thread do some work, and waits for the result. The wait is that for one batch
     /// of packets.
-    fn ask<R: Send + 'static>(&self, work: impl FnOnce(&mut Links) -> R + Send + 'static) -> R {
+    fn ask<R: Send + 'static>(&self, work: impl FnOnce(&mut Board) -> R + Send + 'static) -> R {
         let (done, answer) = mpsc::sync_channel(1);
-        let work: Work = Box::new(move |links| {
+        let work: Work = Box::new(move |board| {
             // The asker waits for it, so it is there to receive it.
-            let _ = done.send(work(links));
+            let _ = done.send(work(board));
         });
         // A switch that has failed ends the process, so there is one as long as there is anybody to ask.
         self.work.send(work).expect("the switch runs as long as the process");

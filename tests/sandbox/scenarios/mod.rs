@@ -1,6 +1,7 @@
 //! What is checked inside of a sandbox.
 
 mod disk;
+mod faults;
 mod life;
 pub(crate) mod limits;
 mod network;
@@ -44,6 +45,12 @@ pub(crate) fn run(name: &str, medium: &str, folder: &str) -> ExitCode {
         "healing-releases-what-is-held" => network::healing_releases_what_is_held,
         "bulk-passes-unharmed" => network::bulk_passes_unharmed,
         "tcp-recovers-after-a-heal" => network::tcp_recovers_after_a_heal,
+        "a-cut-leaks-none-of-many" => faults::a_cut_leaks_none_of_many,
+        "delays-are-what-was-asked" => faults::delays_are_what_was_asked,
+        "losses-are-what-was-asked" => faults::losses_are_what_was_asked,
+        "a-rate-is-what-was-asked" => faults::a_rate_is_what_was_asked,
+        "corruption-is-seen-by-whom-it-should" => faults::corruption_is_seen_by_whom_it_should,
+        "all-packets-are-captured" => faults::all_packets_are_captured,
         "servers-start-clean" => processes::servers_start_clean,
         "ends-and-pauses-are-seen" => processes::ends_and_pauses_are_seen,
         "servers-are-prepared-at-exec" => processes::servers_are_prepared_at_exec,

@@ -16,14 +16,14 @@ use crate::servers::REPORT;
 const DATAGRAMS: u64 = 100;
 
 /// A socket on the client's side, on which a missing answer is soon an error.
-fn client_socket(patience: Duration) -> UdpSocket {
+pub(super) fn client_socket(patience: Duration) -> UdpSocket {
     let socket = UdpSocket::bind("10.77.0.100:0").expect("the client's address is here");
     socket.set_read_timeout(Some(patience)).expect("a timeout");
     socket
 }
 
 /// Asks until it is answered: only the first datagram to a host that has just come up may be lost.
-fn ask(to: SocketAddr, question: &[u8]) -> Vec<u8> {
+pub(super) fn ask(to: SocketAddr, question: &[u8]) -> Vec<u8> {
     let socket = client_socket(Duration::from_millis(500));
     let mut answer = [0; 64];
     let start = Instant::now();
@@ -36,7 +36,7 @@ fn ask(to: SocketAddr, question: &[u8]) -> Vec<u8> {
     }
 }
 
-fn seen_by(counter: SocketAddr) -> u64 {
+pub(super) fn seen_by(counter: SocketAddr) -> u64 {
     String::from_utf8(ask(counter, REPORT)).expect("a number").parse().expect("a number")
 }
 
@@ -105,8 +105,9 @@ pub(super) fn a_one_way_cut_leaks_nothing(stage: &Stage, sandbox: &Sandbox) -> u
 }
 
 /// A socket of a worker.
-fn worker_socket(worker: u16) -> UdpSocket {
-    let socket = UdpSocket::bind((Network::worker_address(worker), 0)).expect("the worker's address is here");
+pub(super) fn worker_socket(worker: u16) -> UdpSocket {
+    let address = Network::worker_address(worker.into()).expect("there are addresses for so many");
+    let socket = UdpSocket::bind((address, 0)).expect("the worker's address is here");
     socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
     socket
 }
@@ -161,7 +162,7 @@ pub(super) fn delay_is_no_shorter_than_said(stage: &Stage, sandbox: &Sandbox) ->
     0
 }
 
-fn round_trip(to: SocketAddr) -> Duration {
+pub(super) fn round_trip(to: SocketAddr) -> Duration {
     let socket = client_socket(DEADLINE);
     let start = Instant::now();
     socket.send_to(b"ping", to).expect("the way is open");

@@ -67,7 +67,7 @@ fn a_cut_link_drops_and_counts() {
 #[test]
 fn packets_are_held_for_the_delay_and_not_less() {
     let mut bench = Bench::new(LinkRule::delayed(50 * MS));
-    bench.send(1, 0 * MS);
+    bench.send(1, Duration::ZERO);
     bench.send(2, MS);
     assert_eq!(bench.link.next_due(), Some(bench.start + 50 * MS));
     assert!(bench.by(50 * MS - Duration::from_nanos(1)).is_empty());
@@ -80,7 +80,7 @@ fn packets_are_held_for_the_delay_and_not_less() {
 #[test]
 fn a_shorter_delay_keeps_the_order() {
     let mut bench = Bench::new(LinkRule::delayed(10_000 * MS));
-    bench.send(1, 0 * MS);
+    bench.send(1, Duration::ZERO);
     bench.set(LinkRule::default(), MS);
     bench.send(2, MS);
     assert_eq!(bench.by(MS), [1, 2]);
@@ -92,7 +92,7 @@ fn a_shorter_delay_keeps_the_order() {
 #[test]
 fn a_cut_drops_what_is_on_its_way() {
     let mut bench = Bench::new(LinkRule::delayed(50 * MS));
-    bench.send(1, 0 * MS);
+    bench.send(1, Duration::ZERO);
     bench.set(LinkRule::cut(), MS);
     bench.set(LinkRule::default(), 2 * MS);
     assert!(bench.by(100 * MS).is_empty());
@@ -102,7 +102,7 @@ fn a_cut_drops_what_is_on_its_way() {
 #[test]
 fn a_boundless_delay_is_a_delay() {
     let mut bench = Bench::new(LinkRule::delayed(Duration::MAX));
-    bench.send(1, 0 * MS);
+    bench.send(1, Duration::ZERO);
     assert!(bench.by(1_000_000 * MS).is_empty());
     bench.set(LinkRule::default(), 2_000_000 * MS);
     assert_eq!(bench.by(2_000_000 * MS), [1]);
@@ -111,8 +111,8 @@ fn a_boundless_delay_is_a_delay() {
 #[test]
 fn a_full_link_drops_the_newest() {
     let mut bench = Bench::new(LinkRule::delayed(50 * MS));
-    bench.send_bytes(vec![7; MOST_HELD_BYTES / 2], 0 * MS);
-    bench.send_bytes(vec![8; MOST_HELD_BYTES / 2], 0 * MS);
+    bench.send_bytes(vec![7; MOST_HELD_BYTES / 2], Duration::ZERO);
+    bench.send_bytes(vec![8; MOST_HELD_BYTES / 2], Duration::ZERO);
     assert_eq!((bench.counters().delayed, bench.counters().dropped), (1, 1));
     assert_eq!(bench.by(50 * MS), [7]);
     bench.send_bytes(vec![9; MOST_HELD_BYTES / 2], 60 * MS);
@@ -169,7 +169,7 @@ fn some_step_out_of_the_line_where_that_is_asked_for() {
 #[test]
 fn a_rate_lets_so_many_bytes_through_and_queues_a_second_of_them() {
     let mut bench = Bench::new(LinkRule { bytes_per_s: Some(1_000_000), ..LinkRule::default() });
-    (0..20_000).for_each(|_| bench.send(1, 0 * MS));
+    (0..20_000).for_each(|_| bench.send(1, Duration::ZERO));
     let counters = bench.counters();
     assert_eq!(counters.queued_by_rate + counters.dropped, 20_000);
     assert!((1_000_000..1_000_400).contains(&(counters.queued_by_rate * 100)), "{}", counters.queued_by_rate);
@@ -181,8 +181,8 @@ fn a_rate_lets_so_many_bytes_through_and_queues_a_second_of_them() {
 #[test]
 fn a_rate_and_a_delay_add_up() {
     let mut bench = Bench::new(LinkRule { bytes_per_s: Some(1_000), ..LinkRule::delayed(50 * MS) });
-    bench.send(1, 0 * MS); // 100 bytes take 100 ms.
-    bench.send(2, 0 * MS);
+    bench.send(1, Duration::ZERO); // 100 bytes take 100 ms.
+    bench.send(2, Duration::ZERO);
     assert!(bench.by(149 * MS).is_empty());
     assert_eq!(bench.by(150 * MS), [1]);
     assert_eq!(bench.by(250 * MS), [1, 2]);
@@ -204,6 +204,10 @@ fn a_closed_port_is_closed_to_tcp_alone() {
         bench.send_bytes(packet(protocol, port), MS);
         assert_eq!(bench.counters().dropped, dropped, "{protocol} {port}");
     }
+    bench.set(LinkRule::delayed(50 * MS), MS);
+    bench.send_bytes(packet(6, 2379), MS);
+    bench.set(LinkRule { delay: 50 * MS, ..LinkRule::closed(2379) }, 2 * MS);
+    assert_eq!(bench.counters().dropped, 3, "what is on its way is dropped as well");
 }
 
 #[test]
