@@ -4,6 +4,7 @@
 
 #[path = "../support/random.rs"]
 pub mod random;
+pub mod service;
 pub mod story;
 pub mod tell;
 

@@ -108,26 +108,26 @@ impl Teller<'_> {
     fn let_leases_end(&mut self) {
         let mut place = 0;
         while let Some(lease) = self.leases.get(place).copied() {
-            let overdue = self.terms.latest.is_some_and(|(grace, _)| self.now >= lease.due + grace);
-            if self.now >= lease.due && (overdue || self.random.percent(40)) {
+            let latest = self.terms.latest.map_or(u64::MAX, |(grace, _)| lease.due + grace);
+            if self.now >= lease.due && (self.now >= latest || self.random.percent(40)) {
                 self.leases.remove(place);
-                self.let_go(lease.owner, lease.key, false);
+                self.let_go(lease.owner, lease.key, self.now.min(latest), false);
             } else {
                 place += 1;
             }
         }
     }
 
-    fn let_go(&mut self, owner: Owner, key: u8, released: bool) {
+    fn let_go(&mut self, owner: Owner, key: u8, at: u64, released: bool) {
         if self.holders[usize::from(key)] != Some(owner) {
             return;
         }
         self.holders[usize::from(key)] = None;
         if let (false, Some(delay)) = (released, self.terms.lock_delay) {
-            self.closed_until[usize::from(key)] = self.now + delay;
+            self.closed_until[usize::from(key)] = at + delay;
         }
         if self.random.percent(50) {
-            let at = self.now + self.random.of(0..4);
+            let at = at + self.random.of(0..4);
             self.watches.push(Watch { at, key, owner, word: if released { "released" } else { "deleted" } });
         }
     }
@@ -226,7 +226,7 @@ impl Teller<'_> {
             Ask::Release { owner } => match lease(&self.leases, owner) {
                 Some(place) => {
                     self.leases.remove(place);
-                    self.let_go(owner, key, true);
+                    self.let_go(owner, key, self.now, true);
                     Told::Released
                 }
                 None if self.random.percent(30) => Told::Released,
