@@ -2,18 +2,15 @@
 //! a few wrong answers, from seeds. `linear_locks.rs` looks at fewer, and at their witnesses as well.
 
 mod linear_locks_support;
-#[path = "support/random.rs"]
-#[allow(unreachable_pub, reason = "other tests share it in a module")]
-mod random;
 
 use leasehold_checkers::history::RunTime;
 use leasehold_checkers::linear::Decision;
+use leasehold_checkers::linear::generate::Random;
 use leasehold_checkers::linear::locks::{
     Deed, LeaseTerms, LockAction, LockCall, LockHistory, LockModel, Owner, decide, decide_by_search,
 };
 use linear_locks_support::oracle::{self, Optional};
 use linear_locks_support::unbounded;
-use random::Random;
 use std::time::Duration;
 
 const OWNERS: u32 = 3;
@@ -27,18 +24,18 @@ fn tiny(random: &mut Random, most_holders: usize) -> LockHistory {
     let mut calls = Vec::new();
     let mut holders: Vec<(u32, u64)> = Vec::new();
     let (mut now, mut token) = (0, 1);
-    for op in 0..random.of(1..8) as usize {
-        now += random.of(0..4);
-        holders.retain(|(_, expires)| *expires > now || random.percent(50));
-        let called = now.saturating_sub(random.of(0..4));
-        let returned = now + random.of(0..4);
-        let owner = random.of(0..u64::from(OWNERS)) as u32;
+    for op in 0..1 + random.below(7) as usize {
+        now += random.below(4);
+        holders.retain(|(_, expires)| *expires > now || random.below(100) < 50);
+        let called = now.saturating_sub(random.below(4));
+        let returned = now + random.below(4);
+        let owner = random.below(u64::from(OWNERS)) as u32;
         let mine = holders.iter().position(|(holder, _)| *holder == owner);
-        let free = holders.is_empty() || holders.len() < most_holders && (mine.is_some() || random.percent(50));
-        let expires = RunTime(called + random.of(0..8));
-        let unanswered = random.percent(12);
-        let truth = random.percent(85);
-        let deed = match random.of(0..10) {
+        let free = holders.is_empty() || holders.len() < most_holders && (mine.is_some() || random.below(100) < 50);
+        let expires = RunTime(called + random.below(8));
+        let unanswered = random.below(100) < 12;
+        let truth = random.below(100) < 85;
+        let deed = match random.below(10) {
             0 => Deed::Seen { holder: holders.first().map(|(holder, _)| Owner(*holder)) },
             1 if mine.is_some() == truth => Deed::Renewed { expires },
             1 => Deed::NotHeld,
@@ -50,11 +47,11 @@ fn tiny(random: &mut Random, most_holders: usize) -> LockHistory {
             }
             _ if free == truth => {
                 holders.push((owner, expires.0));
-                token += random.of(0..3);
-                Deed::Acquired { token: random.percent(80).then_some(token), expires }
+                token += random.below(3);
+                Deed::Acquired { token: (random.below(100) < 80).then_some(token), expires }
             }
             _ => {
-                let tells = random.percent(40);
+                let tells = random.below(100) < 40;
                 Deed::Refused { holder: holders.first().filter(|_| tells).map(|(holder, _)| Owner(*holder)) }
             }
         };
@@ -73,7 +70,7 @@ fn tiny(random: &mut Random, most_holders: usize) -> LockHistory {
 fn agree(model: &LockModel, most_holders: usize) {
     let mut explainable = 0;
     for seed in 0..cases() {
-        let history = tiny(&mut Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d)), most_holders);
+        let history = tiny(&mut Random::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d)), most_holders);
         let truth = oracle::has_order(model, &history.calls, Optional::None);
         explainable += u64::from(truth);
         let agrees = |which: &str, decision: &Decision| {
