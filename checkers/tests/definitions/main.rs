@@ -39,17 +39,18 @@ fn differs(story: &Story, definitions: &[(Definition, Met)]) -> Option<String> {
     let surroundings = Surroundings::of(&history);
     let facts = Facts::of(&history, &ops, &surroundings);
     definitions.iter().find_map(|(definition, met)| {
-        let told = judgement.anomalies.iter().filter(|anomaly| anomaly.kind == definition.kind).collect();
-        compare(&(definition.of)(&facts), told, met)
+        let told: Vec<&Anomaly> =
+            judgement.anomalies.iter().filter(|anomaly| anomaly.kind == definition.kind).collect();
+        compare(&(definition.of)(&facts), &told, met)
     })
 }
 
-fn compare(expected: &[Expected], told: Vec<&Anomaly>, met: &Met) -> Option<String> {
+fn compare(expected: &[Expected], told: &[&Anomaly], met: &Met) -> Option<String> {
     let (proven, possible) = met.get();
     let is_proven = told.iter().any(|anomaly| anomaly.grade == Grade::Proven);
     met.set((proven + u64::from(is_proven), possible + u64::from(!told.is_empty() && !is_proven)));
     let mut left = expected.to_vec();
-    for anomaly in &told {
+    for anomaly in told {
         let Some(place) = left.iter().position(|expected| expected.is(anomaly)) else {
             return Some(format!("told: {anomaly:#?}\nbut by definition: {expected:#?}"));
         };
