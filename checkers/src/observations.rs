@@ -21,7 +21,7 @@
 //! The service saw the loss at some instant before the observation's completion, so completions are what counts. Where
 //! times are equal, the order is not known, and nothing is concluded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::vocabulary::code;
 use crate::history::{Action, Header, Loss, Op, Outcome, RunTime, Surroundings};
@@ -70,19 +70,43 @@ pub(crate) struct Witnesses<'a> {
 #[derive(Default)]
 struct KeyWitnesses<'a> {
     reads: Reads<'a>,
-    grants_by_invocation: Earliest<RunTime>,
-    grants_by_token: Earliest<u64>,
+    grants: Successors,
+    /// Those whose owner was seen to hold the lock.
+    seen_grants: Successors,
     tokens: Vec<Token>,
 }
 
 impl KeyWitnesses<'_> {
     fn index(&mut self) {
         self.reads.index();
-        self.grants_by_invocation.index();
-        if !contradict_time(&self.tokens) {
-            self.grants_by_token.all = self.tokens.iter().map(|token| (token.token, token.witness)).collect();
+        let tokens_tell = !contradict_time(&self.tokens);
+        for grants in [&mut self.grants, &mut self.seen_grants] {
+            grants.by_invocation.index();
+            if !tokens_tell {
+                grants.by_token.all.clear();
+            }
+            grants.by_token.index();
         }
-        self.grants_by_token.index();
+    }
+}
+
+/// The grants of a lock, so that each finds the first that was complete of those that certainly came after it.
+#[derive(Default)]
+struct Successors {
+    by_invocation: Earliest<RunTime>,
+    by_token: Earliest<u64>,
+}
+
+impl Successors {
+    fn take(&mut self, invoked: RunTime, token: Option<u64>, witness: Witness) {
+        self.by_invocation.all.push((invoked, witness));
+        self.by_token.all.extend(token.map(|token| (token, witness)));
+    }
+
+    fn of(&self, grant: &Grant) -> impl Iterator<Item = Witness> + use<> {
+        let asked_for_later = self.by_invocation.earliest_above(&grant.ended);
+        let by_token = grant.token.and_then(|token| self.by_token.earliest_above(&token));
+        asked_for_later.into_iter().chain(by_token)
     }
 }
 
@@ -111,6 +135,7 @@ fn contradict_time(tokens: &[Token]) -> bool {
 impl<'a> Witnesses<'a> {
     pub(crate) fn of(header: &Header, ops: &'a [Op], surroundings: &'a Surroundings) -> Self {
         let mut by_key: BTreeMap<&str, KeyWitnesses<'_>> = BTreeMap::new();
+        let seen = owners_seen(ops);
         for op in ops {
             let Some(ended) = op.ended else { continue };
             let witness = Witness { ended, op: op.index };
@@ -119,12 +144,15 @@ impl<'a> Witnesses<'a> {
                     let reads = &mut by_key.entry(&op.key).or_default().reads;
                     reads.all.push(Read { invoked: op.invoked, witness, seen: seen.as_deref() });
                 }
-                Action::Acquire { granted: Some(granted), .. } => {
+                Action::Acquire { owner, granted: Some(granted), .. } => {
                     let witnesses = by_key.entry(&op.key).or_default();
-                    witnesses.grants_by_invocation.all.push((op.invoked, witness));
-                    if let (true, Some(token)) = (header.contract.fencing_tokens, granted.token) {
-                        witnesses.tokens.push(Token { token, invoked: op.invoked, witness });
+                    let token = granted.token.filter(|_| header.contract.fencing_tokens);
+                    witnesses.grants.take(op.invoked, token, witness);
+                    if seen.contains(&(op.key.as_str(), owner.as_str())) {
+                        witnesses.seen_grants.take(op.invoked, token, witness);
                     }
+                    let token = token.map(|token| Token { token, invoked: op.invoked, witness });
+                    witnesses.tokens.extend(token);
                 }
                 _ => {}
             }
@@ -137,16 +165,14 @@ impl<'a> Witnesses<'a> {
         Self { by_key, watched }
     }
 
-    /// What shows that the grant's lease is gone, earliest first. Of reads and of others' grants only the earliest are
-    /// listed, for the others say nothing more.
+    /// What shows that the grant's lease is gone, earliest first. Of reads, of others' grants, and of those whose owner was
+    /// seen to hold the lock, only the earliest are listed, for the others say nothing more.
     pub(crate) fn losses(&self, grant: &Grant, ops: &[Op]) -> Vec<Observation> {
         let mut losses: Vec<Observation> = own_answers(grant, ops).collect();
         if let Some(witnesses) = self.by_key.get(grant.key.as_str()) {
             let read = witnesses.reads.earliest_without(&grant.owner, grant.ended);
             losses.extend(read.map(|read| read.observation(Evidence::Read)));
-            let later = witnesses.grants_by_invocation.earliest_above(&grant.ended);
-            losses.extend(later.map(|other| other.observation(Evidence::OthersGrant)));
-            let later = grant.token.and_then(|token| witnesses.grants_by_token.earliest_above(&token));
+            let later = witnesses.grants.of(grant).chain(witnesses.seen_grants.of(grant));
             losses.extend(later.map(|other| other.observation(Evidence::OthersGrant)));
         }
         let watched = self.watched.get(&(grant.key.as_str(), grant.owner.as_str())).into_iter().flatten();
@@ -156,6 +182,18 @@ impl<'a> Witnesses<'a> {
         losses.dedup();
         losses
     }
+}
+
+/// Whom a linearizable read or a refused acquisition showed, with the lock.
+fn owners_seen(ops: &[Op]) -> BTreeSet<(&str, &str)> {
+    fn holder(action: &Action) -> Option<&str> {
+        match action {
+            Action::Read { linearizable: true, seen: Some(seen) } => seen.as_deref(),
+            Action::Acquire { holder, .. } => holder.as_deref(),
+            _ => None,
+        }
+    }
+    ops.iter().filter_map(|op| Some((op.key.as_str(), holder(&op.action)?))).collect()
 }
 
 /// The answers to the owner's renewals and releases that say that its lease or its lock is gone.

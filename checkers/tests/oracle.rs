@@ -110,8 +110,12 @@ prop_compose! {
     }
 }
 
+fn cases() -> u32 {
+    std::env::var("LEASEHOLD_ORACLE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100_000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 30_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Accused exactly where no schedule exists: by a double acquisition or, where a lease is seen to be gone before
     /// its time, by a premature expiry.

@@ -73,5 +73,5 @@ pub(crate) fn search<S: Sequential>(object: &S, calls: &[Call<S::Action>]) -> bo
 
 /// How many random histories each property test looks at: `LEASEHOLD_ORACLE_CASES`, or a number that takes seconds.
 pub(crate) fn cases() -> u64 {
-    std::env::var("LEASEHOLD_ORACLE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(20_000)
+    std::env::var("LEASEHOLD_ORACLE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100_000)
 }

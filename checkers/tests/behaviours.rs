@@ -1,0 +1,96 @@
+//! The one question behind all definitions: could a service that keeps its word have given these answers?
+//!
+//! Tiny histories of one lock, with waiters, companions that renew, lost answers, tokens, lock-delays and watches that lag. Where
+//! a search through all that such a service can do finds a way to give the answers, no checker may accuse it.
+
+#[path = "oracles/mod.rs"]
+mod oracles;
+
+use std::cell::Cell;
+
+use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Grade};
+use oracles::random::Random;
+use oracles::service::can_have_answered;
+use oracles::story::{Story, Terms, Told};
+use oracles::tell::{Plan, tell, views};
+use oracles::{cases, for_all};
+
+fn story(random: &mut Random, changes: u64) -> Story {
+    let terms = Terms {
+        step_ms: 100,
+        nodes: 1,
+        rate_error_ppm: 0,
+        slack: [0, 0, 0, 1][random.of(0..4) as usize],
+        latest: random.percent(60).then(|| (random.of(0..3), false)),
+        counts_from_request: random.percent(30),
+        fencing_tokens: random.percent(60),
+        lock_delay: random.percent(30).then(|| random.of(1..5)),
+        patience: [1_000, 1_000, random.of(0..3), 0],
+    };
+    let plan = Plan {
+        requests: random.of(2..8),
+        processes: random.of(1..4),
+        keys: 1,
+        pause: random.of(1..4),
+        outages: 0,
+        changes,
+    };
+    let mut story = tell(random, plan, terms);
+    for request in &mut story.requests {
+        if request.told == Told::Failed("mismatch") {
+            request.told = Told::Failed("not-held");
+        }
+    }
+    let times = story.requests.iter().map(|request| request.ended.unwrap_or(request.invoked));
+    let end = times.max().unwrap_or(0) + 12;
+    story.views = views(random, &story.terms, 2, end, true);
+    story
+}
+
+/// A cluster that leaves requests without an answer gives no wrong one.
+fn accused(story: &Story) -> Vec<Anomaly> {
+    let judgement = leasehold_checkers::check(&story.history());
+    let about_answers = |anomaly: &Anomaly| anomaly.kind != AnomalyKind::Lockup || !anomaly.key.is_empty();
+    let anomalies = judgement.anomalies.into_iter().filter(|anomaly| anomaly.grade == Grade::Proven);
+    anomalies.filter(about_answers).collect()
+}
+
+#[test]
+fn what_was_lived_can_have_been_answered() {
+    for seed in 0..cases() {
+        // Not shrunk: with a part left out it was not lived.
+        let story = story(&mut Random(seed), 0);
+        assert!(can_have_answered(&story), "seed {seed}: the search has no way for {story:#?}");
+    }
+}
+
+#[test]
+fn nobody_is_accused_who_can_have_answered_so() {
+    let convicted = Cell::new(0_u64);
+    let wrong = |story: &Story| {
+        let accused = accused(story);
+        convicted.set(convicted.get() + u64::from(!accused.is_empty()));
+        // The search takes far longer than the checkers.
+        (!accused.is_empty() && can_have_answered(story)).then(|| format!("{accused:#?}"))
+    };
+    for_all(2, cases() / 4, |random| story(random, 4), wrong);
+    let convicted = convicted.get();
+    eprintln!("of {} histories {convicted} are convicted, and each of these is impossible", cases() / 4);
+    assert!(convicted * 80 > cases(), "only {convicted} are convicted");
+}
+
+/// Not all that is impossible is one of the anomalies: a lock may be refused, or in a stranger's hands, without a reason.
+#[test]
+fn many_who_cannot_have_answered_so_are_convicted() {
+    let (mut impossible, mut convicted) = (0_u64, 0_u64);
+    for seed in 0..cases() / 20 {
+        let story = story(&mut Random(seed), 4);
+        if !can_have_answered(&story) {
+            impossible += 1;
+            convicted += u64::from(!accused(&story).is_empty());
+        }
+    }
+    eprintln!("of {} histories {impossible} are impossible, and {convicted} of these are convicted", cases() / 20);
+    assert!(impossible * 5 > cases() / 20, "only {impossible} are impossible");
+    assert!(convicted * 3 > impossible, "only {convicted} of {impossible} are convicted");
+}
