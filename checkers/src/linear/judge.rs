@@ -148,11 +148,15 @@ pub fn linearize(
     budget: &Budget<'_>,
 ) -> Result<Vec<Linearized>, Unreadable> {
     Ok(match model {
-        Model::CasRegister | Model::Kv => {
-            let _ = (events, reading, budget);
-            Vec::new()
+        Model::CasRegister | Model::Kv => Vec::new(),
+        Model::Lock(model) => {
+            let histories = locks::histories(events, model, reading.fails)?;
+            let linearized = |history: locks::LockHistory| Linearized {
+                linearization: locks::linearize(model, &history, budget),
+                key: history.key,
+            };
+            histories.into_iter().map(linearized).collect()
         }
-        Model::Lock(_) => Vec::new(),
     })
 }
 

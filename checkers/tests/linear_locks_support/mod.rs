@@ -1,7 +1,9 @@
 //! What the tests of locks share.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+pub mod drawn;
 pub mod oracle;
+pub mod replay;
 pub mod simulated;
 
 use leasehold_checkers::linear::Budget;

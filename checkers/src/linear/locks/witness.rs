@@ -38,8 +38,7 @@ pub(super) fn of_contradiction(
 ) -> Witness {
     let calls = &history.calls;
     let answers: Vec<usize> = answers.iter().map(|answer| *answer as usize).collect();
-    let last =
-        answers.iter().copied().max_by_key(|answer| calls[*answer].returned.unwrap_or(NEVER)).unwrap_or_default();
+    let last = answers.iter().copied().max_by_key(|answer| calls[*answer].returned).unwrap_or_default();
     let small = smallest(model, history, last, budget);
     let (found, states) = small.unwrap_or_else(|| (answers, Vec::new()));
     told(model, history, &found, last, &states)
@@ -48,7 +47,7 @@ pub(super) fn of_contradiction(
 /// Explains answers of which nothing smaller can be said, by position.
 pub(super) fn as_found(model: &LockModel, history: &LockHistory, answers: &Contradiction) -> Witness {
     let answers: Vec<usize> = answers.iter().map(|answer| *answer as usize).collect();
-    let returned = |answer: &usize| history.calls[*answer].returned.unwrap_or(NEVER);
+    let returned = |answer: &usize| history.calls[*answer].returned;
     let last = answers.iter().copied().max_by_key(returned).unwrap_or_default();
     let taken = match history.calls[last].action.deed {
         Deed::Acquired { .. } | Deed::Seen { holder: None } => answers.len() - 1,
@@ -176,7 +175,7 @@ impl<'a> Window<'a> {
         let task = Task { model: self.model, calls: &self.calls, optional: &self.optional, starts: &self.starts };
         match search(&task, &budget) {
             Found::Stuck { before, .. } => Some(before),
-            Found::Order | Found::Exhausted { .. } => None,
+            Found::Order(_) | Found::Exhausted { .. } => None,
         }
     }
 
