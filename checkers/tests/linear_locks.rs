@@ -3,11 +3,11 @@
 mod linear_locks_support;
 
 use leasehold_checkers::history::RunTime;
-use leasehold_checkers::linear::Decision;
 use leasehold_checkers::linear::locks::{
     Deed, LeaseTerms, LockAction, LockCall, LockHistory, LockModel, Owner, Procedure, decide, decide_by_search,
     procedure,
 };
+use leasehold_checkers::linear::{Decision, Witness};
 use linear_locks_support::drawn::{drawn, history};
 use linear_locks_support::oracle::{self, Optional};
 use linear_locks_support::unbounded;
@@ -25,16 +25,29 @@ fn agree(model: &LockModel, history: &LockHistory) -> Result<(), TestCaseError> 
     let Decision::Broken(witness) = searched else { return Ok(()) };
     witness_holds(model, history, &witness.ops)?;
     if let Decision::Broken(witness) = decision {
-        prop_assert!(
-            witness.ops.contains(&witness.stuck_at) || which != Procedure::Permits,
-            "{:?} {:#?}",
-            witness,
-            history
-        );
-        if which != Procedure::Permits {
-            witness_holds(model, history, &witness.ops)?;
-        }
+        prop_assert!(witness.ops.contains(&witness.stuck_at), "{:?} {:#?}", witness, history);
+        witness_holds(model, history, &witness.ops)?;
+        prefix_holds(model, history, &witness)?;
     }
+    Ok(())
+}
+
+/// What returned before the answer that is stuck can be explained, and with it no more; and there is a state before it.
+fn prefix_holds(model: &LockModel, history: &LockHistory, witness: &Witness) -> Result<(), TestCaseError> {
+    let stuck = history.calls.iter().find(|call| call.op == witness.stuck_at).expect("it is an op");
+    let end = stuck.returned.expect("it returned");
+    let so_far = |with_it: bool| {
+        let mut calls: Vec<LockCall> = history.calls.iter().filter(|call| call.called <= end).cloned().collect();
+        for call in &mut calls {
+            let is_before = |returned: &RunTime| *returned < end || with_it && call.op == stuck.op;
+            call.returned = call.returned.filter(is_before);
+        }
+        oracle::has_order(model, &calls, Optional::None)
+    };
+    prop_assert!(so_far(false), "{:?} of {:#?}", witness, history);
+    let ties = history.calls.iter().filter(|call| call.returned == Some(end)).count();
+    prop_assert!(ties > 1 || !so_far(true), "{:?} of {:#?}", witness, history);
+    prop_assert!(!witness.states_before.is_empty(), "{:?} of {:#?}", witness, history);
     Ok(())
 }
 

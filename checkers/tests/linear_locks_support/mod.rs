@@ -4,7 +4,6 @@
 pub mod drawn;
 pub mod oracle;
 pub mod replay;
-pub mod simulated;
 
 use leasehold_checkers::linear::Budget;
 

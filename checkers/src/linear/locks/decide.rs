@@ -30,7 +30,9 @@ pub fn decide(model: &LockModel, history: &LockHistory, budget: &Budget<'_>) -> 
     let history = heard.history();
     match fast(model, history) {
         (_, Some(None)) => Decision::Linearizable,
-        (Procedure::Permits, Some(Some(answers))) => Decision::Broken(witness::as_found(model, history, &answers)),
+        (Procedure::Permits, Some(Some(answers))) => {
+            Decision::Broken(witness::of_permits(model, history, &answers, budget))
+        }
         (_, Some(Some(answers))) => Decision::Broken(witness::of_contradiction(model, history, &answers, budget)),
         (_, None) => searched(model, history, budget),
     }
@@ -119,7 +121,7 @@ fn by_shape(
 fn searched(model: &LockModel, history: &LockHistory, budget: &Budget<'_>) -> Decision {
     let task = Task { model, calls: &history.calls, optional: &[], starts: &[Moment::default()] };
     match search(&task, budget) {
-        Found::Order(_) => Decision::Linearizable,
+        Found::Order { .. } => Decision::Linearizable,
         Found::Stuck { call, before } => Decision::Broken(witness::of_stuck(model, history, call, &before, budget)),
         Found::Exhausted { explained, reason } => Decision::Undecided {
             explained,

@@ -9,6 +9,7 @@ use super::order::{NEVER, Section, Shape};
 use super::schedule::Placed;
 use super::state::Moment;
 use super::words;
+use crate::explain::human;
 use crate::history::RunTime;
 
 /// A lease that has to have run out, for without that a later answer could not have been given.
@@ -41,15 +42,15 @@ impl Expired {
 impl fmt::Display for Expired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { owner, grant, from, kept_for, told, .. } = self;
-        let kept = if kept_for.is_zero() {
-            "of no known TTL".to_owned()
-        } else {
-            format!("to be kept for {:.3} s", kept_for.as_secs_f64())
+        let kept = match kept_for.is_zero() {
+            true => "no TTL known".to_owned(),
+            false => format!("kept for {} at least", human(*kept_for)),
         };
-        let margin = self.margin().as_secs_f64();
+        let margin = human(self.margin());
         write!(
             f,
-            "the lease of {owner} (op {grant}, {kept}) may have ended from {from} on, {margin:.3} s before {told}"
+            "the lease of {owner} (op {grant}, {kept}) may have ended from {from} on, {margin} before the end of op {}, by which {told}",
+            self.needed_by
         )
     }
 }
@@ -126,7 +127,7 @@ pub(super) fn needed(model: &LockModel, history: &LockHistory, order: &[Placed])
                         from: replay.moment.state.until,
                         kept_for,
                         needed_by: needed_by.op,
-                        told: words::call(needed_by, history),
+                        told: words::deed(needed_by, history),
                         gone_by: needed_by.returned.unwrap_or(NEVER),
                     });
                 }

@@ -49,7 +49,7 @@ fn order(model: &LockModel, history: &LockHistory, budget: &Budget<'_>) -> Optio
         None => {
             let task = Task { model, calls: &history.calls, optional: &[], starts: &[Moment::default()] };
             match search_for_order(&task, budget) {
-                Found::Order(order) => order,
+                Found::Order { order, .. } => order,
                 Found::Stuck { .. } | Found::Exhausted { .. } => return None,
             }
         }

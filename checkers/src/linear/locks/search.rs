@@ -34,8 +34,8 @@ use crate::linear::Budget;
 /// How a search ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// There is an order; it is spelled out only by [`search_for_order`].
-    Order(Vec<Placed>),
+    /// There is an order; it is spelled out only by [`search_for_order`]. The lock may end in any of these states.
+    Order { order: Vec<Placed>, ends: Vec<State> },
     /// There is none: the return of this call, by position, cannot be explained from any of these states.
     Stuck { call: usize, before: Vec<State> },
     /// The budget ended after so many returns.
@@ -135,7 +135,8 @@ fn walk(search: &mut Search<'_>) -> Found {
             return found;
         }
     }
-    Found::Order(search.order())
+    let ends = search.frontier.iter().map(|config| config.moment.state).collect();
+    Found::Order { order: search.order(), ends }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
