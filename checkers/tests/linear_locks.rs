@@ -4,8 +4,7 @@ mod linear_locks_support;
 
 use leasehold_checkers::history::RunTime;
 use leasehold_checkers::linear::locks::{
-    Deed, LeaseTerms, LockAction, LockCall, LockHistory, LockModel, Owner, Procedure, decide, decide_by_search,
-    procedure,
+    Deed, LeaseTerms, LockAction, LockCall, LockHistory, LockModel, Owner, decide, decide_by_search, procedure,
 };
 use leasehold_checkers::linear::{Decision, Witness};
 use linear_locks_support::drawn::{drawn, history};

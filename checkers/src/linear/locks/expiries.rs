@@ -183,7 +183,7 @@ impl<'a> Replay<'a> {
                 match *placed {
                     // What never got an answer need not have happened.
                     Placed::Call(position) if self.calls[position as usize].returned.is_none() => {
-                        dropped.push(position)
+                        dropped.push(position);
                     }
                     Placed::Call(position) => return Without::Stuck(&self.calls[position as usize]),
                     Placed::Expiry => {}

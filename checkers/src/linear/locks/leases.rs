@@ -50,7 +50,7 @@ pub(super) fn shape(terms: &LeaseTerms, owners: usize, calls: &[LockCall]) -> Op
     if let Err(answers) = sightings::settle(&mut shape, owners)? {
         return Some(Err(answers));
     }
-    shape.sections.sort_by_key(|section| (section.gained, section.earliest));
+    shape.put_in_order();
     Some(Ok(shape))
 }
 

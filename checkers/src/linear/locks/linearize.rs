@@ -91,30 +91,35 @@ fn spell_out(model: &LockModel, history: &LockHistory, order: &[Placed]) -> Opti
     let mut now = RunTime(0);
     let mut grant = None;
     for placed in order {
-        let (happening, words);
         match *placed {
             Placed::Expiry => {
+                let ran_out = words::expiry(&moment.state, history);
                 now = now.max(moment.state.until);
-                happening = Happening::Expiry { grant: grant.take()? };
-                words = words::expiry(&moment.state, history);
                 moment = model.expire(moment, now)?;
+                let state = words::state(model, &moment.state, history);
+                linearization.step(Happening::Expiry { grant: grant.take()? }, now, ran_out, state);
             }
             Placed::Call(position) => {
                 let call = &history.calls[position as usize];
                 now = now.max(call.called);
-                if matches!(call.action.deed, Deed::Acquired { .. }) && moment.state.holder.is_none() {
+                let is_grant = matches!(call.action.deed, Deed::Acquired { .. }) && moment.state.holder.is_none();
+                if is_grant {
+                    // A lock-delay may have to pass first.
                     now = now.max(moment.state.until);
                     grant = Some(call.op);
                 }
                 if call.returned.is_some_and(|returned| returned < now) {
                     return None;
                 }
-                happening = Happening::Op(call.op);
-                words = words::deed(call, history);
                 moment = model.step(moment, &call.action, call.called, now)?;
+                let (told, state) = (words::deed(call, history), words::state(model, &moment.state, history));
+                if is_grant {
+                    linearization.step(Happening::Op(call.op), now, told, state);
+                } else {
+                    linearization.take_effect(call, told, state);
+                }
             }
         }
-        linearization.step(happening, now, words, words::state(model, &moment.state, history));
     }
     Some(linearization)
 }

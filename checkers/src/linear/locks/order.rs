@@ -124,6 +124,18 @@ pub(super) struct Sighting {
 pub(super) type Contradiction = Vec<u32>;
 
 impl Shape {
+    /// Puts the sections in the order of `gained`. Keys are sorted and not sections, which are several times as large.
+    pub(super) fn put_in_order(&mut self) {
+        let key = |section: &Section| (section.gained, section.earliest);
+        if self.sections.is_sorted_by_key(key) {
+            return;
+        }
+        let mut keys: Vec<(RunTime, RunTime, u32)> =
+            (0..).zip(&self.sections).map(|(number, section)| (section.gained, section.earliest, number)).collect();
+        keys.sort_unstable();
+        self.sections = keys.into_iter().map(|(_, _, number)| self.sections[number as usize]).collect();
+    }
+
     /// What contradicts itself, if anything does, in a settled shape; `None` where this cannot be told.
     pub(super) fn first_unexplained(&self) -> Option<Option<Contradiction>> {
         let has_floaters = !self.sections.iter().all(Section::has_core);

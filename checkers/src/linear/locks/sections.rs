@@ -53,7 +53,7 @@ pub(super) fn shape(model: &LockModel, owners: usize, calls: &[LockCall]) -> Opt
     if let Err(answers) = sightings::settle(&mut shape, owners)? {
         return Some(Err(answers));
     }
-    shape.sections.sort_by_key(|section| (section.gained, section.earliest));
+    shape.put_in_order();
     if is_fenced && !shape.sections.iter().all(Section::has_core) {
         return None;
     }
