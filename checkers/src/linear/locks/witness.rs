@@ -5,9 +5,14 @@
 //! well. Unlike dropping requests this never makes a history worse (a release without its acquisition would be a
 //! contradiction of its own), so a witness never accuses a history that has an order.
 //!
-//! Only a window of the history is searched: from some instant on, at which the lock may be in any state, to the first answer that
-//! cannot be explained. Requests that were under way at its begin may have taken effect before. A window that
-//! has no order from any state makes a history that has none either. It is doubled until it has none.
+//! Only a window of the history is searched: from some instant on, at which the lock may be in any state that what was asked before
+//! could lead to, to an answer that cannot be explained. Requests that were under way at its begin may have taken effect
+//! before. A window that has no order from any of these states makes a history that has none either. It is doubled until it has none.
+//!
+//! A short history is one window: then no witness is smaller, and the answer that is stuck is the first. In a long one none of the
+//! witness can be forgotten within its window, and the answer that is stuck is the first of the window. What a fast procedure
+//! found to contradict itself is no longer looked at in a window where each of its answers is needed, which is seen by
+//! leaving out one after the other.
 
 use std::cell::Cell;
 
