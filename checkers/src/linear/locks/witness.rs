@@ -34,6 +34,9 @@ const SHORT: usize = 16;
 /// Each step of a search looks at all requests of unknown outcome: with more of them a window is not searched.
 const MOST_UNKNOWNS: usize = 256;
 
+/// With so few of them it is kept apart who asked.
+const FEW_UNKNOWNS: usize = 16;
+
 /// How often one search for a witness may look at its budget: a bound that is the same on each machine.
 const LOOKS: usize = 40;
 
@@ -279,6 +282,9 @@ impl<'a> Window<'a> {
             std::iter::once(owner).chain(holder)
         };
         let mut owners: Vec<Owner> = positions.iter().flat_map(named).collect();
+        if near.unknown.len() <= FEW_UNKNOWNS {
+            owners.extend(near.unknown.iter().map(|position| call(position).action.owner));
+        }
         owners.sort_unstable();
         owners.dedup();
         let is_known = |position: &&usize| owners.binary_search(&call(position).action.owner).is_ok();
