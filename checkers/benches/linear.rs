@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use leasehold_checkers::linear::generate::{Domain, Load, RegisterWorkload};
+use leasehold_checkers::linear::generate::{Domain, Load, LockWorkload, RegisterWorkload};
+use leasehold_checkers::linear::locks::{self, LeaseTerms, LockModel};
 use leasehold_checkers::linear::register::{RegisterHistory, decide, decide_each};
 use leasehold_checkers::linear::{Budget, Decision};
 
@@ -16,6 +17,11 @@ fn main() {
     for (name, workload) in registers() {
         if name.contains(&wanted) {
             row(&name, || workload.history(), |history| word(&decide(history, &minute())));
+        }
+    }
+    for (name, model, workload) in locks() {
+        if name.contains(&wanted) {
+            row(&name, || workload.history(), |history| word(&locks::decide(&model, history, &minute())));
         }
     }
     let many = "kv, 1000000 ops over 1000 keys, 20 clients";
@@ -55,6 +61,37 @@ fn registers() -> Vec<(String, RegisterWorkload)> {
                     let unanswered = unanswered_per_mille as f64 / 10.0;
                     let name = format!("{domain:?}, {ops} ops, {clients} clients, {unanswered} % unanswered, {what}");
                     all.push((name, workload));
+                }
+            }
+        }
+    }
+    all
+}
+
+fn locks() -> Vec<(String, LockModel, LockWorkload)> {
+    let lease = LockModel::Lease(LeaseTerms::default());
+    let mut all = Vec::new();
+    for (model_name, model, blocking) in [
+        ("mutex", LockModel::Mutex, false),
+        ("owner-mutex", LockModel::OwnerMutex, false),
+        ("owner-mutex, waiting", LockModel::OwnerMutex, true),
+        ("reentrant-mutex:2", LockModel::Reentrant(2), false),
+        ("fenced-mutex", LockModel::Fenced, false),
+        ("semaphore:2, waiting", LockModel::Semaphore(2), true),
+        ("lease-lock", lease, false),
+        ("lease-lock, waiting", lease, true),
+    ] {
+        for ops in [1_000, 10_000, 100_000, 1_000_000] {
+            for clients in [5, 20, 100] {
+                for unanswered_per_mille in [0, 5, 20] {
+                    for broken in [false, true] {
+                        let load = Load { seed: 1, ops, clients, unanswered_per_mille, broken };
+                        let what = if broken { "second grant" } else { "valid" };
+                        let unanswered = unanswered_per_mille as f64 / 10.0;
+                        let name =
+                            format!("{model_name}, {ops} ops, {clients} clients, {unanswered} % unanswered, {what}");
+                        all.push((name, model, LockWorkload { load, blocking }));
+                    }
                 }
             }
         }

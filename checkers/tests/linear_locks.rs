@@ -4,89 +4,14 @@ mod linear_locks_support;
 
 use leasehold_checkers::history::RunTime;
 use leasehold_checkers::linear::locks::{
-    Deed, LeaseTerms, LockAction, LockCall, LockHistory, LockModel, Owner, Procedure, decide, decide_by_search,
-    procedure,
+    Deed, LeaseTerms, LockAction, LockCall, LockHistory, LockModel, Owner, decide, decide_by_search, procedure,
 };
-use leasehold_checkers::linear::{Budget, Decision};
+use leasehold_checkers::linear::{Decision, Witness};
+use linear_locks_support::drawn::{drawn, history};
 use linear_locks_support::oracle::{self, Optional};
+use linear_locks_support::unbounded;
 use proptest::prelude::*;
 use std::time::Duration;
-
-const OWNERS: u32 = 3;
-
-/// One request as it is drawn; a history is made of several.
-#[derive(Clone, Debug)]
-struct Drawn {
-    owner: u32,
-    gap: u64,
-    lasts: u64,
-    kind: u32,
-    ttl: u64,
-    unanswered: bool,
-    token: u64,
-    expected: bool,
-}
-
-prop_compose! {
-    fn drawn()(
-        owner in 0..OWNERS,
-        gap in 0..4_u64,
-        lasts in 0..6_u64,
-        kind in 0..12_u32,
-        ttl in 0..7_u64,
-        unanswered in prop::bool::weighted(0.15),
-        token in 0..4_u64,
-        expected in prop::bool::weighted(0.8),
-    ) -> Drawn {
-        Drawn { owner, gap, lasts, kind, ttl, unanswered, token, expected }
-    }
-}
-
-/// A history in which most owners act one after another, or all at random.
-fn history(drawn: &[Drawn], in_turn: bool, looks: bool) -> LockHistory {
-    let mut free_from = [0; OWNERS as usize];
-    let mut holds = [false; OWNERS as usize];
-    let mut calls: Vec<LockCall> = Vec::new();
-    for (place, request) in (0..).zip(drawn) {
-        let owner = request.owner as usize;
-        let called = if in_turn { free_from[owner] + request.gap } else { 2 * request.gap };
-        let returned = called + request.lasts;
-        free_from[owner] = returned + 1;
-        let expires = RunTime(called + request.ttl);
-        let deed = match request.kind {
-            0 if looks => {
-                Deed::Seen { holder: (request.token > 0).then(|| Owner(u32::try_from(request.token).unwrap_or(0) - 1)) }
-            }
-            1 if looks => Deed::Refused { holder: Some(Owner(u32::try_from(request.token % 3).unwrap_or(0))) },
-            2 | 3 => Deed::Refused { holder: None },
-            4 => Deed::NotHeld,
-            5 => Deed::Renewed { expires },
-            _ if holds[owner] == request.expected => Deed::Released,
-            _ => Deed::Acquired { token: (request.token > 0).then_some(place + request.token), expires },
-        };
-        match deed {
-            Deed::Acquired { .. } => holds[owner] = true,
-            Deed::Released => holds[owner] = false,
-            _ => {}
-        }
-        calls.push(LockCall {
-            op: 0,
-            process: u64::from(request.owner),
-            called: RunTime(called),
-            returned: (!request.unanswered).then_some(RunTime(returned)),
-            action: LockAction { owner: Owner(request.owner), deed },
-        });
-    }
-    calls.sort_by_key(|call| call.called);
-    for (op, call) in calls.iter_mut().enumerate() {
-        call.op = op;
-    }
-    LockHistory { key: String::new(), calls, owners: (0..OWNERS).map(|owner| format!("process {owner}")).collect() }
-}
-
-fn unbounded() -> Budget<'static> {
-    Budget { out_of_time: &|| false, memory_bytes: usize::MAX / 8 }
-}
 
 /// All ways to decide agree with the oracle, and a witness holds what it says.
 fn agree(model: &LockModel, history: &LockHistory) -> Result<(), TestCaseError> {
@@ -99,16 +24,29 @@ fn agree(model: &LockModel, history: &LockHistory) -> Result<(), TestCaseError> 
     let Decision::Broken(witness) = searched else { return Ok(()) };
     witness_holds(model, history, &witness.ops)?;
     if let Decision::Broken(witness) = decision {
-        prop_assert!(
-            witness.ops.contains(&witness.stuck_at) || which != Procedure::Permits,
-            "{:?} {:#?}",
-            witness,
-            history
-        );
-        if which != Procedure::Permits {
-            witness_holds(model, history, &witness.ops)?;
-        }
+        prop_assert!(witness.ops.contains(&witness.stuck_at), "{:?} {:#?}", witness, history);
+        witness_holds(model, history, &witness.ops)?;
+        prefix_holds(model, history, &witness)?;
     }
+    Ok(())
+}
+
+/// What returned before the answer that is stuck can be explained, and with it no more; and there is a state before it.
+fn prefix_holds(model: &LockModel, history: &LockHistory, witness: &Witness) -> Result<(), TestCaseError> {
+    let stuck = history.calls.iter().find(|call| call.op == witness.stuck_at).expect("it is an op");
+    let end = stuck.returned.expect("it returned");
+    let so_far = |with_it: bool| {
+        let mut calls: Vec<LockCall> = history.calls.iter().filter(|call| call.called <= end).cloned().collect();
+        for call in &mut calls {
+            let is_before = |returned: &RunTime| *returned < end || with_it && call.op == stuck.op;
+            call.returned = call.returned.filter(is_before);
+        }
+        oracle::has_order(model, &calls, Optional::None)
+    };
+    prop_assert!(so_far(false), "{:?} of {:#?}", witness, history);
+    let ties = history.calls.iter().filter(|call| call.returned == Some(end)).count();
+    prop_assert!(ties > 1 || !so_far(true), "{:?} of {:#?}", witness, history);
+    prop_assert!(!witness.states_before.is_empty(), "{:?} of {:#?}", witness, history);
     Ok(())
 }
 

@@ -33,9 +33,13 @@ pub(super) struct CheckArguments {
 pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
     let path = history_of(&arguments.history)?;
     if let Some(model) = &arguments.by_model.model {
-        let judgement = by_model::judge(&path, *model, &arguments.by_model)?;
+        let by_model = by_model::read(&path, *model, &arguments.by_model)?;
+        let judgement = by_model.judge()?;
         write_out(arguments, &judgement)?;
         say(&if arguments.json { judgement.to_json() } else { by_model::in_words(&path, &judgement) })?;
+        if arguments.by_model.linearization {
+            say(&by_model.linearization()?)?;
+        }
         return Ok(judgement.verdict.into());
     }
     let history = History::read(&path).or_exit(Exit::BadInput)?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::locks::{self, LeaseTerms, LockModel};
 use super::register::NullReads;
-use super::{Budget, CallsError, Decision, Fails, Witness, kv, register};
+use super::{Budget, CallsError, Decision, Fails, Linearization, Witness, kv, register};
 use crate::explain::{Count, lock};
 use crate::history::Event;
 use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Judgement, Verdict};
@@ -81,7 +81,8 @@ pub fn judge(events: &[Event], model: &Model, reading: &Reading, budget: &Budget
     let (verdict, reason) = match (anomalies.len(), undecided) {
         (0, None) if ops == 0 => (Verdict::Unknown, "there is no operation that the model knows".to_owned()),
         (0, None) => {
-            (Verdict::Valid, format!("{} on {} can be ordered", Count(ops, "op"), Count(decisions.len(), "key")))
+            let ordered = format!("{} on {} can be ordered", Count(ops, "op"), Count(decisions.len(), "key"));
+            (Verdict::Valid, ordered + &because(&decisions))
         }
         (0, Some((key, explained, reason))) => {
             let reached = format!("{} of {} were explained", explained, lock(key));
@@ -97,10 +98,25 @@ struct Key {
     name: String,
     ops: usize,
     decision: Decision,
+    /// The leases that have to have run out for the answers to be explained.
+    expired: Vec<locks::Expired>,
+}
+
+/// What had to happen unseen for the answers to be explained: leases that ran out.
+fn because(keys: &[Key]) -> String {
+    const MOST_TOLD: usize = 3;
+    let expired = || keys.iter().flat_map(|key| &key.expired);
+    let all = expired().count();
+    if all == 0 {
+        return String::new();
+    }
+    let told: Vec<String> = expired().take(MOST_TOLD).map(ToString::to_string).collect();
+    let more = if all > MOST_TOLD { format!("; and {} more", all - MOST_TOLD) } else { String::new() };
+    format!(" because {} may have run out: {}{more}", Count(all, "lease"), told.join("; "))
 }
 
 fn decide(events: &[Event], model: &Model, reading: &Reading, budget: &Budget<'_>) -> Result<Vec<Key>, Unreadable> {
-    let key = |name: String, ops: usize, decision: Decision| Key { name, ops, decision };
+    let key = |name: String, ops: usize, decision: Decision| Key { name, ops, decision, expired: Vec::new() };
     Ok(match model {
         Model::CasRegister => {
             let words =
@@ -121,9 +137,43 @@ fn decide(events: &[Event], model: &Model, reading: &Reading, budget: &Budget<'_
                 .into_iter()
                 .map(|history| {
                     let decision = locks::decide(model, &history, budget);
-                    key(history.key, history.calls.len(), decision)
+                    let is_valid = decision == Decision::Linearizable;
+                    let expired = if is_valid { locks::expired(model, &history, budget) } else { Vec::new() };
+                    Key { expired, ..key(history.key, history.calls.len(), decision) }
                 })
                 .collect()
+        }
+    })
+}
+
+/// One key's part of a history with an order of its operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linearized {
+    /// The key.
+    pub key: String,
+    /// The order; `None` if there is none, or none was found within the budget.
+    pub linearization: Option<Linearization>,
+}
+
+/// Spells out an order of each key's operations. It decides anew: [`judge`] does not pay for it.
+///
+/// # Errors
+/// If the events do not make operations.
+pub fn linearize(
+    events: &[Event],
+    model: &Model,
+    reading: &Reading,
+    budget: &Budget<'_>,
+) -> Result<Vec<Linearized>, Unreadable> {
+    Ok(match model {
+        Model::CasRegister | Model::Kv => Vec::new(),
+        Model::Lock(model) => {
+            let histories = locks::histories(events, model, reading.fails)?;
+            let linearized = |history: locks::LockHistory| Linearized {
+                linearization: locks::linearize(model, &history, budget),
+                key: history.key,
+            };
+            histories.into_iter().map(linearized).collect()
         }
     })
 }

@@ -10,6 +10,7 @@
 pub mod generate;
 mod judge;
 pub mod kv;
+mod linearization;
 pub mod locks;
 #[cfg(test)]
 mod oracle;
@@ -17,7 +18,8 @@ mod pairs;
 pub mod register;
 mod search;
 
-pub use judge::{Model, Reading, Unreadable, judge};
+pub use judge::{Linearized, Model, Reading, Unreadable, judge, linearize};
+pub use linearization::{Happening, Linearization, Step};
 pub use pairs::CallsError;
 
 use crate::history::RunTime;

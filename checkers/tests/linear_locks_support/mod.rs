@@ -1,8 +1,9 @@
 //! What the tests of locks share.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+pub mod drawn;
 pub mod oracle;
-pub mod simulated;
+pub mod replay;
 
 use leasehold_checkers::linear::Budget;
 

@@ -13,27 +13,40 @@ pub enum Optional<'a> {
 
 /// A lock, written down as a child would.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Lock {
+pub struct Lock {
     /// Who took it, once for each time.
-    takers: Vec<u32>,
+    pub takers: Vec<u32>,
     greatest_token: u64,
     /// In half steps.
     lease_ends: u64,
-    delayed_until: Option<u64>,
+    pub delayed_until: Option<u64>,
+    /// The operation that was given it last, while it is held.
+    pub granted_by: Option<usize>,
 }
 
 struct Walk<'a> {
     model: &'a LockModel,
     calls: &'a [LockCall],
     optional: Optional<'a>,
+    may_expire: &'a dyn Fn(usize) -> bool,
     end: u64,
     been: HashSet<(u64, u32, Lock)>,
 }
 
 pub fn has_order(model: &LockModel, calls: &[LockCall], optional: Optional<'_>) -> bool {
+    has_order_if(model, calls, optional, &|_| true)
+}
+
+/// The same where only some grants may run out, by operation.
+pub fn has_order_if(
+    model: &LockModel,
+    calls: &[LockCall],
+    optional: Optional<'_>,
+    may_expire: &dyn Fn(usize) -> bool,
+) -> bool {
     let last = calls.iter().flat_map(|call| [Some(call.called), call.returned]).flatten().max();
     let end = 2 * last.map_or(0, |last| last.0) + 1;
-    let mut walk = Walk { model, calls, optional, end, been: HashSet::new() };
+    let mut walk = Walk { model, calls, optional, may_expire, end, been: HashSet::new() };
     walk.from(0, (1 << calls.len()) - 1, Lock::default())
 }
 
@@ -53,7 +66,8 @@ impl Walk<'_> {
                 return true;
             }
         }
-        if expired(self.model, &lock, now).is_some_and(|after| self.from(now, left, after)) {
+        let may_expire = lock.granted_by.is_some_and(self.may_expire);
+        if expired(self.model, &lock, now).filter(|_| may_expire).is_some_and(|after| self.from(now, left, after)) {
             return true;
         }
         let overdue = |(place, call): (usize, &LockCall)| {
@@ -67,7 +81,7 @@ impl Walk<'_> {
     }
 }
 
-fn expired(model: &LockModel, lock: &Lock, now: u64) -> Option<Lock> {
+pub fn expired(model: &LockModel, lock: &Lock, now: u64) -> Option<Lock> {
     let LockModel::Lease(terms) = model else { return None };
     if lock.takers.is_empty() || now < lock.lease_ends {
         return None;
@@ -76,7 +90,7 @@ fn expired(model: &LockModel, lock: &Lock, now: u64) -> Option<Lock> {
     Some(Lock { delayed_until: (delay > 0).then_some(now + delay), ..Lock::default() })
 }
 
-fn answer(model: &LockModel, lock: &Lock, call: &LockCall, now: u64) -> Option<Lock> {
+pub fn answer(model: &LockModel, lock: &Lock, call: &LockCall, now: u64) -> Option<Lock> {
     let me = call.action.owner.0;
     let mut after = lock.clone();
     let held = !lock.takers.is_empty();
@@ -102,6 +116,7 @@ fn answer(model: &LockModel, lock: &Lock, call: &LockCall, now: u64) -> Option<L
             after.takers.push(me);
             after.lease_ends = if lease.is_some() { 2 * expires.0 } else { 0 };
             after.delayed_until = None;
+            after.granted_by = lease.map(|_| call.op);
             let grows = !matches!(model, LockModel::Fenced) || token.is_none_or(|token| token > lock.greatest_token);
             if let (LockModel::Fenced, Some(token)) = (model, token) {
                 after.greatest_token = token;
@@ -113,6 +128,7 @@ fn answer(model: &LockModel, lock: &Lock, call: &LockCall, now: u64) -> Option<L
             after.takers.pop();
             if after.takers.is_empty() {
                 after.lease_ends = 0;
+                after.granted_by = None;
             }
             true
         }

@@ -5,9 +5,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
+use leasehold_checkers::explain::{human, lock};
 use leasehold_checkers::formats::{Format, Options, Record};
+use leasehold_checkers::history::Event;
+use leasehold_checkers::linear::locks::LockModel;
 use leasehold_checkers::linear::register::NullReads;
-use leasehold_checkers::linear::{self, Budget, Fails, Model, Reading};
+use leasehold_checkers::linear::{self, Budget, Fails, Linearized, Model, Reading, Unreadable};
 use leasehold_checkers::verdict::{Judgement, Verdict};
 
 use super::super::terminal::note;
@@ -17,7 +20,8 @@ use super::super::{Exit, Failure, OrExit};
 #[derive(Debug, Args)]
 pub(super) struct ByModelArguments {
     /// Judge only whether some order of the operations explains all answers, under this model: `cas-register`, `kv`, `mutex`,
-    /// `owner-mutex`, `reentrant-mutex:N`, `fenced-mutex`, `semaphore:N` or `lease-lock`. For histories of any origin.
+    /// `owner-mutex`, `reentrant-mutex:N`, `fenced-mutex`, `semaphore:N` or `lease-lock`, with `lease-lock:10s` for the TTL where answers tell none. For histories of any
+    /// origin.
     #[arg(long, value_name = "MODEL")]
     pub(super) model: Option<Model>,
     /// The format of the file: `leasehold`, `jepsen-edn`, `jepsen-log`, `porcupine` or `atlasdb`. Without, it is told by the
@@ -36,6 +40,10 @@ pub(super) struct ByModelArguments {
     /// How long the search may take; then the verdict is `unknown`.
     #[arg(long, value_name = "S", requires = "model", default_value = "60", value_parser = clap::value_parser!(u64).range(1..))]
     limit_s: u64,
+    /// Print, for each key whose answers can be explained, an order of the operations that does so: one step a line, with the
+    /// leases that have to have run out.
+    #[arg(long, requires = "model", conflicts_with = "json")]
+    pub(super) linearization: bool,
 }
 
 fn json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
@@ -51,7 +59,15 @@ enum Says {
 /// The memory that a search may take.
 const MEMORY_BYTES: usize = 2 << 30;
 
-pub(super) fn judge(path: &Path, model: Model, arguments: &ByModelArguments) -> Result<Judgement, Failure> {
+/// What is judged, as the model shall read it.
+pub(super) struct ByModel {
+    events: Vec<Event>,
+    model: Model,
+    reading: Reading,
+    limit: Duration,
+}
+
+pub(super) fn read(path: &Path, mut model: Model, arguments: &ByModelArguments) -> Result<ByModel, Failure> {
     let options = Options { format: arguments.format, ..Options::default() };
     let mut record = Record::read(path, &options).or_exit(Exit::BadInput)?;
     if record.format == Format::AtlasDb {
@@ -59,15 +75,21 @@ pub(super) fn judge(path: &Path, model: Model, arguments: &ByModelArguments) -> 
         return Err(Failure::new(Exit::Usage, "histories of AtlasDB can be read, but no model fits them yet"));
     }
     if record.goes_back_at().is_some() {
-        note("times go back in this file: its order alone is judged");
-        record.stamp_by_order();
+        match &mut model {
+            Model::Lock(LockModel::Lease(terms)) => {
+                let raised = record.raise_times();
+                terms.slack += raised;
+                let by = human(raised);
+                note(&format!(
+                    "times go back in this file: each is raised to the one before it, and leases may end {by} earlier"
+                ));
+            }
+            _ => {
+                note("times go back in this file: its order alone is judged");
+                record.stamp_by_order();
+            }
+        }
     }
-    let deadline = Instant::now() + Duration::from_secs(arguments.limit_s);
-    let is_over = Cell::new(false);
-    let out_of_time = || {
-        is_over.set(is_over.get() || Instant::now() >= deadline);
-        is_over.get()
-    };
     let reading = Reading {
         fails: match arguments.fails {
             Says::Observe => Fails::Observe,
@@ -79,8 +101,33 @@ pub(super) fn judge(path: &Path, model: Model, arguments: &ByModelArguments) -> 
             Says::Ignore => NullReads::Ignore,
         },
     };
-    let budget = Budget { out_of_time: &out_of_time, memory_bytes: MEMORY_BYTES };
-    linear::judge(&record.events, &model, &reading, &budget).or_exit(Exit::BadInput)
+    Ok(ByModel { events: record.events, model, reading, limit: Duration::from_secs(arguments.limit_s) })
+}
+
+impl ByModel {
+    pub(super) fn judge(&self) -> Result<Judgement, Failure> {
+        self.within_limit(|budget| linear::judge(&self.events, &self.model, &self.reading, budget))
+    }
+
+    /// An order of each key's operations, one step a line.
+    pub(super) fn linearization(&self) -> Result<String, Failure> {
+        let keys = self.within_limit(|budget| linear::linearize(&self.events, &self.model, &self.reading, budget))?;
+        let told = keys.iter().map(|Linearized { key, linearization }| match linearization {
+            Some(order) => format!("an order of {}:\n{order}", lock(key)),
+            None => format!("no order of {} was found\n", lock(key)),
+        });
+        Ok(told.collect())
+    }
+
+    fn within_limit<T>(&self, work: impl FnOnce(&Budget<'_>) -> Result<T, Unreadable>) -> Result<T, Failure> {
+        let deadline = Instant::now() + self.limit;
+        let is_over = Cell::new(false);
+        let out_of_time = || {
+            is_over.set(is_over.get() || Instant::now() >= deadline);
+            is_over.get()
+        };
+        work(&Budget { out_of_time: &out_of_time, memory_bytes: MEMORY_BYTES }).or_exit(Exit::BadInput)
+    }
 }
 
 /// The verdict in words.

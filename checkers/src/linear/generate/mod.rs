@@ -1,14 +1,14 @@
 //! Histories of simulated clients, for benches and tests: the same seed gives the same history for ever.
 //!
-//! Clients that are never idle share one correct object. Each event takes one tick of one nanosecond; at each tick a
-//! client chosen at random goes one step further: it calls, its operation takes effect, or it is answered. An operation
+//! Clients that are never idle share one correct object. With a register, each event takes one tick of one nanosecond; at each tick
+//! a client chosen at random goes one step further: it calls, its operation takes effect, or it is answered. An operation
 //! that is never answered takes effect at its time or not at all, and its client goes on under a new number.
 
 mod lock;
 mod random;
 mod register;
 
-pub use lock::{LockStep, LockWorkload};
+pub use lock::LockWorkload;
 pub use random::Random;
 pub use register::{Domain, RegisterWorkload};
 

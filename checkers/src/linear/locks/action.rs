@@ -108,7 +108,8 @@ pub enum LockModel {
 }
 
 impl LockModel {
-    /// The model of this name, for example `reentrant-mutex:2`; a lease-lock gets these terms.
+    /// The model of this name, for example `reentrant-mutex:2`; a lease-lock gets these terms, and `lease-lock:10s` the TTL for
+    /// answers that tell none.
     ///
     /// # Errors
     ///
@@ -125,9 +126,17 @@ impl LockModel {
                 _ => Err(unknown()),
             },
             Some(("reentrant-mutex", times)) => Ok(Self::Reentrant(count(times)?)),
+            Some(("lease-lock", ttl)) => {
+                Ok(Self::Lease(LeaseTerms { ttl: Some(duration(ttl).ok_or_else(unknown)?), ..terms }))
+            }
             Some(("semaphore", permits)) => Ok(Self::Semaphore(count(permits)?)),
             Some(_) => Err(unknown()),
         }
+    }
+
+    /// Whether it makes no difference who asks.
+    pub(super) fn is_anonymous(&self) -> bool {
+        matches!(self, Self::Mutex | Self::Semaphore(_))
     }
 
     /// Whether an answer of this kind tells anything about a lock of this model.
@@ -141,10 +150,18 @@ impl LockModel {
     }
 }
 
+/// `10s` or `1500ms`.
+fn duration(text: &str) -> Option<Duration> {
+    match text.strip_suffix("ms") {
+        Some(millis) => millis.parse().ok().map(Duration::from_millis),
+        None => text.strip_suffix('s')?.parse().ok().map(Duration::from_secs),
+    }
+}
+
 /// No lock model has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{name}` is no model of a lock: there are mutex, owner-mutex, reentrant-mutex:N, fenced-mutex, semaphore:N and lease-lock"
+    "`{name}` is no model of a lock: there are mutex, owner-mutex, reentrant-mutex:N, fenced-mutex, semaphore:N, lease-lock and lease-lock:TTL such as lease-lock:10s"
 )]
 pub struct UnknownModel {
     name: String,

@@ -2,7 +2,7 @@
 
 use super::action::{LockCall, LockModel};
 use super::calls::LockHistory;
-use super::order::Contradiction;
+use super::order::{Contradiction, Shape};
 use super::search::{Found, Task, search};
 use super::state::Moment;
 use super::{leases, permits, sections, witness};
@@ -30,7 +30,9 @@ pub fn decide(model: &LockModel, history: &LockHistory, budget: &Budget<'_>) -> 
     let history = heard.history();
     match fast(model, history) {
         (_, Some(None)) => Decision::Linearizable,
-        (Procedure::Permits, Some(Some(answers))) => Decision::Broken(witness::as_found(model, history, &answers)),
+        (Procedure::Permits, Some(Some(answers))) => {
+            Decision::Broken(witness::of_permits(model, history, &answers, budget))
+        }
         (_, Some(Some(answers))) => Decision::Broken(witness::of_contradiction(model, history, &answers, budget)),
         (_, None) => searched(model, history, budget),
     }
@@ -54,13 +56,13 @@ pub fn procedure(model: &LockModel, history: &LockHistory) -> Procedure {
 }
 
 /// A history in the order of its calls, without what its model does not hear.
-enum Heard<'a> {
+pub(super) enum Heard<'a> {
     All(&'a LockHistory),
     Part(LockHistory),
 }
 
 impl<'a> Heard<'a> {
-    fn of(model: &LockModel, history: &'a LockHistory) -> Self {
+    pub(super) fn of(model: &LockModel, history: &'a LockHistory) -> Self {
         let tells = |call: &LockCall| {
             model.hears(call.action.deed) && !(call.returned.is_none() && call.action.deed.only_looks())
         };
@@ -72,7 +74,7 @@ impl<'a> Heard<'a> {
         Self::Part(LockHistory { calls, ..history.clone() })
     }
 
-    fn history(&self) -> &LockHistory {
+    pub(super) fn history(&self) -> &LockHistory {
         match self {
             Self::All(history) => history,
             Self::Part(history) => history,
@@ -82,25 +84,44 @@ impl<'a> Heard<'a> {
 
 /// What the model's fast procedure finds; `None` where the shape is not for it.
 fn fast(model: &LockModel, history: &LockHistory) -> (Procedure, Option<Option<Contradiction>>) {
-    let (calls, owners) = (&history.calls, history.owners.len());
+    let calls = &history.calls;
     let by_permits = |all| {
         let applies = permits::applies(all, calls);
-        (Procedure::Permits, applies.then(|| permits::first_unexplained(all, calls)))
+        (Procedure::Permits, applies.then(|| permits::first_unexplained(all, calls, &mut ())))
     };
     match model {
         LockModel::Mutex => by_permits(1),
         LockModel::Semaphore(all) => by_permits(*all),
         LockModel::OwnerMutex | LockModel::Reentrant(_) | LockModel::Fenced => {
-            (Procedure::Sections, sections::first_unexplained(model, owners, calls))
+            (Procedure::Sections, by_shape(model, history, shape(model, history)))
         }
-        LockModel::Lease(terms) => (Procedure::Leases, leases::first_unexplained(terms, owners, calls)),
+        LockModel::Lease(_) => (Procedure::Leases, by_shape(model, history, shape(model, history))),
+    }
+}
+
+/// What the requests to a lock come down to where each owner acts on one thing after another.
+pub(super) fn shape(model: &LockModel, history: &LockHistory) -> Option<Result<Shape, Contradiction>> {
+    match model {
+        LockModel::Lease(terms) => leases::shape(terms, history.owners.len(), &history.calls),
+        _ => sections::shape(model, history.owners.len(), &history.calls),
+    }
+}
+
+fn by_shape(
+    model: &LockModel,
+    history: &LockHistory,
+    shape: Option<Result<Shape, Contradiction>>,
+) -> Option<Option<Contradiction>> {
+    match shape? {
+        Ok(shape) => sections::first_unexplained(model, &shape, &history.calls),
+        Err(answers) => Some(Some(answers)),
     }
 }
 
 fn searched(model: &LockModel, history: &LockHistory, budget: &Budget<'_>) -> Decision {
     let task = Task { model, calls: &history.calls, optional: &[], starts: &[Moment::default()] };
     match search(&task, budget) {
-        Found::Order => Decision::Linearizable,
+        Found::Order { .. } => Decision::Linearizable,
         Found::Stuck { call, before } => Decision::Broken(witness::of_stuck(model, history, call, &before, budget)),
         Found::Exhausted { explained, reason } => Decision::Undecided {
             explained,

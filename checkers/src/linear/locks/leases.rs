@@ -18,40 +18,40 @@
 //!
 //! Holds with `gained < earliest` have a core, the others are *floaters* with the window `[max(asked, earliest), gained]`.
 //! **Without refusals there is an order if and only if no two cores overlap and no window lies inside another hold's
-//! core.** The proof is in [`crate::holds`]. With refusals and no floaters, [`super::order`] decides: its sections ask for
-//! no more than a range for the begin and one for the end. An acquisition of unknown outcome is a phantom that may end at the
-//! end of its lease. With both floaters and refusals the history is broken where it would be without the refusals,
-//! and else left to the general search; so are a lock-delay, reads, refusals that name the holder, owners that go on
-//! after an unknown outcome and those that ask for two things at once.
+//! core.** The proof is in [`crate::holds`]. The rest is as in [`super::order`], whose sections ask for no more than a range for
+//! the begin and one for the end. An acquisition of unknown outcome is a phantom that may end at the end of its lease.
+//! Answers that name the holder are [`super::sightings`]. With both floaters and refusals that name nobody the history is broken
+//! where it would be without these, and else left to the general search; so are a lock-delay, reads that show nobody, owners
+//! that go on after an unknown outcome and those that ask for two things at once.
 
 use super::action::{Deed, LeaseTerms, LockCall};
-use super::order::{Contradiction, NEVER, Phantom, Refusal, Section, both, overlap, unexplained_refusal};
+use super::order::{Contradiction, NEVER, Phantom, Refusal, Section, Shape, Sighting};
+use super::sightings;
 use crate::history::RunTime;
 
-/// `None` where the procedure does not apply; else what contradicts itself, if anything does.
-pub(super) fn first_unexplained(
-    terms: &LeaseTerms,
-    owners: usize,
-    calls: &[LockCall],
-) -> Option<Option<Contradiction>> {
+/// What the requests come down to, or what contradicts itself; `None` where the procedure does not apply.
+pub(super) fn shape(terms: &LeaseTerms, owners: usize, calls: &[LockCall]) -> Option<Result<Shape, Contradiction>> {
     if !terms.lock_delay.is_zero() {
         return None;
     }
     let mut reading = Reading {
         release_certifies: terms.release_certifies,
         owners: vec![Track::default(); owners],
-        holds: Vec::new(),
-        phantoms: Vec::new(),
-        refusals: Vec::new(),
+        shape: Shape::default(),
         contradiction: None,
     };
     for (position, call) in (0..).zip(calls) {
         reading.read(position, call)?;
     }
-    match reading.contradiction.take() {
-        Some((_, answers)) => Some(Some(answers)),
-        None => reading.order(),
+    if let Some((_, answers)) = reading.contradiction {
+        return Some(Err(answers));
     }
+    let mut shape = reading.shape;
+    if let Err(answers) = sightings::settle(&mut shape, owners)? {
+        return Some(Err(answers));
+    }
+    shape.put_in_order();
+    Some(Ok(shape))
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,9 +69,7 @@ struct Reading {
     release_certifies: bool,
     owners: Vec<Track>,
     /// While a hold is open, its earliest end is the end of its lease.
-    holds: Vec<Section>,
-    phantoms: Vec<Phantom>,
-    refusals: Vec<Refusal>,
+    shape: Shape,
     contradiction: Option<(RunTime, Contradiction)>,
 }
 
@@ -82,8 +80,8 @@ impl Reading {
         let track = self.owners[owner];
         if let (Some(phantom), Deed::Released, None) = (track.phantom, call.action.deed, call.returned) {
             self.owners[owner].phantom = None;
-            let phantom = &mut self.phantoms[phantom as usize];
-            phantom.until = phantom.until.min(call.called);
+            let phantom = &mut self.shape.phantoms[phantom as usize];
+            (phantom.until, phantom.ended_by) = (phantom.until.min(call.called), Some(position));
             return Some(());
         }
         // A request that was under way beside a contradiction may explain it.
@@ -94,29 +92,36 @@ impl Reading {
             return Some(());
         }
         let Some(returned) = call.returned else {
-            self.unanswered(owner, call);
+            self.unanswered(owner, position, call);
             return Some(());
         };
         self.owners[owner].free_from = Some(returned);
         match call.action.deed {
-            Deed::Seen { .. } | Deed::Refused { holder: Some(_) } => return None,
-            Deed::Refused { holder: None } => self.refusals.push(Refusal { called: call.called, returned, position }),
+            Deed::Seen { holder: None } => return None,
+            Deed::Seen { holder: Some(holder) } | Deed::Refused { holder: Some(holder) } => {
+                self.shape.sightings.push(Sighting { called: call.called, returned, holder: holder.0, position });
+            }
+            Deed::Refused { holder: None } => {
+                self.shape.refusals.push(Refusal { called: call.called, returned, position });
+            }
             Deed::Acquired { expires, .. } => {
-                self.owners[owner].hold = Some(u32::try_from(self.holds.len()).ok()?);
+                self.owners[owner].hold = Some(u32::try_from(self.shape.sections.len()).ok()?);
                 let asked = call.called;
-                self.holds.push(Section {
+                self.shape.sections.push(Section {
                     asked,
                     gained: returned,
                     earliest: expires,
                     latest: NEVER,
+                    owner: call.action.owner.0,
                     acquired_by: position,
+                    gained_by: position,
                     kept_by: position,
                     ended_by: None,
                 });
             }
             Deed::Renewed { expires } => match track.hold {
                 Some(hold) => {
-                    let hold = &mut self.holds[hold as usize];
+                    let hold = &mut self.shape.sections[hold as usize];
                     // It was held when it was renewed, however short the lease.
                     hold.earliest = hold.earliest.max(expires).max(call.called);
                     hold.kept_by = position;
@@ -125,7 +130,7 @@ impl Reading {
             },
             Deed::Released => match track.hold {
                 Some(hold) => {
-                    let hold = &mut self.holds[hold as usize];
+                    let hold = &mut self.shape.sections[hold as usize];
                     let earliest = if self.release_certifies {
                         hold.kept_by = position;
                         call.called
@@ -139,7 +144,7 @@ impl Reading {
             },
             Deed::NotHeld => {
                 if let Some(hold) = track.hold {
-                    let Section { earliest, kept_by, .. } = self.holds[hold as usize];
+                    let Section { earliest, kept_by, .. } = self.shape.sections[hold as usize];
                     if earliest > returned {
                         self.contradict(owner, returned, vec![kept_by, position]);
                     } else {
@@ -151,16 +156,22 @@ impl Reading {
         Some(())
     }
 
-    fn unanswered(&mut self, owner: usize, call: &LockCall) {
+    fn unanswered(&mut self, owner: usize, position: u32, call: &LockCall) {
         let hold = self.owners[owner].hold;
         if matches!(call.action.deed, Deed::Acquired { .. }) && hold.is_none() {
-            self.owners[owner].phantom = u32::try_from(self.phantoms.len()).ok();
+            self.owners[owner].phantom = u32::try_from(self.shape.phantoms.len()).ok();
         }
         match (call.action.deed, hold) {
-            (Deed::Acquired { expires, .. }, _) => self.phantoms.push(Phantom { from: call.called, until: expires }),
+            (Deed::Acquired { expires, .. }, _) => self.shape.phantoms.push(Phantom {
+                from: call.called,
+                until: expires,
+                owner: call.action.owner.0,
+                acquired_by: position,
+                ended_by: None,
+            }),
             (Deed::Released, Some(hold)) => {
-                let hold = &mut self.holds[hold as usize];
-                hold.earliest = hold.earliest.min(call.called);
+                let hold = &mut self.shape.sections[hold as usize];
+                (hold.earliest, hold.ended_by) = (hold.earliest.min(call.called), Some(position));
             }
             _ => {}
         }
@@ -169,7 +180,7 @@ impl Reading {
 
     fn close(&mut self, owner: usize, earliest: RunTime, latest: RunTime, position: u32) {
         if let Some(hold) = self.owners[owner].hold.take() {
-            let hold = &mut self.holds[hold as usize];
+            let hold = &mut self.shape.sections[hold as usize];
             (hold.earliest, hold.latest, hold.ended_by) = (earliest, latest, Some(position));
         }
     }
@@ -181,25 +192,4 @@ impl Reading {
         }
         self.owners[owner].is_contradicted = true;
     }
-
-    fn order(mut self) -> Option<Option<Contradiction>> {
-        self.holds.sort_by_key(|hold| hold.gained);
-        let (cores, floaters): (Vec<Section>, Vec<Section>) =
-            self.holds.into_iter().partition(|hold| hold.gained < hold.earliest);
-        match overlap(&cores).or_else(|| covered(&floaters, &cores)) {
-            Some(answers) => Some(Some(answers)),
-            None if self.refusals.is_empty() => Some(None),
-            None if floaters.is_empty() => Some(unexplained_refusal(&cores, &self.refusals, &self.phantoms)),
-            None => None,
-        }
-    }
-}
-
-/// A floater whose window lies inside a core.
-fn covered(floaters: &[Section], cores: &[Section]) -> Option<Contradiction> {
-    floaters.iter().find_map(|floater| {
-        let from = floater.asked.max(floater.earliest);
-        let core = cores[..cores.partition_point(|core| core.gained < from)].last()?;
-        (floater.gained < core.earliest).then(|| both(floater, core))
-    })
 }

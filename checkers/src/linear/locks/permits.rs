@@ -48,12 +48,13 @@ pub(super) fn applies(permits: u32, calls: &[LockCall]) -> bool {
 ///
 /// All earlier answers take part in the contradiction, for each of them counts: were any acquisition of unknown outcome,
 /// there would be one permit more. So those are named that are nearest.
-pub(super) fn first_unexplained(permits: u32, calls: &[LockCall]) -> Option<Contradiction> {
+pub(super) fn first_unexplained<P: Placed>(permits: u32, calls: &[LockCall], placed: &mut P) -> Option<Contradiction> {
     let mut returns: Vec<(RunTime, u32)> =
         (0..).zip(calls).filter_map(|(position, call)| Some((call.returned?, position))).collect();
     returns.sort_unstable();
     let mut walk = Walk {
         calls,
+        placed,
         permits,
         taken: 0,
         waiting: Waiting::default(),
@@ -89,8 +90,55 @@ struct Waiting {
     releases: BinaryHeap<Reverse<(RunTime, usize)>>,
 }
 
-struct Walk<'a> {
+/// Hears in which order things happen.
+pub(super) trait Placed {
+    /// A request took effect.
+    fn effect(&mut self, _position: usize) {}
+
+    /// A look was called.
+    fn look(&mut self, _position: usize, _deed: Deed) {}
+
+    /// The lock is in this state.
+    fn state(&mut self, _all_taken: bool, _none_taken: bool) {}
+}
+
+/// Deciding needs no order.
+impl Placed for () {}
+
+/// An order of all requests, by position.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    pub(super) positions: Vec<u32>,
+    waiting_for_taken: Vec<u32>,
+    waiting_for_free: Vec<u32>,
+}
+
+impl Placed for Order {
+    fn effect(&mut self, position: usize) {
+        self.positions.push(number(position));
+    }
+
+    fn look(&mut self, position: usize, deed: Deed) {
+        let waiting = match deed {
+            Deed::Seen { holder: None } => &mut self.waiting_for_free,
+            _ => &mut self.waiting_for_taken,
+        };
+        waiting.push(number(position));
+    }
+
+    fn state(&mut self, all_taken: bool, none_taken: bool) {
+        if all_taken {
+            self.positions.append(&mut self.waiting_for_taken);
+        }
+        if none_taken {
+            self.positions.append(&mut self.waiting_for_free);
+        }
+    }
+}
+
+struct Walk<'a, P> {
     calls: &'a [LockCall],
+    placed: &'a mut P,
     permits: u32,
     taken: u32,
     waiting: Waiting,
@@ -104,14 +152,17 @@ struct Walk<'a> {
     last_free: u32,
 }
 
-impl Walk<'_> {
+impl<P: Placed> Walk<'_, P> {
     fn call(&mut self, position: usize) {
         let call = &self.calls[position];
         let returns = call.returned.unwrap_or(RunTime(u64::MAX));
         match call.action.deed {
             Deed::Acquired { .. } => self.waiting.acquisitions.push(Reverse((returns, position))),
             Deed::Released => self.waiting.releases.push(Reverse((returns, position))),
-            _ => self.note_state(),
+            deed => {
+                self.placed.look(position, deed);
+                self.note_state();
+            }
         }
     }
 
@@ -133,6 +184,7 @@ impl Walk<'_> {
             return false;
         }
         self.done[position] = true;
+        self.placed.effect(position);
         self.taken += 1;
         self.holding.push_back(number(position));
         self.note_state();
@@ -144,6 +196,7 @@ impl Walk<'_> {
             return false;
         }
         self.done[position] = true;
+        self.placed.effect(position);
         self.taken -= 1;
         self.holding.pop_front();
         self.last_release = Some(number(position));
@@ -172,6 +225,7 @@ impl Walk<'_> {
     }
 
     fn note_state(&mut self) {
+        self.placed.state(self.taken == self.permits, self.taken == 0);
         if self.taken == self.permits {
             self.last_full = self.now;
         }

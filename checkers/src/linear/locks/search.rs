@@ -26,6 +26,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::action::{LockAction, LockCall, LockModel};
+use super::schedule::Placed;
 use super::state::{Moment, State};
 use crate::history::RunTime;
 use crate::linear::Budget;
@@ -33,8 +34,8 @@ use crate::linear::Budget;
 /// How a search ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// There is an order.
-    Order,
+    /// There is an order; it is spelled out only by [`search_for_order`]. The lock may end in any of these states.
+    Order { order: Vec<Placed>, ends: Vec<State> },
     /// There is none: the return of this call, by position, cannot be explained from any of these states.
     Stuck { call: usize, before: Vec<State> },
     /// The budget ended after so many returns.
@@ -51,6 +52,16 @@ struct Config {
     seen: Bits,
     /// How often each class of requests of unknown outcome was used; sorted, without zeros.
     unknowns: Vec<(u32, u32)>,
+    /// The last step that led here, by its place among all steps; `NO_STEP` where steps are not kept.
+    last_step: u32,
+}
+
+const NO_STEP: u32 = u32::MAX;
+
+/// A step on the way to a configuration.
+struct Taken {
+    placed: Placed,
+    before: u32,
 }
 
 impl Config {
@@ -104,8 +115,18 @@ pub(super) struct Task<'a> {
 
 /// Searches for an order of all calls.
 pub(super) fn search(task: &Task<'_>, budget: &Budget<'_>) -> Found {
+    walk(&mut Search::new(task, budget))
+}
+
+/// Searches for an order of all calls, and spells it out.
+pub(super) fn search_for_order(task: &Task<'_>, budget: &Budget<'_>) -> Found {
     let mut search = Search::new(task, budget);
-    for event in events(task.calls) {
+    search.keeps_steps = true;
+    walk(&mut search)
+}
+
+fn walk(search: &mut Search<'_>) -> Found {
+    for event in events(search.task.calls) {
         let taken = match event {
             Event::Call(call) => search.call(call),
             Event::Return(call) => search.ret(call),
@@ -114,7 +135,8 @@ pub(super) fn search(task: &Task<'_>, budget: &Budget<'_>) -> Found {
             return found;
         }
     }
-    Found::Order
+    let ends = search.frontier.iter().map(|config| config.moment.state).collect();
+    Found::Order { order: search.order(), ends }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,6 +171,8 @@ struct Search<'a> {
     frontier: Vec<Config>,
     explained: usize,
     steps: usize,
+    keeps_steps: bool,
+    taken: Vec<Taken>,
 }
 
 /// Requests of unknown outcome by one owner for one thing.
@@ -156,7 +180,8 @@ struct Class {
     action: LockAction,
     /// The earliest call, which is as good as any.
     called: RunTime,
-    so_far: u32,
+    /// Those called so far, in the order of their calls.
+    calls: Vec<u32>,
 }
 
 impl<'a> Search<'a> {
@@ -167,6 +192,7 @@ impl<'a> Search<'a> {
             used: Bits::of_width(slots),
             seen: Bits::of_width(slots),
             unknowns: Vec::new(),
+            last_step: NO_STEP,
         };
         Self {
             task,
@@ -181,6 +207,8 @@ impl<'a> Search<'a> {
             frontier: task.starts.iter().map(config).collect(),
             explained: 0,
             steps: 0,
+            keeps_steps: false,
+            taken: Vec::new(),
         }
     }
 
@@ -189,7 +217,7 @@ impl<'a> Search<'a> {
         let may_be_missing = self.task.optional.get(call).copied().unwrap_or(false);
         if made.returned.is_none() {
             if !made.action.deed.only_looks() {
-                self.count_unknown(made);
+                self.count_unknown(call);
             }
             return Ok(());
         }
@@ -197,12 +225,15 @@ impl<'a> Search<'a> {
             if !may_be_missing {
                 let slot = self.take_slot(call);
                 self.looks.push(slot);
-                for config in &mut self.frontier {
+                let mut frontier = std::mem::take(&mut self.frontier);
+                for config in &mut frontier {
                     let told = self.task.model.step(config.moment, &made.action, made.called, made.called);
                     if told.is_some() {
                         config.seen.set(slot);
+                        self.note(config, Placed::Call(number(call)));
                     }
                 }
+                self.frontier = frontier;
             }
             return Ok(());
         }
@@ -214,12 +245,13 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn count_unknown(&mut self, made: &LockCall) {
+    fn count_unknown(&mut self, call: usize) {
+        let made = &self.task.calls[call];
         let class = *self.class_of.entry(made.action).or_insert_with(|| {
-            self.classes.push(Class { action: made.action, called: made.called, so_far: 0 });
-            u32::try_from(self.classes.len() - 1).expect("a history has fewer than 2^32 requests")
+            self.classes.push(Class { action: made.action, called: made.called, calls: Vec::new() });
+            number(self.classes.len() - 1)
         });
-        self.classes[class as usize].so_far += 1;
+        self.classes[class as usize].calls.push(number(call));
     }
 
     /// Whether a request changes nothing and holds up nothing.
@@ -304,25 +336,28 @@ impl<'a> Search<'a> {
     }
 
     /// What one step makes of a configuration.
-    fn successors(&self, config: &Config, now: RunTime, successors: &mut Vec<Config>) {
+    fn successors(&mut self, config: &Config, now: RunTime, successors: &mut Vec<Config>) {
         let model = self.task.model;
         if let Some(moment) = model.expire(config.moment, now) {
-            successors.push(self.looked(Config { moment, ..config.clone() }, now));
+            let mut next = Config { moment, ..config.clone() };
+            self.note(&mut next, Placed::Expiry);
+            successors.push(self.looked(next, now));
         }
-        for slot in self.deeds.iter().copied().filter(|slot| !config.used.has(*slot)) {
-            let made = &self.task.calls[self.under_way[slot].expect("a deed's slot is taken")];
+        for slot in self.deeds.clone().into_iter().filter(|slot| !config.used.has(*slot)) {
+            let call = self.under_way[slot].expect("a deed's slot is taken");
+            let made = &self.task.calls[call];
             if let Some(moment) = model.step(config.moment, &made.action, made.called, now) {
                 let mut next = Config { moment, ..config.clone() };
                 next.used.set(slot);
+                self.note(&mut next, Placed::Call(number(call)));
                 successors.push(self.looked(next, now));
             }
         }
-        for (number, class) in (0..).zip(&self.classes) {
-            let place = config.unknowns.binary_search_by_key(&number, |(class, _)| *class);
+        for class_number in 0..number(self.classes.len()) {
+            let class = &self.classes[class_number as usize];
+            let place = config.unknowns.binary_search_by_key(&class_number, |(class, _)| *class);
             let used = place.map_or(0, |place| config.unknowns[place].1);
-            if used == class.so_far {
-                continue;
-            }
+            let Some(call) = class.calls.get(used as usize).copied() else { continue };
             let Some(moment) = model.step(config.moment, &class.action, class.called, now) else { continue };
             if moment == config.moment {
                 continue;
@@ -330,22 +365,45 @@ impl<'a> Search<'a> {
             let mut next = Config { moment, ..config.clone() };
             match place {
                 Ok(place) => next.unknowns[place].1 += 1,
-                Err(place) => next.unknowns.insert(place, (number, 1)),
+                Err(place) => next.unknowns.insert(place, (class_number, 1)),
             }
+            self.note(&mut next, Placed::Call(call));
             successors.push(self.looked(next, now));
         }
     }
 
     /// The configuration with all looks under way satisfied that its state satisfies.
-    fn looked(&self, mut config: Config, now: RunTime) -> Config {
-        for slot in &self.looks {
-            let look = &self.task.calls[self.under_way[*slot].expect("a look's slot is taken")];
-            if !config.seen.has(*slot) && self.task.model.step(config.moment, &look.action, look.called, now).is_some()
-            {
-                config.seen.set(*slot);
+    fn looked(&mut self, mut config: Config, now: RunTime) -> Config {
+        for look in 0..self.looks.len() {
+            let slot = self.looks[look];
+            let call = self.under_way[slot].expect("a look's slot is taken");
+            let made = &self.task.calls[call];
+            if !config.seen.has(slot) && self.task.model.step(config.moment, &made.action, made.called, now).is_some() {
+                config.seen.set(slot);
+                self.note(&mut config, Placed::Call(number(call)));
             }
         }
         config
+    }
+
+    /// Puts a step on the way to a configuration.
+    fn note(&mut self, config: &mut Config, placed: Placed) {
+        if self.keeps_steps {
+            self.taken.push(Taken { placed, before: config.last_step });
+            config.last_step = number(self.taken.len() - 1);
+        }
+    }
+
+    /// The steps that led to the first configuration of the frontier.
+    fn order(&self) -> Vec<Placed> {
+        let mut last = self.frontier.first().map_or(NO_STEP, |config| config.last_step);
+        let mut order = Vec::new();
+        while let Some(step) = self.taken.get(last as usize) {
+            order.push(step.placed);
+            last = step.before;
+        }
+        order.reverse();
+        order
     }
 
     fn best_of(&mut self, configs: &[Config]) -> Result<Vec<Config>, Found> {
@@ -363,7 +421,7 @@ impl<'a> Search<'a> {
         self.steps += 1;
         let exhausted = |reason| Err(Found::Exhausted { explained: self.explained, reason });
         // What is visited is held once in the set and at most once more in the queue; the frontier comes on top.
-        if 4 * (a.bytes + b.bytes) > self.budget.memory_bytes {
+        if 4 * (a.bytes + b.bytes) + 2 * size_of::<Taken>() * self.taken.len() > self.budget.memory_bytes {
             return exhausted("the memory that it may take was used up");
         }
         if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS_AT_THE_CLOCK) && (self.budget.out_of_time)() {
@@ -371,6 +429,10 @@ impl<'a> Search<'a> {
         }
         Ok(())
     }
+}
+
+fn number(place: usize) -> u32 {
+    u32::try_from(place).expect("a history has fewer than 2^32 requests")
 }
 
 fn most_under_way(calls: &[LockCall]) -> usize {

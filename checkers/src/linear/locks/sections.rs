@@ -18,29 +18,54 @@
 //!   end from its call on. (Both may also be under way at once for ever: no order needs that.)
 //!
 //! An owner that goes on in any other way after an unknown outcome, or asks for two things at once, is left to the
-//! general search, and so are refusals that name the holder, and reads.
+//! general search, and so are reads that show nobody. Answers that name the holder are sightings: see [`super::sightings`].
 //!
-//! [`super::order`] decides what remains. Where it finds that cores do not overlap, all orders have the sections in the
-//! same sequence: a fenced mutex needs no more than that the tokens grow along it.
+//! [`super::order`] decides what remains. Where it finds that cores do not overlap, and all sections have one, all orders have the
+//! sections in the same sequence: a fenced mutex needs no more than that the tokens grow along it.
 
 use super::action::{Deed, LockCall, LockModel};
-use super::order::{Contradiction, NEVER, Phantom, Refusal, Section, overlap, unexplained_refusal};
+use super::order::{Contradiction, NEVER, Phantom, Refusal, Section, Shape, Sighting};
+use super::sightings;
 use crate::history::RunTime;
 
-/// `None` where the procedure does not apply; else what contradicts itself, if anything does.
-pub(super) fn first_unexplained(model: &LockModel, owners: usize, calls: &[LockCall]) -> Option<Option<Contradiction>> {
+/// What the requests come down to, or what contradicts itself; `None` where the procedure does not apply.
+pub(super) fn shape(model: &LockModel, owners: usize, calls: &[LockCall]) -> Option<Result<Shape, Contradiction>> {
     let times = match model {
         LockModel::Reentrant(times) => *times,
         LockModel::OwnerMutex | LockModel::Fenced => 1,
         LockModel::Mutex | LockModel::Semaphore(_) | LockModel::Lease(_) => return None,
     };
-    let mut reading = Reading::new(times, *model == LockModel::Fenced, owners);
+    let is_fenced = *model == LockModel::Fenced;
+    let mut reading = Reading {
+        times,
+        is_fenced,
+        owners: vec![Track::default(); owners],
+        shape: Shape::default(),
+        contradiction: None,
+    };
     for (position, call) in (0..).zip(calls) {
         reading.read(position, call)?;
     }
-    Some(match reading.contradiction.take() {
-        Some((_, answers)) => Some(answers),
-        None => reading.order(calls),
+    if let Some((_, answers)) = reading.contradiction {
+        return Some(Err(answers));
+    }
+    let mut shape = reading.shape;
+    if let Err(answers) = sightings::settle(&mut shape, owners)? {
+        return Some(Err(answers));
+    }
+    shape.put_in_order();
+    if is_fenced && !shape.sections.iter().all(Section::has_core) {
+        return None;
+    }
+    Some(Ok(shape))
+}
+
+/// What contradicts itself in a shape, if anything does; `None` where the procedure cannot tell.
+pub(super) fn first_unexplained(model: &LockModel, shape: &Shape, calls: &[LockCall]) -> Option<Option<Contradiction>> {
+    let found = shape.first_unexplained()?;
+    Some(match model {
+        LockModel::Fenced => found.or_else(|| older_token(&shape.sections, calls)),
+        _ => found,
     })
 }
 
@@ -58,6 +83,7 @@ enum Phase {
     /// It may have let go and taken the lock again, if a release should follow.
     AskedAgain {
         section: u32,
+        position: u32,
     },
     /// Its last outcome is unknown, and nothing may follow.
     Gone,
@@ -75,25 +101,11 @@ struct Reading {
     times: u32,
     is_fenced: bool,
     owners: Vec<Track>,
-    sections: Vec<Section>,
-    phantoms: Vec<Phantom>,
-    refusals: Vec<Refusal>,
+    shape: Shape,
     contradiction: Option<(RunTime, Contradiction)>,
 }
 
 impl Reading {
-    fn new(times: u32, is_fenced: bool, owners: usize) -> Self {
-        Self {
-            times,
-            is_fenced,
-            owners: vec![Track::default(); owners],
-            sections: Vec::new(),
-            phantoms: Vec::new(),
-            refusals: Vec::new(),
-            contradiction: None,
-        }
-    }
-
     /// Takes in an owner's next request; `None` where the shape does not allow it.
     fn read(&mut self, position: u32, call: &LockCall) -> Option<()> {
         let owner = call.action.owner.0 as usize;
@@ -108,42 +120,52 @@ impl Reading {
         }
         self.owners[owner].phase = match call.returned {
             Some(returned) => self.answered(phase, position, call, returned)?,
-            None => self.unanswered(phase, call)?,
+            None => self.unanswered(phase, position, call)?,
         };
         Some(())
     }
 
     fn answered(&mut self, phase: Phase, position: u32, call: &LockCall, returned: RunTime) -> Option<Phase> {
+        let owner = call.action.owner;
         match (phase, call.action.deed) {
-            (_, Deed::Seen { .. } | Deed::Refused { holder: Some(_) })
-            | (Phase::Phantom(_) | Phase::AskedAgain { .. } | Phase::Gone, _) => None,
+            (_, Deed::Seen { holder: None }) | (Phase::Phantom(_) | Phase::AskedAgain { .. } | Phase::Gone, _) => None,
+            (_, Deed::Seen { holder: Some(holder) }) | (Phase::Without, Deed::Refused { holder: Some(holder) }) => {
+                self.shape.sightings.push(Sighting { called: call.called, returned, holder: holder.0, position });
+                Some(phase)
+            }
             (Phase::Without, Deed::Acquired { .. }) => {
-                let section = u32::try_from(self.sections.len()).ok()?;
-                self.sections.push(Section {
+                let section = u32::try_from(self.shape.sections.len()).ok()?;
+                self.shape.sections.push(Section {
                     asked: call.called,
                     gained: returned,
                     earliest: NEVER,
                     latest: NEVER,
+                    owner: owner.0,
                     acquired_by: position,
+                    gained_by: position,
                     kept_by: position,
                     ended_by: None,
                 });
                 Some(Phase::Holding { section, times: 1 })
             }
             (Phase::Without, Deed::Refused { holder: None }) => {
-                self.refusals.push(Refusal { called: call.called, returned, position });
+                self.shape.refusals.push(Refusal { called: call.called, returned, position });
                 Some(phase)
             }
             (Phase::Without, Deed::NotHeld) | (Phase::Holding { .. }, Deed::Renewed { .. }) => Some(phase),
             (Phase::Holding { section, times }, Deed::Acquired { .. }) if times < self.times => {
                 Some(Phase::Holding { section, times: times + 1 })
             }
-            (Phase::Holding { times, .. }, Deed::Refused { holder: None }) if times == self.times => Some(phase),
+            (Phase::Holding { times, .. }, Deed::Refused { holder })
+                if times == self.times && holder.is_none_or(|holder| holder == owner) =>
+            {
+                Some(phase)
+            }
             (Phase::Holding { section, times }, Deed::Released) if times > 1 => {
                 Some(Phase::Holding { section, times: times - 1 })
             }
             (Phase::Holding { section, .. }, Deed::Released) => {
-                let section = &mut self.sections[section as usize];
+                let section = &mut self.shape.sections[section as usize];
                 (section.earliest, section.latest, section.ended_by) = (call.called, returned, Some(position));
                 Some(Phase::Without)
             }
@@ -156,32 +178,38 @@ impl Reading {
         }
     }
 
-    fn unanswered(&mut self, phase: Phase, call: &LockCall) -> Option<Phase> {
+    fn unanswered(&mut self, phase: Phase, position: u32, call: &LockCall) -> Option<Phase> {
+        let owner = call.action.owner.0;
         match (phase, call.action.deed) {
             (_, Deed::Refused { .. } | Deed::NotHeld | Deed::Renewed { .. } | Deed::Seen { .. }) => Some(phase),
             // A token without an answer is not what a service tells.
             (_, Deed::Acquired { token: Some(_), .. }) if self.is_fenced => None,
             (Phase::Without, Deed::Acquired { .. }) => {
-                let phantom = u32::try_from(self.phantoms.len()).ok()?;
-                self.phantoms.push(Phantom { from: call.called, until: NEVER });
+                let phantom = u32::try_from(self.shape.phantoms.len()).ok()?;
+                let (from, acquired_by) = (call.called, position);
+                self.shape.phantoms.push(Phantom { from, until: NEVER, owner, acquired_by, ended_by: None });
                 Some(Phase::Phantom(phantom))
             }
             (Phase::Phantom(phantom), Deed::Released) => {
-                self.phantoms[phantom as usize].until = call.called;
+                let phantom = &mut self.shape.phantoms[phantom as usize];
+                (phantom.until, phantom.ended_by) = (call.called, Some(position));
                 Some(Phase::Gone)
             }
             (Phase::Holding { section, times: 1 }, Deed::Released) => {
-                self.sections[section as usize].earliest = call.called;
+                let section = &mut self.shape.sections[section as usize];
+                (section.earliest, section.ended_by) = (call.called, Some(position));
                 Some(Phase::Gone)
             }
             (Phase::Without | Phase::Holding { .. }, Deed::Released) => Some(Phase::Gone),
             (Phase::Holding { section, .. }, Deed::Acquired { .. }) if self.times == 1 => {
-                Some(Phase::AskedAgain { section })
+                Some(Phase::AskedAgain { section, position })
             }
             (Phase::Holding { .. }, Deed::Acquired { .. }) => Some(Phase::Gone),
-            (Phase::AskedAgain { section }, Deed::Released) => {
-                self.sections[section as usize].earliest = call.called;
-                self.phantoms.push(Phantom { from: call.called, until: NEVER });
+            (Phase::AskedAgain { section, position: acquired_by }, Deed::Released) => {
+                let section = &mut self.shape.sections[section as usize];
+                (section.earliest, section.ended_by) = (call.called, Some(position));
+                let from = call.called;
+                self.shape.phantoms.push(Phantom { from, until: NEVER, owner, acquired_by, ended_by: None });
                 Some(Phase::Gone)
             }
             (Phase::Phantom(_) | Phase::AskedAgain { .. } | Phase::Gone, _) => None,
@@ -194,13 +222,6 @@ impl Reading {
         if self.contradiction.as_ref().is_none_or(|(earlier, _)| returned < *earlier) {
             self.contradiction = Some((returned, vec![position]));
         }
-    }
-
-    fn order(mut self, calls: &[LockCall]) -> Option<Contradiction> {
-        self.sections.sort_by_key(|section| section.gained);
-        overlap(&self.sections)
-            .or_else(|| older_token(&self.sections, calls).filter(|_| self.is_fenced))
-            .or_else(|| unexplained_refusal(&self.sections, &self.refusals, &self.phantoms))
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) struct State {
     /// How many permits are taken, or how often its holder took it.
     pub(super) taken: u32,
     /// The greatest fencing token so far.
-    pub(super) token: u64,
+    pub(super) token: Option<u64>,
     /// While it is held: from when on the lease may run out. While it is free: from when on it is given again.
     pub(super) until: RunTime,
 }
@@ -68,25 +68,29 @@ impl LockModel {
         Some(Moment { state: State { until: free_again, ..State::default() }, at })
     }
 
-    /// All states that the lock might be in, as far as a search can tell them apart; none rules out more than it must.
-    pub(super) fn any_state(&self, owners: impl Iterator<Item = Owner>) -> Vec<Moment> {
-        let times = match *self {
-            Self::Mutex => return (0..=1).map(taken_by_anybody).collect(),
-            Self::Semaphore(all) => return (0..=all).map(taken_by_anybody).collect(),
-            Self::Reentrant(times) => times,
-            Self::OwnerMutex | Self::Fenced | Self::Lease(_) => 1,
-        };
-        let held = owners.flat_map(|owner| (1..=times).map(move |taken| held_by(owner, taken)));
+    /// The states with so many permits taken, or fewer.
+    pub(super) fn taken_up_to(&self, most: usize) -> Vec<Moment> {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        (0..=most).map(|taken| in_state(State { taken, ..State::default() })).collect()
+    }
+
+    /// The states in which nobody or one of these owners holds the lock, each with the earliest end of its lease.
+    pub(super) fn held_by_any(&self, owners: impl Iterator<Item = (Owner, RunTime)>) -> Vec<Moment> {
+        let times = if let Self::Reentrant(times) = self { *times } else { 1 };
+        let held = owners.flat_map(|(owner, expires)| {
+            let until = if let Self::Lease(_) = self { expires } else { RunTime(0) };
+            (1..=times).map(move |taken| in_state(State { until, ..held_by(owner, taken) }))
+        });
         std::iter::once(Moment::default()).chain(held).collect()
     }
 }
 
-fn taken_by_anybody(taken: u32) -> Moment {
-    Moment { state: State { taken, ..State::default() }, ..Moment::default() }
+fn in_state(state: State) -> Moment {
+    Moment { state, ..Moment::default() }
 }
 
-fn held_by(owner: Owner, taken: u32) -> Moment {
-    Moment { state: State { holder: Some(owner), taken, ..State::default() }, ..Moment::default() }
+fn held_by(owner: Owner, taken: u32) -> State {
+    State { holder: Some(owner), taken, ..State::default() }
 }
 
 fn permits(all: u32, state: State, deed: Deed) -> Option<State> {
@@ -125,7 +129,7 @@ fn is_held(state: State, by: Option<Owner>) -> bool {
 fn fenced(state: State, action: &LockAction) -> Option<State> {
     let after = owned(1, state, action)?;
     match action.deed {
-        Deed::Acquired { token: Some(token), .. } => (token > state.token).then_some(State { token, ..after }),
+        Deed::Acquired { token, .. } if token.is_some() => (token > state.token).then_some(State { token, ..after }),
         _ => Some(after),
     }
 }
@@ -134,7 +138,7 @@ fn leased(release_certifies: bool, state: State, action: &LockAction, now: RunTi
     let own = state.holder == Some(action.owner);
     match action.deed {
         Deed::Acquired { expires, .. } => (state.holder.is_none() && state.until <= now)
-            .then_some(State { until: expires, ..held_by(action.owner, 1).state }),
+            .then_some(State { until: expires, ..held_by(action.owner, 1) }),
         Deed::Renewed { expires } => own.then_some(State { until: state.until.max(expires), ..state }),
         Deed::Released if own => Some(State::default()),
         Deed::Released => (!release_certifies).then_some(state),

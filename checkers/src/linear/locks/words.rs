@@ -24,9 +24,15 @@ pub(super) fn state(model: &LockModel, state: &State, history: &LockHistory) -> 
 
 /// What a request told, and when.
 pub(super) fn call(call: &LockCall, history: &LockHistory) -> String {
+    let until = call.returned.map_or_else(|| "an unknown end".to_owned(), |returned| returned.to_string());
+    format!("{} between {} and {until} (op {})", deed(call, history), call.called, call.op)
+}
+
+/// What a request told.
+pub(super) fn deed(call: &LockCall, history: &LockHistory) -> String {
     let who = name(history, call.action.owner);
     let holder = |holder| name(history, holder);
-    let told = match call.action.deed {
+    match call.action.deed {
         Deed::Acquired { token: Some(token), .. } => format!("{who} was given the lock with token {token}"),
         Deed::Acquired { .. } => format!("{who} was given the lock"),
         Deed::Refused { holder: Some(by) } => format!("{who} was refused it because {} held it", holder(by)),
@@ -36,11 +42,15 @@ pub(super) fn call(call: &LockCall, history: &LockHistory) -> String {
         Deed::NotHeld => format!("{who} was told that it does not hold it"),
         Deed::Seen { holder: Some(by) } => format!("a read showed that {} held it", holder(by)),
         Deed::Seen { holder: None } => "a read showed that nobody held it".to_owned(),
-    };
-    let until = call.returned.map_or_else(|| "an unknown end".to_owned(), |returned| returned.to_string());
-    format!("{told} between {} and {until} (op {})", call.called, call.op)
+    }
 }
 
-fn name(history: &LockHistory, owner: Owner) -> &str {
+/// What it means that the lease of this state's holder runs out.
+pub(super) fn expiry(state: &State, history: &LockHistory) -> String {
+    format!("the lease of {} ran out", state.holder.map_or("nobody", |holder| name(history, holder)))
+}
+
+/// The name of an owner.
+pub(super) fn name(history: &LockHistory, owner: Owner) -> &str {
     history.owners.get(owner.0 as usize).map_or("somebody", String::as_str)
 }
