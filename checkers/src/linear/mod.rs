@@ -7,6 +7,7 @@
 //! Locks are partitioned by key first: a history is linearizable if and only if each key's part is (Herlihy and Wing,
 //! *Linearizability: A Correctness Condition for Concurrent Objects*, TOPLAS 12(3), 1990).
 
+mod aptness;
 pub mod generate;
 mod judge;
 pub mod kv;
@@ -17,6 +18,7 @@ mod pairs;
 pub mod register;
 mod search;
 
+pub use aptness::Apt;
 pub use judge::{Model, Reading, Unreadable, judge};
 pub use pairs::CallsError;
 
