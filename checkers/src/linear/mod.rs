@@ -11,6 +11,7 @@ mod aptness;
 pub mod generate;
 mod judge;
 pub mod kv;
+mod linearization;
 pub mod locks;
 #[cfg(test)]
 mod oracle;
@@ -19,7 +20,8 @@ pub mod register;
 mod search;
 
 pub use aptness::Apt;
-pub use judge::{Model, Reading, Unreadable, judge};
+pub use judge::{Linearized, Model, Reading, Unreadable, judge, linearize};
+pub use linearization::{Happening, Linearization, Step};
 pub use pairs::CallsError;
 
 use crate::history::RunTime;
