@@ -1,13 +1,16 @@
 //! Histories of any origin, judged by whether their answers can be put in an order under a model.
 
 use std::cell::Cell;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use leasehold_checkers::formats::{Format, Options, Record};
+use leasehold_checkers::formats::{Events, Format, Options, Record};
+use leasehold_checkers::linear::locks::{LeaseTerms, LockModel};
 use leasehold_checkers::linear::register::NullReads;
-use leasehold_checkers::linear::{self, Budget, Fails, Model, Reading};
+use leasehold_checkers::linear::{self, Apt, Budget, Fails, Model, Reading};
 use leasehold_checkers::verdict::{Judgement, Verdict};
 
 use super::super::terminal::note;
@@ -17,7 +20,8 @@ use super::super::{Exit, Failure, OrExit};
 #[derive(Debug, Args)]
 pub(super) struct ByModelArguments {
     /// Judge only whether some order of the operations explains all answers, under this model: `cas-register`, `kv`, `mutex`,
-    /// `owner-mutex`, `reentrant-mutex:N`, `fenced-mutex`, `semaphore:N` or `lease-lock`. For histories of any origin.
+    /// `owner-mutex`, `reentrant-mutex:N`, `fenced-mutex`, `semaphore:N` or `lease-lock`. For histories of any origin. Without,
+    /// a history of another tool is judged by the model that its operations name, where they do.
     #[arg(long, value_name = "MODEL")]
     pub(super) model: Option<Model>,
     /// The format of the file: `leasehold`, `jepsen-edn`, `jepsen-log`, `porcupine` or `atlasdb`. Without, it is told by the
@@ -51,13 +55,17 @@ enum Says {
 /// The memory that a search may take.
 const MEMORY_BYTES: usize = 2 << 30;
 
-pub(super) fn judge(path: &Path, model: Model, arguments: &ByModelArguments) -> Result<Judgement, Failure> {
+/// Whether a file is to be judged by a model although none is named: it is no record of a run of ours.
+pub(super) fn is_foreign(path: &Path) -> bool {
+    let events = File::open(path).ok().and_then(|file| Events::open(BufReader::new(file), &Options::default()).ok());
+    events.is_some_and(|events| events.format() != Format::Leasehold || events.header().is_none())
+}
+
+pub(super) fn judge(path: &Path, arguments: &ByModelArguments) -> Result<Judgement, Failure> {
     let options = Options { format: arguments.format, ..Options::default() };
     let mut record = Record::read(path, &options).or_exit(Exit::BadInput)?;
-    if record.format == Format::AtlasDb {
-        // Its answers speak of tokens, which no model knows yet; taken for those of a lock they would accuse a correct service.
-        return Err(Failure::new(Exit::Usage, "histories of AtlasDB can be read, but no model fits them yet"));
-    }
+    let model = model(&record, arguments.model)?;
+    record.tokens_as_owners();
     if record.goes_back_at().is_some() {
         note("times go back in this file: its order alone is judged");
         record.stamp_by_order();
@@ -81,6 +89,30 @@ pub(super) fn judge(path: &Path, model: Model, arguments: &ByModelArguments) -> 
     };
     let budget = Budget { out_of_time: &out_of_time, memory_bytes: MEMORY_BYTES };
     linear::judge(&record.events, &model, &reading, &budget).or_exit(Exit::BadInput)
+}
+
+/// The model that was named, or the one that the content allows.
+fn model(record: &Record, named: Option<Model>) -> Result<Model, Failure> {
+    let usage = |text: &str| Err(Failure::new(Exit::Usage, text));
+    if record.format == Format::AtlasDb {
+        // A successful unlock says that the token was held; without a known TTL a lease may run out at any other time.
+        let terms = LeaseTerms { release_certifies: true, ..LeaseTerms::default() };
+        return match named {
+            None | Some(Model::Lock(LockModel::Lease(_))) => Ok(Model::Lock(LockModel::Lease(terms))),
+            Some(_) => usage("AtlasDB's locks are leases, each with a token: the model for them is `lease-lock`"),
+        };
+    }
+    if let Some(named) = named {
+        return Ok(named);
+    }
+    match Apt::of(&record.events) {
+        Apt::Only(model) => Ok(model),
+        Apt::SomeLock => usage(
+            "these are operations on a lock, and nothing in the file says of which kind: name it, with `--model mutex` where \
+             holds never end by themselves, with `--model lease-lock` where they may, or with another of the models in `--help`",
+        ),
+        Apt::None => usage("no model knows all operations in this file: name one with `--model`, see `--help`"),
+    }
 }
 
 /// The verdict in words.
