@@ -34,6 +34,26 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// The same with other numbers for the values.
+    pub(super) fn renumbered(self, mut number: impl FnMut(u32) -> u32) -> Self {
+        match self {
+            Self::Observe(value) => Self::Observe(number(value)),
+            Self::Refused(value) => Self::Refused(number(value)),
+            Self::Write(value) => Self::Write(number(value)),
+            Self::Swap(from, to) => Self::Swap(number(from), number(to)),
+        }
+    }
+
+    /// The value that it tells from others.
+    pub(super) fn observes(self) -> Option<u32> {
+        match self {
+            Self::Observe(value) | Self::Refused(value) | Self::Swap(value, _) => Some(value),
+            Self::Write(_) => None,
+        }
+    }
+}
+
 impl From<RegisterAction> for Kind {
     fn from(action: RegisterAction) -> Self {
         match action {
@@ -76,8 +96,11 @@ pub(super) struct Op {
 pub(super) struct Problem {
     pub(super) ops: Vec<Op>,
     pub(super) steps: Vec<Step>,
-    /// The values are `0..values`. The last one stands for all that no operation names.
+    /// The values are `0..values`. The last one stands for all that no operation names, and with
+    /// [`Self::merge_unobserved`] for all that none observes.
     pub(super) values: u32,
+    /// Where values were numbered anew: the numbers that they had.
+    originals: Vec<u32>,
     pub(super) starts: Starts,
     /// Effects that may happen at any time and any number of times.
     pub(super) free: Vec<Effect>,
@@ -147,7 +170,39 @@ impl Problem {
             steps.push(Step::Return(op));
         }
         // What is never answered and called after the last return cannot explain anything.
-        Self { ops, steps, values, starts, free: Vec::new(), unanswered, concurrency }
+        Self { ops, steps, values, originals: Vec::new(), starts, free: Vec::new(), unanswered, concurrency }
+    }
+
+    /// Numbers values anew, so that all that no operation observes or expects are one: no answer can tell them apart.
+    pub(super) fn merge_unobserved(&mut self) {
+        const NOT_OBSERVED: u32 = u32::MAX;
+        let mut numbers = vec![NOT_OBSERVED; self.values as usize];
+        for value in self.ops.iter().filter_map(|op| op.kind.observes()) {
+            let number = &mut numbers[value as usize];
+            if *number == NOT_OBSERVED {
+                *number = self.originals.len() as u32;
+                self.originals.push(value);
+            }
+        }
+        let unobserved = self.originals.len() as u32;
+        let renumbered = |value: u32| numbers[value as usize].min(unobserved);
+        for op in &mut self.ops {
+            op.kind = op.kind.renumbered(renumbered);
+        }
+        if let Starts::At(value) = &mut self.starts {
+            *value = renumbered(*value);
+        }
+        self.originals.push(self.values - 1);
+        self.values = unobserved + 1;
+    }
+
+    pub(super) fn has_failed_swaps(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op.kind, Kind::Refused(_)))
+    }
+
+    /// The number that a value had in the history.
+    pub(super) fn original(&self, value: u32) -> u32 {
+        self.originals.get(value as usize).copied().unwrap_or(value)
     }
 
     pub(super) fn op(&self, op: u32) -> &Op {
@@ -160,6 +215,20 @@ impl Problem {
             Starts::At(value) => value..value + 1,
             Starts::Anywhere => 0..self.values,
         }
+    }
+
+    /// A history of these steps.
+    pub(super) fn from_steps(ops: Vec<Op>, steps: Vec<Step>, values: u32, starts: Starts) -> Self {
+        let (mut under_way, mut concurrency, mut unanswered) = (0usize, 0, 0);
+        for step in &steps {
+            match step {
+                Step::Call(_) => under_way += 1,
+                Step::Return(_) => under_way -= 1,
+                Step::Maybe(_) => unanswered += 1,
+            }
+            concurrency = concurrency.max(under_way);
+        }
+        Self { ops, steps, values, originals: Vec::new(), starts, free: Vec::new(), unanswered, concurrency }
     }
 
     /// Whether an operation is answered before the steps end.

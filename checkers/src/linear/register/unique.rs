@@ -53,16 +53,57 @@ pub(super) enum Unique {
 
 /// Decides where each value is written at most once.
 pub(super) fn decide(problem: &Problem) -> Unique {
-    let Some(clusters) = Clusters::of(problem) else { return Unique::NotApplicable };
-    let initial = match (problem.starts, clusters.orphans.as_slice()) {
-        (Starts::At(initial), []) => Some(initial),
-        (Starts::At(initial), [orphan]) => (*orphan == initial).then_some(initial),
-        (Starts::Anywhere, [orphan]) => Some(*orphan),
-        (Starts::Anywhere, []) => Some(problem.values - 1),
-        _ => None,
+    decide_until(problem, u32::MAX)
+}
+
+/// The return that cannot be explained, of a history that is broken: all before it can.
+pub(super) fn first_inexplicable(problem: &Problem) -> usize {
+    let (mut explained, mut broken) = (0, problem.steps.len());
+    while broken - explained > 1 {
+        let until = explained.midpoint(broken);
+        match decide_until(problem, until as u32) {
+            Unique::Broken => broken = until,
+            Unique::Linearizable | Unique::NotApplicable => explained = until,
+        }
+    }
+    explained
+}
+
+/// The values that the register may have had before a step, if what was known then can be explained.
+///
+/// A chain can come last if its first return, which a further observation now would make the begin of its zone, is after
+/// the last calls of all others. What was not observed, nor answered, may have happened just now.
+pub(super) fn values_before(problem: &Problem, step: usize) -> Vec<u32> {
+    let Some(clusters) = Clusters::of(problem, step as u32) else { return Vec::new() };
+    let Some(chains) = clusters.initial().and_then(|initial| clusters.chains(initial)) else { return Vec::new() };
+    let mut last_calls: Vec<i64> = chains.iter().map(|chain| chain.zone.last_call).collect();
+    last_calls.sort_unstable_by_key(|&call| std::cmp::Reverse(call));
+    let may_be_last = |zone: &Zone| {
+        let of_others = if last_calls[0] == zone.last_call { last_calls.get(1) } else { last_calls.first() };
+        of_others.is_none_or(|&call| zone.first_return > call)
     };
-    let is_explained =
-        !clusters.is_forked && initial.and_then(|initial| clusters.zones(initial)).is_some_and(Zones::are_compatible);
+    let mut values: Vec<u32> =
+        chains.iter().filter(|chain| may_be_last(&chain.zone)).map(|chain| chain.last_value).collect();
+    let optional = |op: &&Op| op.called < step as u32 && op.deadline >= step as u32;
+    for op in problem.ops.iter().filter(optional) {
+        let Some(Effect { from, to }) = op.kind.effect() else { continue };
+        let is_possible = from.is_none_or(|from| values.contains(&from));
+        if is_possible && !clusters.by_value[to as usize].is_needed {
+            values.push(to);
+        }
+    }
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+/// Decides what was known before a step.
+fn decide_until(problem: &Problem, until: u32) -> Unique {
+    let Some(clusters) = Clusters::of(problem, until) else { return Unique::NotApplicable };
+    let is_explained = clusters
+        .initial()
+        .and_then(|initial| clusters.chains(initial))
+        .is_some_and(|chains| Zones::of(&chains).are_compatible());
     match (is_explained, problem.starts) {
         (true, _) if clusters.has_failed_swaps => Unique::NotApplicable,
         (true, _) => Unique::Linearizable,
@@ -90,6 +131,8 @@ struct Cluster {
 
 struct Clusters<'a> {
     problem: &'a Problem,
+    /// What is called, or returns, at this step or later did not happen yet.
+    until: u32,
     by_value: Vec<Cluster>,
     has_failed_swaps: bool,
     /// The values that were there without being written.
@@ -102,7 +145,7 @@ struct Clusters<'a> {
 
 impl<'a> Clusters<'a> {
     /// `None` where some value may be written twice.
-    fn of(problem: &'a Problem) -> Option<Self> {
+    fn of(problem: &'a Problem, until: u32) -> Option<Self> {
         let nothing = Cluster {
             writer: NONE,
             swap: NONE,
@@ -114,7 +157,12 @@ impl<'a> Clusters<'a> {
         let mut by_value = vec![nothing; problem.values as usize];
         let mut has_failed_swaps = false;
         for (place, op) in (0..).zip(&problem.ops) {
+            // Operations that are called after all returns have no step, and matter as little as those after this one.
+            if op.called >= until {
+                continue;
+            }
             match op.kind {
+                Kind::Observe(_) | Kind::Refused(_) if op.deadline >= until => {}
                 Kind::Observe(value) => {
                     let cluster = &mut by_value[value as usize];
                     cluster.is_observed = true;
@@ -132,7 +180,7 @@ impl<'a> Clusters<'a> {
             }
         }
         let mut clusters =
-            Self { problem, by_value, has_failed_swaps, orphans: Vec::new(), swaps: 0, is_forked: false };
+            Self { problem, until, by_value, has_failed_swaps, orphans: Vec::new(), swaps: 0, is_forked: false };
         clusters.link();
         Some(clusters)
     }
@@ -145,7 +193,7 @@ impl<'a> Clusters<'a> {
     /// Finds what must have happened, and links swaps to the values that they found.
     fn link(&mut self) {
         for value in 0..self.problem.values {
-            let is_answered = self.writer(value).is_some_and(Problem::is_answered);
+            let is_answered = self.writer(value).is_some_and(|op| op.deadline < self.until);
             if self.by_value[value as usize].is_observed || is_answered {
                 self.need(value);
             }
@@ -169,9 +217,21 @@ impl<'a> Clusters<'a> {
         }
     }
 
-    /// The zones of all chains; `None` where a chain contradicts itself.
-    fn zones(&self, initial: u32) -> Option<Zones> {
-        let mut zones = Zones::default();
+    /// The value with which the register began; `None` where that, or what follows a value, contradicts itself.
+    fn initial(&self) -> Option<u32> {
+        match (self.problem.starts, self.orphans.as_slice()) {
+            _ if self.is_forked => None,
+            (Starts::At(initial), []) => Some(initial),
+            (Starts::At(initial), [orphan]) => (*orphan == initial).then_some(initial),
+            (Starts::Anywhere, [orphan]) => Some(*orphan),
+            (Starts::Anywhere, []) => Some(self.problem.values - 1),
+            _ => None,
+        }
+    }
+
+    /// All chains; `None` where one contradicts itself.
+    fn chains(&self, initial: u32) -> Option<Vec<Chain>> {
+        let mut chains = Vec::new();
         let mut swaps = 0;
         for value in 0..self.problem.values {
             let is_head = match self.writer(value).map(|op| op.kind) {
@@ -179,15 +239,15 @@ impl<'a> Clusters<'a> {
                 _ => value == initial,
             };
             if is_head {
-                zones.add(self.chain(value, &mut swaps)?);
+                chains.push(self.chain(value, &mut swaps)?);
             }
         }
         // A swap that no chain reaches is part of a ring.
-        (swaps == self.swaps).then_some(zones)
+        (swaps == self.swaps).then_some(chains)
     }
 
-    /// The zone of a chain from its head; `None` where it contradicts itself.
-    fn chain(&self, head: u32, swaps: &mut usize) -> Option<Zone> {
+    /// A chain from its head; `None` where it contradicts itself.
+    fn chain(&self, head: u32, swaps: &mut usize) -> Option<Chain> {
         let mut zone = Zone { first_return: i64::MAX, last_call: -1 };
         if self.by_value[head as usize].writer == NONE {
             zone.first_return = -1;
@@ -196,18 +256,26 @@ impl<'a> Clusters<'a> {
         loop {
             let cluster = &self.by_value[value as usize];
             if let Some(writer) = self.writer(value) {
-                zone.append(writer.called, writer.deadline)?;
+                let deadline = if writer.deadline < self.until { writer.deadline } else { u32::MAX };
+                zone.append(writer.called, deadline)?;
             }
             if cluster.is_observed {
                 zone.append(cluster.last_call, cluster.first_return)?;
             }
             if cluster.swap == NONE {
-                return Some(zone);
+                return Some(Chain { zone, last_value: value });
             }
             *swaps += 1;
             value = self.problem.op(cluster.swap).kind.effect()?.to;
         }
     }
+}
+
+/// Operations that any order must keep together.
+struct Chain {
+    zone: Zone,
+    /// The value that its last operation left.
+    last_value: u32,
 }
 
 /// The first return and the last call of a chain. Places of calls and returns all differ.
@@ -237,6 +305,14 @@ struct Zones {
 }
 
 impl Zones {
+    fn of(chains: &[Chain]) -> Self {
+        let mut zones = Self::default();
+        for chain in chains {
+            zones.add(chain.zone);
+        }
+        zones
+    }
+
     fn add(&mut self, zone: Zone) {
         if zone.first_return < zone.last_call {
             self.forward.push(zone);

@@ -63,9 +63,9 @@ impl Values {
         self.names.is_empty()
     }
 
-    /// A value as it is printed. A number that none has stands for all values that no operation names.
+    /// A value as it is printed. A number that none has stands for all values that no operation observes.
     #[must_use]
     pub fn name(&self, value: ValueId) -> &str {
-        self.names.get(value.0 as usize).map_or("a value that no operation names", String::as_str)
+        self.names.get(value.0 as usize).map_or("a value that nobody observed", String::as_str)
     }
 }

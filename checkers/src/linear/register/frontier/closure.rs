@@ -45,26 +45,20 @@ struct Reached<M> {
 /// How many configurations are looked at between two looks at the clock.
 const BETWEEN_LOOKS: u64 = 1024;
 
-pub(super) const OUT_OF_TIME: &str = "the time was used up";
-pub(super) const OUT_OF_MEMORY: &str = "the memory was used up";
+pub(in crate::linear::register) const OUT_OF_TIME: &str = "the time was used up";
+pub(in crate::linear::register) const OUT_OF_MEMORY: &str = "the memory was used up";
 
 /// Working memory, kept between returns.
 pub(super) struct Closure<M> {
     reached: Vec<Reached<M>>,
     seen: Antichain<M>,
     next: Antichain<M>,
-    memory_bytes: usize,
     work: u64,
 }
 
 impl<M: Mask> Closure<M> {
-    pub(super) fn new(values: u32, memory_bytes: usize) -> Self {
-        Self { reached: Vec::new(), seen: Antichain::new(values), next: Antichain::new(values), memory_bytes, work: 0 }
-    }
-
-    /// Leaves this much memory for what is reached.
-    pub(super) fn leave(&mut self, memory_bytes: usize) {
-        self.memory_bytes = memory_bytes;
+    pub(super) fn new(values: u32) -> Self {
+        Self { reached: Vec::new(), seen: Antichain::new(values), next: Antichain::new(values), work: 0 }
     }
 
     /// Replaces the configurations by those after the return. `false`, with the configurations as they were, if there
@@ -92,7 +86,7 @@ impl<M: Mask> Closure<M> {
             if from.is_evicted || returning.is_over_in(&from.config) {
                 continue;
             }
-            if self.bytes() + world.uses.bytes() > self.memory_bytes {
+            if self.bytes() + world.uses.bytes() > budget.memory_bytes {
                 return Err(OUT_OF_MEMORY);
             }
             self.expand(&from, returning, &mut world);
