@@ -59,6 +59,14 @@ pub(super) fn decide(problem: &Problem) -> Unique {
 /// The return that cannot be explained, of a history that is broken: all before it can.
 pub(super) fn first_inexplicable(problem: &Problem) -> usize {
     let (mut explained, mut broken) = (0, problem.steps.len());
+    // Often it is the one that completes the first contradiction between two chains.
+    let guess = first_conflict(problem).filter(|&step| step < broken);
+    if let Some(guess) = guess.filter(|&guess| decide_until(problem, guess as u32 + 1) == Unique::Broken) {
+        broken = guess + 1;
+        if decide_until(problem, guess as u32) != Unique::Broken {
+            return guess;
+        }
+    }
     while broken - explained > 1 {
         let until = explained.midpoint(broken);
         match decide_until(problem, until as u32) {
@@ -97,6 +105,13 @@ pub(super) fn values_before(problem: &Problem, step: usize) -> Vec<u32> {
     values
 }
 
+/// The first step at which two chains of the whole history contradict each other.
+fn first_conflict(problem: &Problem) -> Option<usize> {
+    let clusters = Clusters::of(problem, u32::MAX)?;
+    let chains = clusters.chains(clusters.initial()?)?;
+    Zones::of(&chains).conflicts().min().map(|step| step as usize)
+}
+
 /// Decides what was known before a step.
 fn decide_until(problem: &Problem, until: u32) -> Unique {
     let Some(clusters) = Clusters::of(problem, until) else { return Unique::NotApplicable };
@@ -125,6 +140,8 @@ struct Cluster {
     /// The last call and the first return of those that observe it.
     last_call: u32,
     first_return: u32,
+    /// When the last one that was called returned.
+    last_answer: u32,
     is_observed: bool,
     is_needed: bool,
 }
@@ -151,6 +168,7 @@ impl<'a> Clusters<'a> {
             swap: NONE,
             last_call: 0,
             first_return: u32::MAX,
+            last_answer: 0,
             is_observed: false,
             is_needed: false,
         };
@@ -166,7 +184,8 @@ impl<'a> Clusters<'a> {
                 Kind::Observe(value) => {
                     let cluster = &mut by_value[value as usize];
                     cluster.is_observed = true;
-                    cluster.last_call = cluster.last_call.max(op.called);
+                    (cluster.last_call, cluster.last_answer) =
+                        (cluster.last_call, cluster.last_answer).max((op.called, op.deadline));
                     cluster.first_return = cluster.first_return.min(op.deadline);
                 }
                 Kind::Refused(_) => has_failed_swaps = true,
@@ -248,7 +267,7 @@ impl<'a> Clusters<'a> {
 
     /// A chain from its head; `None` where it contradicts itself.
     fn chain(&self, head: u32, swaps: &mut usize) -> Option<Chain> {
-        let mut zone = Zone { first_return: i64::MAX, last_call: -1 };
+        let mut zone = Zone { first_return: i64::MAX, last_call: -1, known: 0 };
         if self.by_value[head as usize].writer == NONE {
             zone.first_return = -1;
         }
@@ -257,10 +276,10 @@ impl<'a> Clusters<'a> {
             let cluster = &self.by_value[value as usize];
             if let Some(writer) = self.writer(value) {
                 let deadline = if writer.deadline < self.until { writer.deadline } else { u32::MAX };
-                zone.append(writer.called, deadline)?;
+                zone.append(writer.called, deadline, deadline)?;
             }
             if cluster.is_observed {
-                zone.append(cluster.last_call, cluster.first_return)?;
+                zone.append(cluster.last_call, cluster.first_return, cluster.last_answer)?;
             }
             if cluster.swap == NONE {
                 return Some(Chain { zone, last_value: value });
@@ -283,18 +302,30 @@ struct Chain {
 struct Zone {
     first_return: i64,
     last_call: i64,
+    /// The return by which the last call is known to be one of the chain.
+    known: u32,
 }
 
 impl Zone {
     /// Adds operations that come after those so far, in any order among themselves; `None` if one of them returned
     /// before one of those was called.
-    fn append(&mut self, last_call: u32, first_return: u32) -> Option<()> {
+    fn append(&mut self, last_call: u32, first_return: u32, last_answer: u32) -> Option<()> {
         if i64::from(first_return) < self.last_call {
             return None;
         }
         self.first_return = self.first_return.min(i64::from(first_return));
-        self.last_call = self.last_call.max(i64::from(last_call));
+        if i64::from(last_call) > self.last_call {
+            self.last_call = i64::from(last_call);
+            // A write without an answer is known to have happened by the answers of those that observed it.
+            self.known = if last_answer == u32::MAX { 0 } else { last_answer };
+        }
         Some(())
+    }
+
+    /// The return by which a contradiction with another chain is known.
+    fn known_with(&self, other: &Self) -> u32 {
+        let first_returns = self.first_return.max(other.first_return);
+        self.known.max(other.known).max(u32::try_from(first_returns).unwrap_or(0))
     }
 }
 
@@ -324,12 +355,24 @@ impl Zones {
     fn are_compatible(mut self) -> bool {
         self.forward.sort_unstable_by_key(|zone| zone.first_return);
         let are_disjoint = self.forward.windows(2).all(|pair| pair[0].last_call < pair[1].first_return);
-        are_disjoint && self.backward.iter().all(|zone| !self.is_covered(zone))
+        are_disjoint && self.backward.iter().all(|zone| self.covering(zone).is_none())
     }
 
-    /// Whether a backward zone lies within one of the forward zones, which are disjoint.
-    fn is_covered(&self, backward: &Zone) -> bool {
+    /// For each two zones that contradict each other, as far as neighbours tell, the return by which that is known.
+    fn conflicts(mut self) -> impl Iterator<Item = u32> {
+        self.forward.sort_unstable_by_key(|zone| zone.first_return);
+        let overlaps = |pair: &[Zone]| pair[0].last_call >= pair[1].first_return;
+        let mut conflicts: Vec<u32> =
+            self.forward.windows(2).filter(|pair| overlaps(pair)).map(|pair| pair[0].known_with(&pair[1])).collect();
+        let covered = |zone: &Zone| self.covering(zone).map(|forward| forward.known_with(zone));
+        conflicts.extend(self.backward.iter().filter_map(covered));
+        conflicts.into_iter()
+    }
+
+    /// The forward zone within which a backward one lies; forward zones are disjoint.
+    fn covering(&self, backward: &Zone) -> Option<&Zone> {
         let after = self.forward.partition_point(|forward| forward.first_return < backward.last_call);
-        after.checked_sub(1).is_some_and(|before| backward.first_return < self.forward[before].last_call)
+        let before = &self.forward[after.checked_sub(1)?];
+        (backward.first_return < before.last_call).then_some(before)
     }
 }

@@ -26,14 +26,14 @@ use super::problem::{Effect, Op, Problem, Starts, Step};
 use super::{RegisterAction, RegisterHistory, ValueId, unique};
 use crate::linear::{Budget, Call, Witness};
 
-/// How often the search for the longest explainable prefix may look at the clock. Between two looks are about a
-/// thousand configurations.
-const MOST_LOOKS: usize = 20_000;
+/// How often the search for the longest explainable prefix may look at the clock. Between two looks is less than a
+/// millisecond.
+const MOST_LOOKS: usize = 10_000;
 /// How often all searches for contradictions together may.
-const MOST_LOOKS_AT_PARTS: usize = 3_000;
+const MOST_LOOKS_AT_PARTS: usize = 1_000;
 /// How often one of them may, and once more for each thousand steps. Where it is not done then, what it looks at is
 /// taken for explainable.
-const MOST_LOOKS_AT_ONE: usize = 40;
+const MOST_LOOKS_AT_ONE: usize = 20;
 
 /// The witness of a history that is broken.
 pub(super) fn of(history: &RegisterHistory, problem: &Problem, proof: Proof, budget: &Budget<'_>) -> Witness {

@@ -36,11 +36,13 @@ pub(super) struct Antichain<M> {
     by_value: Vec<Vec<(Config<M>, u32)>>,
     /// The values that may have configurations.
     touched: Vec<u32>,
+    /// How many configurations were compared with others, as a measure of work.
+    pub(super) compared: usize,
 }
 
 impl<M: Mask> Antichain<M> {
     pub(super) fn new(values: u32) -> Self {
-        Self { by_value: (0..values).map(|_| Vec::new()).collect(), touched: Vec::new() }
+        Self { by_value: (0..values).map(|_| Vec::new()).collect(), touched: Vec::new(), compared: 0 }
     }
 
     /// Adds a configuration unless one of the set dominates it, and tells whether it did. `evicted` is told the labels
@@ -54,6 +56,7 @@ impl<M: Mask> Antichain<M> {
         mut evicted: impl FnMut(u32),
     ) -> bool {
         let same_value = &mut self.by_value[config.value as usize];
+        self.compared += 1 + same_value.len();
         if same_value.is_empty() {
             self.touched.push(config.value);
         } else if same_value.iter().any(|(other, _)| other.dominates(&config, unanswered, uses)) {

@@ -42,8 +42,8 @@ struct Reached<M> {
     is_evicted: bool,
 }
 
-/// How many configurations are looked at between two looks at the clock.
-const BETWEEN_LOOKS: u64 = 1024;
+/// How many configurations are compared with others between two looks at the clock: well below a millisecond's work.
+pub(in crate::linear::register) const COMPARED_BETWEEN_LOOKS: usize = 1 << 16;
 
 pub(in crate::linear::register) const OUT_OF_TIME: &str = "the time was used up";
 pub(in crate::linear::register) const OUT_OF_MEMORY: &str = "the memory was used up";
@@ -53,12 +53,17 @@ pub(super) struct Closure<M> {
     reached: Vec<Reached<M>>,
     seen: Antichain<M>,
     next: Antichain<M>,
-    work: u64,
+    next_look: usize,
 }
 
 impl<M: Mask> Closure<M> {
     pub(super) fn new(values: u32) -> Self {
-        Self { reached: Vec::new(), seen: Antichain::new(values), next: Antichain::new(values), work: 0 }
+        Self {
+            reached: Vec::new(),
+            seen: Antichain::new(values),
+            next: Antichain::new(values),
+            next_look: COMPARED_BETWEEN_LOOKS,
+        }
     }
 
     /// Replaces the configurations by those after the return. `false`, with the configurations as they were, if there
@@ -79,8 +84,7 @@ impl<M: Mask> Closure<M> {
         while place < self.reached.len() {
             let from = self.reached[place];
             place += 1;
-            self.work += 1;
-            if self.work.is_multiple_of(BETWEEN_LOOKS) && (budget.out_of_time)() {
+            if self.is_out_of_time(budget) {
                 return Err(OUT_OF_TIME);
             }
             if from.is_evicted || returning.is_over_in(&from.config) {
@@ -91,7 +95,20 @@ impl<M: Mask> Closure<M> {
             }
             self.expand(&from, returning, &mut world);
         }
-        Ok(self.keep_what_returned(configs, returning, world.uses))
+        if self.keep_what_returned(returning, world.uses, budget)? {
+            self.next.drain_into(configs);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Looks at the clock now and then.
+    fn is_out_of_time(&mut self, budget: &Budget<'_>) -> bool {
+        if self.seen.compared + self.next.compared < self.next_look {
+            return false;
+        }
+        self.next_look = self.seen.compared + self.next.compared + COMPARED_BETWEEN_LOOKS;
+        (budget.out_of_time)()
     }
 
     /// An upper bound on the memory taken, if each list is as long as all lists may be and has just been moved to twice
@@ -100,10 +117,18 @@ impl<M: Mask> Closure<M> {
         3 * self.reached.len() * (size_of::<Reached<M>>() + 3 * size_of::<(Config<M>, u32)>())
     }
 
-    fn keep_what_returned(&mut self, configs: &mut Vec<Config<M>>, returning: Returning, uses: &Uses) -> bool {
+    /// Collects what is left after the return; whether there is anything.
+    fn keep_what_returned(
+        &mut self,
+        returning: Returning,
+        uses: &Uses,
+        budget: &Budget<'_>,
+    ) -> Result<bool, &'static str> {
         let bit = M::bit(returning.slot);
         let mut any = false;
-        for reached in &self.reached {
+        self.next.clear();
+        for place in 0..self.reached.len() {
+            let reached = &self.reached[place];
             if reached.is_evicted || reached.is_covered || !reached.config.settled.has(returning.slot) {
                 continue;
             }
@@ -112,11 +137,11 @@ impl<M: Mask> Closure<M> {
             config.used = config.used.without(bit);
             config.settled = config.settled.without(bit);
             self.next.insert(config, 0, returning.unanswered, uses, |_| {});
+            if self.is_out_of_time(budget) {
+                return Err(OUT_OF_TIME);
+            }
         }
-        if any {
-            self.next.drain_into(configs);
-        }
-        any
+        Ok(any)
     }
 
     fn reach(&mut self, mut reached: Reached<M>, returning: Returning, uses: &Uses) {
