@@ -35,6 +35,11 @@ const MOST_LOOKS_AT_PARTS: usize = 1_000;
 /// taken for explainable.
 const MOST_LOOKS_AT_ONE: usize = 20;
 
+/// How many operations are gathered in the time between two looks.
+const OPS_PER_LOOK: usize = 1 << 10;
+/// In a window of how many operations each is tried alone.
+const MOST_PAIRS: usize = 64;
+
 /// The witness of a history that is broken.
 pub(super) fn of(history: &RegisterHistory, problem: &Problem, proof: Proof, budget: &Budget<'_>) -> Witness {
     let stuck = first_inexplicable(problem, proof, budget);
@@ -151,20 +156,42 @@ impl<'a> Contradiction<'a> {
         }
     }
 
-    /// The last operations, as many as are needed, by powers of four.
+    /// The last operations, as many as are needed, by powers of four. What few of them show is found sooner than what many
+    /// do: most often one other contradicts the stuck operation, or what was observed does, whatever was written.
     fn first_contradiction(&self) -> (Vec<u32>, Window) {
         let latest = self.problem.op(self.stuck_op).called as usize;
         let is_call = |step: &usize| !matches!(self.problem.steps[*step], Step::Return(_));
+        let observes = |op: &u32| self.problem.op(*op).kind.observes().is_some();
         let mut length = 1;
         while let Some(from) = (0..=latest).rev().filter(is_call).nth(length - 1) {
             let window = self.window(Some(from as u32));
             let ops = self.called_since(from as u32);
-            if self.is_contradiction(&ops, &window) {
-                return (ops, window);
+            if length <= MOST_PAIRS {
+                let others = ops[..ops.len() - 1].iter().rev();
+                if let Some(pair) =
+                    others.map(|&other| vec![other, self.stuck_op]).find(|pair| self.is_contradiction(pair, &window))
+                {
+                    return (pair, window);
+                }
+            }
+            let observers: Vec<u32> = ops.iter().copied().filter(observes).chain(self.writes_stuck()).collect();
+            for some in [observers, ops] {
+                if self.is_contradiction(&some, &window) {
+                    return (some, window);
+                }
             }
             length *= 4;
         }
         (self.called_since(0), self.window(None))
+    }
+
+    /// The stuck operation, where it observes nothing.
+    fn writes_stuck(&self) -> Option<u32> {
+        self.problem.op(self.stuck_op).kind.observes().is_none().then_some(self.stuck_op)
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.looks.get() >= MOST_LOOKS_AT_PARTS
     }
 
     /// What is called from this step on and before the stuck return, the stuck operation last.
@@ -193,7 +220,7 @@ impl<'a> Contradiction<'a> {
         while chunk > 0 {
             let before = ops.len();
             let mut from = 0;
-            while from + 1 < ops.len() {
+            while from + 1 < ops.len() && !self.is_exhausted() {
                 let to = (from + chunk).min(ops.len() - 1);
                 let rest: Vec<u32> = ops[..from].iter().chain(&ops[to..]).copied().collect();
                 if self.is_contradiction(&rest, window) {
@@ -210,6 +237,11 @@ impl<'a> Contradiction<'a> {
 
     /// Whether these contradict each other, if the others of the window may have happened at any time.
     fn is_contradiction(&self, ops: &[u32], window: &Window) -> bool {
+        if self.is_exhausted() {
+            return false;
+        }
+        // To gather many is work as well.
+        self.looks.set(self.looks.get() + ops.len() / OPS_PER_LOOK);
         let part = self.part(ops, window);
         let is_stuck = |unanswered| {
             let until = MOST_LOOKS_AT_PARTS.min(self.looks.get() + MOST_LOOKS_AT_ONE + part.steps.len() / 1_000);

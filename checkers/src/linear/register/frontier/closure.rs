@@ -84,7 +84,7 @@ impl<M: Mask> Closure<M> {
         while place < self.reached.len() {
             let from = self.reached[place];
             place += 1;
-            if self.is_out_of_time(budget) {
+            if self.is_out_of_time(budget.out_of_time) {
                 return Err(OUT_OF_TIME);
             }
             if from.is_evicted || returning.is_over_in(&from.config) {
@@ -102,13 +102,18 @@ impl<M: Mask> Closure<M> {
         Ok(false)
     }
 
+    /// Counts work that is done elsewhere.
+    pub(super) fn has_looked_at(&mut self, configs: usize) {
+        self.seen.compared += 1 + configs;
+    }
+
     /// Looks at the clock now and then.
-    fn is_out_of_time(&mut self, budget: &Budget<'_>) -> bool {
+    pub(super) fn is_out_of_time(&mut self, out_of_time: &dyn Fn() -> bool) -> bool {
         if self.seen.compared + self.next.compared < self.next_look {
             return false;
         }
         self.next_look = self.seen.compared + self.next.compared + COMPARED_BETWEEN_LOOKS;
-        (budget.out_of_time)()
+        out_of_time()
     }
 
     /// An upper bound on the memory taken, if each list is as long as all lists may be and has just been moved to twice
@@ -137,7 +142,7 @@ impl<M: Mask> Closure<M> {
             config.used = config.used.without(bit);
             config.settled = config.settled.without(bit);
             self.next.insert(config, 0, returning.unanswered, uses, |_| {});
-            if self.is_out_of_time(budget) {
+            if self.is_out_of_time(budget.out_of_time) {
                 return Err(OUT_OF_TIME);
             }
         }

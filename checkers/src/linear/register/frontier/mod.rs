@@ -134,6 +134,7 @@ impl<M: Mask> Frontier<M> {
     /// An operation is called that returns at this step. Gives it a slot.
     pub(in crate::linear::register) fn call(&mut self, kind: Kind, deadline: u32) -> Result<usize, &'static str> {
         let slot = self.pending.enter(kind, deadline).ok_or(TOO_MANY)?;
+        self.closure.has_looked_at(self.configs.len());
         let bit = M::bit(slot);
         let settled_at = |value: u32| match kind {
             Kind::Observe(wanted) | Kind::Write(wanted) => value == wanted,
@@ -154,6 +155,10 @@ impl<M: Mask> Frontier<M> {
         slot: usize,
         out_of_time: &dyn Fn() -> bool,
     ) -> Result<bool, &'static str> {
+        self.closure.has_looked_at(self.configs.len());
+        if self.closure.is_out_of_time(out_of_time) {
+            return Err(OUT_OF_TIME);
+        }
         let kind = self.pending.slot(slot).kind;
         let changes = kind.effect().is_some();
         let bit = M::bit(slot);

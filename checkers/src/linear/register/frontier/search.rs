@@ -1,7 +1,7 @@
 //! The search through a history that is there as a whole.
 
 use super::mask::{Mask, Wide};
-use super::{Frontier, OUT_OF_MEMORY, OUT_OF_TIME, Unanswered};
+use super::{Frontier, OUT_OF_MEMORY, Unanswered};
 use crate::linear::Budget;
 use crate::linear::register::problem::{Problem, Step};
 
@@ -38,9 +38,6 @@ pub(in crate::linear::register) fn search(
     }
 }
 
-/// How many steps are taken between two looks at the clock, if each is quick.
-const STEPS_BETWEEN_LOOKS: usize = 4096;
-
 fn search_with<M: Mask>(problem: &Problem, unanswered: Unanswered, until: usize, budget: &Budget<'_>) -> Search {
     let memory_bytes = budget.memory_bytes.saturating_sub(problem.ops.len() * size_of::<u16>());
     if memory_bytes < Frontier::<M>::bytes_for(problem.values as usize) {
@@ -54,10 +51,6 @@ fn search_with<M: Mask>(problem: &Problem, unanswered: Unanswered, until: usize,
     }
     let mut reach = Reach::End;
     for (step, &event) in problem.steps[..until].iter().enumerate() {
-        if step % STEPS_BETWEEN_LOOKS == 0 && (budget.out_of_time)() {
-            reach = Reach::Spent { step, reason: OUT_OF_TIME };
-            break;
-        }
         let taken = match event {
             Step::Call(op) => {
                 let called = problem.op(op);
