@@ -12,6 +12,7 @@ pub mod generate;
 mod judge;
 pub mod kv;
 mod linearization;
+pub mod live;
 pub mod locks;
 #[cfg(test)]
 mod oracle;

@@ -14,6 +14,7 @@ mod general;
 mod tests;
 mod told;
 
+pub(super) use calls::call;
 pub use calls::calls_by_key;
 
 use crate::linear::register::{self, Initial, RegisterAction, RegisterHistory, Values};
@@ -31,6 +32,15 @@ pub enum KvAction {
     Append(String),
 }
 
+impl KvAction {
+    /// What it got, put or appended.
+    #[must_use]
+    pub fn string(&self) -> &str {
+        let (Self::Get(string) | Self::Put(string) | Self::Append(string)) = self;
+        string
+    }
+}
+
 /// Decides whether some order of the operations on one key explains all answers.
 #[must_use]
 pub fn decide(calls: &[Call<KvAction>], budget: &Budget<'_>) -> Decision {
@@ -46,11 +56,12 @@ pub fn decide(calls: &[Call<KvAction>], budget: &Budget<'_>) -> Decision {
 
 fn as_register(calls: &[Call<KvAction>]) -> RegisterHistory {
     let mut values = Values::default();
-    let initial = Initial::Known(values.intern_name(&quoted("")));
+    let initial = Initial::Known(values.intern_as("", quoted));
     let as_register = |call: &Call<KvAction>| {
+        let value = values.intern_as(call.action.string(), quoted);
         let action = match &call.action {
-            KvAction::Get(value) => RegisterAction::Read(values.intern_name(&quoted(value))),
-            KvAction::Put(value) | KvAction::Append(value) => RegisterAction::Write(values.intern_name(&quoted(value))),
+            KvAction::Get(_) => RegisterAction::Read(value),
+            KvAction::Put(_) | KvAction::Append(_) => RegisterAction::Write(value),
         };
         Call { op: call.op, process: call.process, called: call.called, returned: call.returned, action }
     };

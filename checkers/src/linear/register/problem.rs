@@ -5,7 +5,7 @@ use crate::linear::Call;
 
 /// What an answered operation demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::linear) enum Kind {
     /// That the register has this value at some instant: a read, or a swap of a value for itself.
     Observe(u32),
     /// That the register has any other value at some instant: a failed swap.
@@ -18,14 +18,14 @@ pub(super) enum Kind {
 
 /// What an unanswered operation may do: a write, or a swap from a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Effect {
-    pub(super) from: Option<u32>,
-    pub(super) to: u32,
+pub(in crate::linear) struct Effect {
+    pub(in crate::linear) from: Option<u32>,
+    pub(in crate::linear) to: u32,
 }
 
 impl Kind {
     /// `None` for an operation that changes nothing.
-    pub(super) fn effect(self) -> Option<Effect> {
+    pub(in crate::linear) fn effect(self) -> Option<Effect> {
         match self {
             Self::Write(to) => Some(Effect { from: None, to }),
             Self::Swap(from, to) => Some(Effect { from: Some(from), to }),
@@ -36,7 +36,7 @@ impl Kind {
 
 impl Kind {
     /// The same with other numbers for the values.
-    pub(super) fn renumbered(self, mut number: impl FnMut(u32) -> u32) -> Self {
+    pub(in crate::linear) fn renumbered(self, mut number: impl FnMut(u32) -> u32) -> Self {
         match self {
             Self::Observe(value) => Self::Observe(number(value)),
             Self::Refused(value) => Self::Refused(number(value)),
@@ -46,7 +46,7 @@ impl Kind {
     }
 
     /// The value that it tells from others.
-    pub(super) fn observes(self) -> Option<u32> {
+    pub(in crate::linear) fn observes(self) -> Option<u32> {
         match self {
             Self::Observe(value) | Self::Refused(value) | Self::Swap(value, _) => Some(value),
             Self::Write(_) => None,

@@ -37,6 +37,8 @@ const MOST_LOOKS_AT_ONE: usize = 20;
 
 /// How many operations are gathered in the time between two looks.
 const OPS_PER_LOOK: usize = 1 << 10;
+/// More than all operations of a history.
+const ENDLESS: u32 = 1 << 24;
 /// In a window of how many operations each is tried alone.
 const MOST_PAIRS: usize = 64;
 
@@ -62,6 +64,18 @@ pub(super) fn of(history: &RegisterHistory, problem: &Problem, proof: Proof, bud
         stuck_at: stuck_call.op,
         explanation: sentence(&described(history, stuck_call), &others, "the register", &states_before),
         states_before,
+    }
+}
+
+/// A contradiction among the last calls of a history whose begin is not known any more: the register may have any value,
+/// and effects of operations that are left out may have happened at any time.
+pub(in crate::linear) fn of_last(history: &RegisterHistory, free: &[Effect], budget: &Budget<'_>) -> Option<Witness> {
+    let mut problem = Problem::of(history);
+    problem.free = free.to_vec();
+    let Search { reach, values } = search(&problem, Unanswered::AnyNumberOfTimes, problem.steps.len(), budget);
+    match reach {
+        Reach::Stuck { step } => Some(of(history, &problem, Proof::Stuck { step, values_before: values }, budget)),
+        Reach::End | Reach::Spent { .. } => None,
     }
 }
 
@@ -206,6 +220,11 @@ impl<'a> Contradiction<'a> {
 
     fn window(&self, from: Option<u32>) -> Window {
         let mut window = Window { from, producers: HashMap::new(), all_producers: 0 };
+        for effect in &self.problem.free {
+            // It is never used up.
+            window.producers.insert(effect.to, ENDLESS);
+            window.all_producers += ENDLESS;
+        }
         let is_in = |op: &&Op| op.called < self.stuck && op.deadline >= from.unwrap_or(0);
         for effect in self.problem.ops.iter().filter(is_in).filter_map(|op| op.kind.effect()) {
             *window.producers.entry(effect.to).or_insert(0) += 1;
@@ -314,7 +333,7 @@ pub(in crate::linear) fn sentence(stuck: &str, others: &[String], object: &str, 
 /// How many operations a sentence names.
 const FEW: usize = 4;
 
-fn described(history: &RegisterHistory, call: &Call<RegisterAction>) -> String {
+pub(in crate::linear) fn described(history: &RegisterHistory, call: &Call<RegisterAction>) -> String {
     let name = |value| history.values.name(value);
     let (asked, told) = match call.action {
         RegisterAction::Read(value) => (format!("read {}", name(value)), format!("read {}", name(value))),

@@ -32,6 +32,7 @@ impl<M: Mask> Config<M> {
 }
 
 /// A set of configurations in which none dominates another, each with a label.
+#[derive(Clone)]
 pub(super) struct Antichain<M> {
     by_value: Vec<Vec<(Config<M>, u32)>>,
     /// The values that may have configurations.
@@ -43,6 +44,10 @@ pub(super) struct Antichain<M> {
 impl<M: Mask> Antichain<M> {
     pub(super) fn new(values: u32) -> Self {
         Self { by_value: (0..values).map(|_| Vec::new()).collect(), touched: Vec::new(), compared: 0 }
+    }
+
+    pub(super) fn make_room(&mut self, values: usize) {
+        self.by_value.resize_with(values.max(self.by_value.len()), Vec::new);
     }
 
     /// Adds a configuration unless one of the set dominates it, and tells whether it did. `evicted` is told the labels

@@ -49,6 +49,7 @@ pub(in crate::linear::register) const OUT_OF_TIME: &str = "the time was used up"
 pub(in crate::linear::register) const OUT_OF_MEMORY: &str = "the memory was used up";
 
 /// Working memory, kept between returns.
+#[derive(Clone)]
 pub(super) struct Closure<M> {
     reached: Vec<Reached<M>>,
     seen: Antichain<M>,
@@ -64,6 +65,11 @@ impl<M: Mask> Closure<M> {
             next: Antichain::new(values),
             next_look: COMPARED_BETWEEN_LOOKS,
         }
+    }
+
+    pub(super) fn make_room(&mut self, values: usize) {
+        self.seen.make_room(values);
+        self.next.make_room(values);
     }
 
     /// Replaces the configurations by those after the return. `false`, with the configurations as they were, if there

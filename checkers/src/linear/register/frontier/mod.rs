@@ -74,7 +74,7 @@ use crate::linear::Budget;
 
 /// How operations without an answer may take effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unanswered {
+pub(in crate::linear) enum Unanswered {
     /// Once each, but only at a return that is inexplicable otherwise, and a configuration with fewer uses in total
     /// makes others needless. Exact where there are none; otherwise an order that is found is a proof.
     Sparingly,
@@ -89,7 +89,8 @@ pub(super) enum Unanswered {
 /// All ways of ordering the operations so far.
 ///
 /// It is told what happens step by step: each operation that is called and will be answered gets a slot until it returns.
-pub(in crate::linear::register) struct Frontier<M> {
+#[derive(Clone)]
+pub(in crate::linear) struct Frontier<M> {
     unanswered: Unanswered,
     pending: Pending<M>,
     pool: Pool,
@@ -101,12 +102,11 @@ pub(in crate::linear::register) struct Frontier<M> {
 }
 
 /// More operations are under way at once than a set has room for.
-pub(in crate::linear::register) const TOO_MANY: &str =
-    "more operations were under way at once than the search can tell apart";
+pub(in crate::linear) const TOO_MANY: &str = "more operations were under way at once than the search can tell apart";
 
 impl<M: Mask> Frontier<M> {
     /// Before the first step: the register has one of these values, and may have any below `values`.
-    pub(in crate::linear::register) fn new(
+    pub(in crate::linear) fn new(
         values: u32,
         starts: impl Iterator<Item = u32>,
         unanswered: Unanswered,
@@ -125,14 +125,45 @@ impl<M: Mask> Frontier<M> {
         }
     }
 
+    /// From now on the search may take so much memory.
+    pub(in crate::linear) fn limit(&mut self, memory_bytes: usize) {
+        self.memory_bytes = memory_bytes;
+    }
+
+    /// From now on there are so many values.
+    pub(in crate::linear) fn make_room(&mut self, values: u32) {
+        self.values = self.values.max(values as usize);
+        self.pending.make_room(self.values);
+        self.closure.make_room(self.values);
+    }
+
+    /// Where the register may still have this value, it may as well have another one that nothing mentioned before.
+    pub(in crate::linear) fn admit(&mut self, unknown: u32, value: u32) {
+        let unknown = |config: &&Config<M>| config.value == unknown;
+        let admitted: Vec<_> = self.configs.iter().filter(unknown).map(|&config| Config { value, ..config }).collect();
+        self.configs.extend(admitted);
+    }
+
+    /// Each value that the register may have, or that something may give it or demands of it.
+    pub(in crate::linear) fn mark(&self, mut used: impl FnMut(u32)) {
+        self.configs.iter().for_each(|config| used(config.value));
+        self.pool.mark(&mut used);
+        self.pending.mark(&mut used);
+    }
+
+    /// Whether nothing is unanswered, so that no way of placing effects was left out.
+    pub(in crate::linear) fn is_exact(&self) -> bool {
+        self.pool.is_empty()
+    }
+
     /// From now on this effect may happen, once more or any number of times.
-    pub(in crate::linear::register) fn may_happen(&mut self, effect: Effect, times: u32) {
+    pub(in crate::linear) fn may_happen(&mut self, effect: Effect, times: u32) {
         let times = if self.unanswered == Unanswered::AnyNumberOfTimes { u32::MAX } else { times };
         self.pool.add(effect, times);
     }
 
     /// An operation is called that returns at this step. Gives it a slot.
-    pub(in crate::linear::register) fn call(&mut self, kind: Kind, deadline: u32) -> Result<usize, &'static str> {
+    pub(in crate::linear) fn call(&mut self, kind: Kind, deadline: u32) -> Result<usize, &'static str> {
         let slot = self.pending.enter(kind, deadline).ok_or(TOO_MANY)?;
         self.closure.has_looked_at(self.configs.len());
         let bit = M::bit(slot);
@@ -150,11 +181,7 @@ impl<M: Mask> Frontier<M> {
     }
 
     /// Keeps what lets the operation of a slot return. `false`, with everything as it was, where nothing does.
-    pub(in crate::linear::register) fn ret(
-        &mut self,
-        slot: usize,
-        out_of_time: &dyn Fn() -> bool,
-    ) -> Result<bool, &'static str> {
+    pub(in crate::linear) fn ret(&mut self, slot: usize, out_of_time: &dyn Fn() -> bool) -> Result<bool, &'static str> {
         self.closure.has_looked_at(self.configs.len());
         if self.closure.is_out_of_time(out_of_time) {
             return Err(OUT_OF_TIME);
@@ -210,7 +237,7 @@ impl<M: Mask> Frontier<M> {
     }
 
     /// The values that the register may have.
-    pub(in crate::linear::register) fn values(&self) -> Vec<u32> {
+    pub(in crate::linear) fn values(&self) -> Vec<u32> {
         let mut values: Vec<u32> = self.configs.iter().map(|config| config.value).collect();
         values.sort_unstable();
         values.dedup();
