@@ -111,9 +111,7 @@ fn decide(events: &[Event], model: &Model, reading: &Reading, budget: &Budget<'_
     let key = |name: String, ops: usize, decision: Decision| Key { name, ops, decision };
     Ok(match model {
         Model::CasRegister => {
-            let words =
-                register::Words { initial: reading.initial.clone(), fails: reading.fails, null_reads: reading.nulls };
-            let registers = register::calls_by_key(events, &words)?;
+            let registers = register::calls_by_key(events, &words(reading))?;
             registers
                 .into_iter()
                 .map(|(name, history)| key(name, history.calls.len(), register::decide(&history, budget)))
@@ -156,12 +154,24 @@ pub fn linearize(
     budget: &Budget<'_>,
 ) -> Result<Vec<Linearized>, Unreadable> {
     Ok(match model {
-        Model::CasRegister | Model::Kv => {
-            let _ = (events, reading, budget);
-            Vec::new()
+        Model::CasRegister => {
+            let registers = register::calls_by_key(events, &words(reading))?;
+            let linearize =
+                |(key, history): (String, _)| Linearized { key, linearization: register::linearize(&history, budget) };
+            registers.into_iter().map(linearize).collect()
+        }
+        Model::Kv => {
+            let keys = kv::calls_by_key(events)?;
+            let linearize =
+                |(key, calls): (String, Vec<_>)| Linearized { key, linearization: kv::linearize(&calls, budget) };
+            keys.into_iter().map(linearize).collect()
         }
         Model::Lock(_) => Vec::new(),
     })
+}
+
+fn words(reading: &Reading) -> register::Words {
+    register::Words { initial: reading.initial.clone(), fails: reading.fails, null_reads: reading.nulls }
 }
 
 fn anomaly(key: &str, witness: &Witness) -> Anomaly {

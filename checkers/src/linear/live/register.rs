@@ -1,10 +1,11 @@
 //! A register, searched while its history happens.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde_json::Value;
 
 use super::line::{Line, Next};
+use crate::history::RunTime;
 use crate::linear::pairs::{CallsError, Paired};
 use crate::linear::register::witness::{self, sentence};
 use crate::linear::register::{
@@ -19,12 +20,27 @@ pub(super) struct LiveRegister {
     search: Searched,
     /// The last calls that were placed, in their order.
     log: VecDeque<Call<RegisterAction>>,
-    /// Effects that calls before the log may have had while it goes on; `None` while it reaches back to the begin.
-    before_log: Option<Vec<Kind>>,
+    /// What was called before the log begins; `None` while it reaches back to the begin.
+    before_log: Option<Before>,
     /// How long the log was when it was last judged as a whole.
     judged: usize,
     /// How many values there may be before those that are not used any more are looked for.
     most_values: usize,
+}
+
+/// Calls that are not in the log any more, but may have an effect after its begin.
+#[derive(Default)]
+struct Before {
+    /// Those that return after its begin.
+    under_way: Vec<(Kind, RunTime)>,
+    /// Those without an answer.
+    unanswered: HashSet<Kind>,
+}
+
+impl Before {
+    fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.under_way.iter().map(|&(kind, _)| kind).chain(self.unanswered.iter().copied())
+    }
 }
 
 /// How the answers are explained.
@@ -176,14 +192,18 @@ impl LiveRegister {
                     "unanswered operations must be counted, and there are too many others".to_owned(),
                 );
             }
-            // What returned before the log begins is over. The others may be forgotten once their values are.
-            let from = self.log.front().map(|call| call.called);
-            let is_over =
-                |call: &Call<RegisterAction>| call.returned.is_some_and(|at| from.is_some_and(|from| at < from));
             let before = self.before_log.get_or_insert_default();
             let kind = Kind::from(dropped.action);
-            if !is_over(&dropped) && kind.effect().is_some() && !before.contains(&kind) {
-                before.push(kind);
+            match dropped.returned {
+                _ if kind.effect().is_none() => {}
+                Some(returned) => before.under_way.push((kind, returned)),
+                None => {
+                    before.unanswered.insert(kind);
+                }
+            }
+            // What returned before the log begins is over.
+            if let Some(first) = self.log.front() {
+                before.under_way.retain(|&(_, returned)| returned >= first.called);
             }
         }
     }
@@ -229,7 +249,7 @@ impl LiveRegister {
             return register::decide(&history, budget);
         };
         let history = RegisterHistory { initial: Initial::Unknown, ..history };
-        let free: Vec<_> = before.iter().filter_map(|kind| kind.effect()).collect();
+        let free: Vec<_> = before.kinds().filter_map(Kind::effect).collect();
         if let Some(witness) = witness::of_last(&history, &free, budget) {
             return Decision::Broken(witness);
         }
@@ -254,7 +274,8 @@ impl LiveRegister {
 
     /// Gives the numbers of values that nothing mentions any more to others.
     fn forget_values(&mut self, budget: &Budget<'_>) {
-        if self.values.len() < self.most_values || matches!(self.initial, Initial::Unknown) && self.may_be_initial() {
+        if self.values.in_use() < self.most_values || matches!(self.initial, Initial::Unknown) && self.may_be_initial()
+        {
             return;
         }
         let mut is_used = vec![false; self.values.len()];
@@ -269,7 +290,7 @@ impl LiveRegister {
                 value
             });
         };
-        self.before_log.iter().flatten().for_each(|&kind| mark_kind(kind));
+        self.before_log.iter().flat_map(Before::kinds).for_each(&mut mark_kind);
         self.log.iter().chain(self.line.waiting()).for_each(|call| mark_kind(call.action.into()));
         let used = is_used.iter().filter(|used| **used).count();
         self.values.forget_but(&is_used);

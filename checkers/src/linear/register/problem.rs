@@ -4,7 +4,7 @@ use super::{Initial, RegisterAction, RegisterHistory};
 use crate::linear::Call;
 
 /// What an answered operation demands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::linear) enum Kind {
     /// That the register has this value at some instant: a read, or a swap of a value for itself.
     Observe(u32),

@@ -112,6 +112,60 @@ fn first_conflict(problem: &Problem) -> Option<usize> {
     Zones::of(&chains).conflicts().min().map(|step| step as usize)
 }
 
+/// The order of what happened, where values that are written once tell it, with the value before.
+///
+/// Chains are put on their zones as the proof above has it. Within its zone each operation of a forward chain is at the
+/// latest call of it and those before; a backward chain is at the begin of its zone, or right after the forward zone
+/// that covers that.
+pub(super) fn order(problem: &Problem) -> Option<(u32, Vec<u32>)> {
+    let clusters = Clusters::of(problem, u32::MAX)?;
+    let initial = clusters.initial()?;
+    let chains = clusters.chains(initial)?;
+    let mut zones = Zones::of(&chains);
+    zones.forward.sort_unstable_by_key(|zone| zone.first_return);
+
+    let mut members: Vec<Vec<u32>> = vec![Vec::new(); problem.values as usize];
+    for (place, op) in (0..).zip(&problem.ops) {
+        if let Kind::Observe(value) = op.kind {
+            members[value as usize].push(place);
+        }
+    }
+    for observers in &mut members {
+        observers.sort_unstable_by_key(|&op| problem.op(op).called);
+    }
+    let mut placed: Vec<((i64, u8, usize, usize), u32)> = Vec::new();
+    for (number, chain) in chains.iter().enumerate() {
+        let zone = chain.zone;
+        let is_forward = zone.first_return < zone.last_call;
+        let before = zones.forward.partition_point(|forward| forward.first_return < zone.last_call);
+        let covered_by = before.checked_sub(1).map(|before| zones.forward[before]);
+        let at = match covered_by.filter(|forward| forward.last_call > zone.last_call) {
+            _ if is_forward => (zone.first_return, 0),
+            Some(forward) => (forward.last_call, 1),
+            None => (zone.last_call, 0),
+        };
+        let (mut latest, mut value) = (at.0, chain.first_value);
+        let mut count = 0;
+        loop {
+            let cluster = &clusters.by_value[value as usize];
+            let writer = (cluster.writer != NONE).then_some(cluster.writer);
+            for &op in writer.iter().chain(&members[value as usize]) {
+                if is_forward {
+                    latest = latest.max(i64::from(problem.op(op).called));
+                }
+                placed.push(((latest, at.1, number, count), op));
+                count += 1;
+            }
+            if cluster.swap == NONE {
+                break;
+            }
+            value = problem.op(cluster.swap).kind.effect()?.to;
+        }
+    }
+    placed.sort_unstable_by_key(|&(at, _)| at);
+    Some((initial, placed.into_iter().map(|(_, op)| op).collect()))
+}
+
 /// Decides what was known before a step.
 fn decide_until(problem: &Problem, until: u32) -> Unique {
     let Some(clusters) = Clusters::of(problem, until) else { return Unique::NotApplicable };
@@ -282,7 +336,7 @@ impl<'a> Clusters<'a> {
                 zone.append(cluster.last_call, cluster.first_return, cluster.last_answer)?;
             }
             if cluster.swap == NONE {
-                return Some(Chain { zone, last_value: value });
+                return Some(Chain { zone, first_value: head, last_value: value });
             }
             *swaps += 1;
             value = self.problem.op(cluster.swap).kind.effect()?.to;
@@ -293,7 +347,8 @@ impl<'a> Clusters<'a> {
 /// Operations that any order must keep together.
 struct Chain {
     zone: Zone,
-    /// The value that its last operation left.
+    /// The value that its first operation wrote or saw, and the one that its last one left.
+    first_value: u32,
     last_value: u32,
 }
 

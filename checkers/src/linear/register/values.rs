@@ -57,6 +57,11 @@ impl Values {
         ValueId(self.names.len() as u32 - 1)
     }
 
+    /// How many numbers stand for a value.
+    pub(in crate::linear) fn in_use(&self) -> usize {
+        self.names.len() - self.free.len()
+    }
+
     /// Forgets all values but these. Their numbers are given to new ones.
     pub(in crate::linear) fn forget_but(&mut self, is_kept: &[bool]) {
         self.free = (0..self.names.len() as u32).rev().filter(|&number| !is_kept[number as usize]).collect();

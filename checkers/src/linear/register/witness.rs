@@ -333,7 +333,8 @@ pub(in crate::linear) fn sentence(stuck: &str, others: &[String], object: &str, 
 /// How many operations a sentence names.
 const FEW: usize = 4;
 
-pub(in crate::linear) fn described(history: &RegisterHistory, call: &Call<RegisterAction>) -> String {
+/// What an operation did or asked for, in words.
+pub(in crate::linear) fn deed(history: &RegisterHistory, call: &Call<RegisterAction>) -> String {
     let name = |value| history.values.name(value);
     let (asked, told) = match call.action {
         RegisterAction::Read(value) => (format!("read {}", name(value)), format!("read {}", name(value))),
@@ -348,5 +349,9 @@ pub(in crate::linear) fn described(history: &RegisterHistory, call: &Call<Regist
         }
     };
     let what = if call.returned.is_some() { told } else { asked };
-    format!("process {} {what} (op {})", call.process, call.op)
+    format!("process {} {what}", call.process)
+}
+
+pub(in crate::linear) fn described(history: &RegisterHistory, call: &Call<RegisterAction>) -> String {
+    format!("{} (op {})", deed(history, call), call.op)
 }

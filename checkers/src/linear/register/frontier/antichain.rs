@@ -86,11 +86,15 @@ impl<M: Mask> Antichain<M> {
         }
     }
 
-    /// Empties the set into a list.
-    pub(super) fn drain_into(&mut self, list: &mut Vec<Config<M>>) {
+    /// Empties the set into a list, and the labels into another.
+    pub(super) fn drain_into(&mut self, list: &mut Vec<Config<M>>, labels: &mut Vec<u32>) {
         list.clear();
+        labels.clear();
         for value in self.touched.drain(..) {
-            list.extend(self.by_value[value as usize].drain(..).map(|(config, _)| config));
+            for (config, label) in self.by_value[value as usize].drain(..) {
+                list.push(config);
+                labels.push(label);
+            }
         }
     }
 }

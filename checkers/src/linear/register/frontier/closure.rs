@@ -30,6 +30,24 @@ pub(super) struct World<'a, M> {
     pub(super) uses: &'a mut Uses,
 }
 
+/// What an effect is an effect of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::linear) enum Use {
+    /// The operation of this slot.
+    Slot(usize),
+    /// An operation that is never answered, by the number of its effect.
+    Unanswered(u32),
+}
+
+/// How a configuration came about: from one before the return, by these effects.
+#[derive(Clone, Debug)]
+pub(in crate::linear) struct Path {
+    /// The configuration before the return, by its place.
+    pub(in crate::linear) from: usize,
+    /// The effects, first to last.
+    pub(in crate::linear) uses: Vec<Use>,
+}
+
 /// A configuration that was reached.
 #[derive(Clone, Copy)]
 struct Reached<M> {
@@ -40,6 +58,10 @@ struct Reached<M> {
     is_idle: bool,
     /// Another one dominates it.
     is_evicted: bool,
+    /// From which one it was reached, and how; `None` for those before the return.
+    last: Option<(u32, Use)>,
+    /// Which of those before the return it is, if it is one.
+    place: u32,
 }
 
 /// How many configurations are compared with others between two looks at the clock: well below a millisecond's work.
@@ -54,6 +76,8 @@ pub(super) struct Closure<M> {
     reached: Vec<Reached<M>>,
     seen: Antichain<M>,
     next: Antichain<M>,
+    /// For each configuration that was left, where it was reached.
+    labels: Vec<u32>,
     next_look: usize,
 }
 
@@ -63,6 +87,7 @@ impl<M: Mask> Closure<M> {
             reached: Vec::new(),
             seen: Antichain::new(values),
             next: Antichain::new(values),
+            labels: Vec::new(),
             next_look: COMPARED_BETWEEN_LOOKS,
         }
     }
@@ -83,12 +108,13 @@ impl<M: Mask> Closure<M> {
     ) -> Result<bool, &'static str> {
         self.reached.clear();
         self.seen.clear();
-        for &config in &*configs {
-            self.reach(Reached { config, is_covered: false, is_idle: false, is_evicted: false }, returning, world.uses);
+        for (place, &config) in (0..).zip(&*configs) {
+            let (is_covered, is_idle, is_evicted) = (false, false, false);
+            self.reach(Reached { config, is_covered, is_idle, is_evicted, last: None, place }, returning, world.uses);
         }
         let mut place = 0;
         while place < self.reached.len() {
-            let from = self.reached[place];
+            let from = Reached { place: place as u32, ..self.reached[place] };
             place += 1;
             if self.is_out_of_time(budget.out_of_time) {
                 return Err(OUT_OF_TIME);
@@ -102,10 +128,25 @@ impl<M: Mask> Closure<M> {
             self.expand(&from, returning, &mut world);
         }
         if self.keep_what_returned(returning, world.uses, budget)? {
-            self.next.drain_into(configs);
+            self.next.drain_into(configs, &mut self.labels);
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// How each of the configurations came about that the last settling left.
+    pub(super) fn paths(&self) -> Vec<Path> {
+        self.labels.iter().map(|&label| self.path(label)).collect()
+    }
+
+    fn path(&self, mut label: u32) -> Path {
+        let mut uses = Vec::new();
+        while let Some((before, used)) = self.reached[label as usize].last {
+            uses.push(used);
+            label = before;
+        }
+        uses.reverse();
+        Path { from: self.reached[label as usize].place as usize, uses }
     }
 
     /// Counts work that is done elsewhere.
@@ -147,7 +188,7 @@ impl<M: Mask> Closure<M> {
             let mut config = reached.config;
             config.used = config.used.without(bit);
             config.settled = config.settled.without(bit);
-            self.next.insert(config, 0, returning.unanswered, uses, |_| {});
+            self.next.insert(config, place as u32, returning.unanswered, uses, |_| {});
             if self.is_out_of_time(budget.out_of_time) {
                 return Err(OUT_OF_TIME);
             }
@@ -218,6 +259,8 @@ impl<M: Mask> Closure<M> {
             is_covered: from.config.settled.has(returning.slot) && slot != returning.slot,
             is_idle: is_write && settled_observers.is_empty(),
             is_evicted: false,
+            last: Some((from.place, Use::Slot(slot))),
+            place: 0,
         };
         self.reach(reached, returning, world.uses);
     }
@@ -246,6 +289,8 @@ impl<M: Mask> Closure<M> {
             is_covered: from.config.settled.has(returning.slot),
             is_idle: settled_observers.is_empty(),
             is_evicted: false,
+            last: Some((from.place, Use::Unanswered(available.effect))),
+            place: 0,
         };
         self.reach(reached, returning, world.uses);
     }

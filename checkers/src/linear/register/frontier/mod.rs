@@ -60,7 +60,7 @@ mod pending;
 mod search;
 mod uses;
 
-pub(super) use closure::{OUT_OF_MEMORY, OUT_OF_TIME};
+pub(super) use closure::{OUT_OF_MEMORY, OUT_OF_TIME, Path, Use};
 pub(super) use search::{Reach, Search, search};
 
 use antichain::Config;
@@ -99,6 +99,8 @@ pub(in crate::linear) struct Frontier<M> {
     closure: Closure<M>,
     values: usize,
     memory_bytes: usize,
+    /// Whether the last return was not explained by what was placed before.
+    has_settled: bool,
 }
 
 /// More operations are under way at once than a set has room for.
@@ -122,6 +124,7 @@ impl<M: Mask> Frontier<M> {
             closure: Closure::new(values),
             values: values as usize,
             memory_bytes,
+            has_settled: false,
         }
     }
 
@@ -190,12 +193,14 @@ impl<M: Mask> Frontier<M> {
         let changes = kind.effect().is_some();
         let bit = M::bit(slot);
         let is_over = |config: &Config<M>| (if changes { config.used } else { config.settled }).has(slot);
+        self.has_settled = false;
         if self.configs.iter().all(is_over) {
             for config in &mut self.configs {
                 config.used = config.used.without(bit);
                 config.settled = config.settled.without(bit);
             }
         } else {
+            self.has_settled = true;
             let is_write = matches!(kind, Kind::Write(_));
             let returning = Returning { slot, is_write, unanswered: self.unanswered };
             let sparingly = self.unanswered == Unanswered::Sparingly;
@@ -234,6 +239,21 @@ impl<M: Mask> Frontier<M> {
     /// What the tables for so many values take.
     fn bytes_for(values: usize) -> usize {
         values * (3 * size_of::<M>() + 2 * size_of::<Vec<Config<M>>>())
+    }
+
+    /// How each configuration came about at the last return; `None` where each is as it was.
+    pub(in crate::linear) fn paths(&self) -> Option<Vec<Path>> {
+        self.has_settled.then(|| self.closure.paths())
+    }
+
+    /// The value of the register by each configuration.
+    pub(in crate::linear) fn value_of_each(&self) -> Vec<u32> {
+        self.configs.iter().map(|config| config.value).collect()
+    }
+
+    /// The effect of this number.
+    pub(in crate::linear) fn unanswered_effect(&self, number: u32) -> Option<Effect> {
+        self.pool.effect(number)
     }
 
     /// The values that the register may have.

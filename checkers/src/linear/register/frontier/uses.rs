@@ -114,6 +114,11 @@ impl Pool {
         }
     }
 
+    /// The effect of this number.
+    pub(super) fn effect(&self, number: u32) -> Option<Effect> {
+        self.numbers.iter().find(|&(_, &known)| known == number).map(|(&effect, _)| effect)
+    }
+
     /// The values of all effects.
     pub(super) fn mark(&self, used: &mut impl FnMut(u32)) {
         for effect in self.numbers.keys() {
