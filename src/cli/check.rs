@@ -17,7 +17,7 @@ use crate::results::{ResultsError, RunFolder, write_atomically};
 /// What to judge.
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// The folder of a run, a `history.jsonl`, or with `--model` a history of another tool.
+    /// The folder of a run, a `history.jsonl`, or a history of another tool.
     #[arg(value_name = "HISTORY")]
     history: PathBuf,
     /// Print the verdict as one JSON object instead of words.
@@ -32,8 +32,8 @@ pub(super) struct CheckArguments {
 
 pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
     let path = history_of(&arguments.history)?;
-    if let Some(model) = &arguments.by_model.model {
-        let by_model = by_model::read(&path, *model, &arguments.by_model)?;
+    if arguments.by_model.model.is_some() || by_model::is_foreign(&path) {
+        let by_model = by_model::read(&path, &arguments.by_model)?;
         let judgement = by_model.judge()?;
         write_out(arguments, &judgement)?;
         say(&if arguments.json { judgement.to_json() } else { by_model::in_words(&path, &judgement) })?;

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
+use super::atlasdb::tokens_as_owners;
 use super::{Error, Events, Format, Options};
 use crate::history::{Event, Header, History, RunTime};
 
@@ -61,6 +62,14 @@ impl Record {
     pub fn into_history(self, otherwise: impl FnOnce() -> Header) -> History {
         let header = self.header.unwrap_or_else(otherwise);
         History { header, events: self.events, truncated: self.truncated }
+    }
+
+    /// Of AtlasDB's lock test: makes each token the owner of a lease, for the model `lease-lock`. Refusals and grants within
+    /// a grant are left out, as `docs/formats.md` says. Other histories stay as they are.
+    pub fn tokens_as_owners(&mut self) {
+        if self.format == Format::AtlasDb {
+            tokens_as_owners(&mut self.events);
+        }
     }
 
     /// The first event that is stamped earlier than the one before it, by index.

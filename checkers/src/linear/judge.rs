@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
+use super::aptness::is_about;
 use super::locks::{self, LeaseTerms, LockModel};
 use super::register::NullReads;
 use super::{Budget, CallsError, Decision, Fails, Linearization, Witness, kv, register};
@@ -79,7 +80,14 @@ pub fn judge(events: &[Event], model: &Model, reading: &Reading, budget: &Budget
         _ => None,
     });
     let (verdict, reason) = match (anomalies.len(), undecided) {
-        (0, None) if ops == 0 => (Verdict::Unknown, "there is no operation that the model knows".to_owned()),
+        (0, None) if !is_about(events, model) => {
+            (Verdict::Unknown, "there is no operation that the model knows".to_owned())
+        }
+        // No answer, no contradiction: that is what the model says. Whether enough was asked is another question.
+        (0, None) if ops == 0 => (
+            Verdict::Valid,
+            "no operation has an answer that could contradict another: nothing was put to the test".to_owned(),
+        ),
         (0, None) => {
             let ordered = format!("{} on {} can be ordered", Count(ops, "op"), Count(decisions.len(), "key"));
             (Verdict::Valid, ordered + &because(&decisions))
@@ -119,9 +127,7 @@ fn decide(events: &[Event], model: &Model, reading: &Reading, budget: &Budget<'_
     let key = |name: String, ops: usize, decision: Decision| Key { name, ops, decision, expired: Vec::new() };
     Ok(match model {
         Model::CasRegister => {
-            let words =
-                register::Words { initial: reading.initial.clone(), fails: reading.fails, null_reads: reading.nulls };
-            let registers = register::calls_by_key(events, &words)?;
+            let registers = register::calls_by_key(events, &words(reading))?;
             registers
                 .into_iter()
                 .map(|(name, history)| key(name, history.calls.len(), register::decide(&history, budget)))
@@ -166,7 +172,18 @@ pub fn linearize(
     budget: &Budget<'_>,
 ) -> Result<Vec<Linearized>, Unreadable> {
     Ok(match model {
-        Model::CasRegister | Model::Kv => Vec::new(),
+        Model::CasRegister => {
+            let registers = register::calls_by_key(events, &words(reading))?;
+            let linearize =
+                |(key, history): (String, _)| Linearized { key, linearization: register::linearize(&history, budget) };
+            registers.into_iter().map(linearize).collect()
+        }
+        Model::Kv => {
+            let keys = kv::calls_by_key(events)?;
+            let linearize =
+                |(key, calls): (String, Vec<_>)| Linearized { key, linearization: kv::linearize(&calls, budget) };
+            keys.into_iter().map(linearize).collect()
+        }
         Model::Lock(model) => {
             let histories = locks::histories(events, model, reading.fails)?;
             let linearized = |history: locks::LockHistory| Linearized {
@@ -176,6 +193,10 @@ pub fn linearize(
             histories.into_iter().map(linearized).collect()
         }
     })
+}
+
+fn words(reading: &Reading) -> register::Words {
+    register::Words { initial: reading.initial.clone(), fails: reading.fails, null_reads: reading.nulls }
 }
 
 fn anomaly(key: &str, witness: &Witness) -> Anomaly {

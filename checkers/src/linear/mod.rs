@@ -7,10 +7,12 @@
 //! Locks are partitioned by key first: a history is linearizable if and only if each key's part is (Herlihy and Wing,
 //! *Linearizability: A Correctness Condition for Concurrent Objects*, TOPLAS 12(3), 1990).
 
+mod aptness;
 pub mod generate;
 mod judge;
 pub mod kv;
 mod linearization;
+pub mod live;
 pub mod locks;
 #[cfg(test)]
 mod oracle;
@@ -18,6 +20,7 @@ mod pairs;
 pub mod register;
 mod search;
 
+pub use aptness::Apt;
 pub use judge::{Linearized, Model, Reading, Unreadable, judge, linearize};
 pub use linearization::{Happening, Linearization, Step};
 pub use pairs::CallsError;

@@ -35,6 +35,12 @@ pub enum CallsError {
         /// What was completed.
         completed: String,
     },
+    /// An event that is stamped earlier than the one before it, where events are taken as they come.
+    #[error("event {event} is stamped earlier than the one before it")]
+    TimeGoesBack {
+        /// The event, by its place.
+        event: usize,
+    },
     /// A value of another shape than its operation needs.
     #[error("event {event}: the value of `{f}` is not {needed}")]
     Malformed {

@@ -28,10 +28,15 @@ pub(super) trait Sequential {
 /// Whether there is an order that explains all answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    Exists,
+    /// These calls one after the other, by their places; those without an answer that are left out did not happen.
+    Exists(Vec<usize>),
     DoesNotExist,
     /// The budget ended first.
-    Unknown(&'static str),
+    Unknown {
+        reason: &'static str,
+        /// All that returned before this could be explained.
+        explained_before: RunTime,
+    },
 }
 
 /// Which operations are placed: all before `from`, and those of the bits from there on.
@@ -64,36 +69,116 @@ impl Placed {
 
 /// Looks for an order of calls, which are sorted by the times of their calls.
 pub(super) fn order<S: Sequential>(object: &S, calls: &[&Call<S::Action>], budget: &Budget<'_>) -> Order {
-    let start = (Placed { from: 0, bits: Vec::new() }, object.start());
-    let mut reached = HashSet::from([start.clone()]);
-    let mut open = vec![start];
-    let mut bytes = 0;
-    let mut work = 0u64;
-    while let Some((placed, state)) = open.pop() {
-        work += 1;
-        if work.is_multiple_of(256) && (budget.out_of_time)() {
-            return Order::Unknown("the time was used up");
-        }
-        let Some(next) = next_calls(calls, &placed) else { return Order::Exists };
-        for call in next {
-            let Some(state) = object.after(&state, &calls[call].action) else { continue };
-            let config = (placed.with(call), state);
-            if !reached.contains(&config) {
-                // It is kept twice, in a set and a list that may both be half empty.
-                bytes += 4 * (size_of_val(&config) + 8 * config.0.bits.len() + S::bytes(&config.1) + 16);
-                if bytes > budget.memory_bytes {
-                    return Order::Unknown("the memory was used up");
-                }
-                reached.insert(config.clone());
-                open.push(config);
-            }
+    let mut search = Search::new(object, calls, budget);
+    loop {
+        match search.next() {
+            Ok(Some(Found { is_end: true, trail, .. })) => return Order::Exists(search.calls_before(trail)),
+            Ok(Some(_)) => {}
+            Ok(None) => return Order::DoesNotExist,
+            Err(reason) => return Order::Unknown { reason, explained_before: search.explained_before },
         }
     }
-    Order::DoesNotExist
 }
 
-/// The calls that may be placed next, the last one to be tried first; `None` if all that returned are placed.
-fn next_calls<A>(calls: &[&Call<A>], placed: &Placed) -> Option<Vec<usize>> {
+/// The states in which an order of all calls may end, without a few of those beyond so many; `None` if the budget ends.
+pub(super) fn final_states<S: Sequential>(
+    object: &S,
+    calls: &[&Call<S::Action>],
+    most: usize,
+    budget: &Budget<'_>,
+) -> Option<Vec<S::State>> {
+    let mut search = Search::new(object, calls, budget);
+    let mut states: Vec<S::State> = Vec::new();
+    while let Some(found) = search.next().ok()? {
+        if found.is_end && !states.contains(&found.state) && states.len() <= most {
+            states.push(found.state);
+        }
+    }
+    Some(states)
+}
+
+/// What a search came to.
+struct Found<T> {
+    state: T,
+    /// Whether all that returned are placed.
+    is_end: bool,
+    trail: u32,
+}
+
+/// An order that is being built: which calls are placed, the state, and how it came about.
+type Open<T> = ((Placed, T), u32);
+
+struct Search<'a, S: Sequential> {
+    object: &'a S,
+    calls: &'a [&'a Call<S::Action>],
+    budget: &'a Budget<'a>,
+    reached: HashSet<(Placed, S::State)>,
+    open: Vec<Open<S::State>>,
+    /// For each order so far the one before its last call, and that call.
+    trails: Vec<(u32, u32)>,
+    bytes: usize,
+    work: u64,
+    explained_before: RunTime,
+}
+
+impl<'a, S: Sequential> Search<'a, S> {
+    fn new(object: &'a S, calls: &'a [&'a Call<S::Action>], budget: &'a Budget<'a>) -> Self {
+        let start = (Placed { from: 0, bits: Vec::new() }, object.start());
+        Self {
+            object,
+            calls,
+            budget,
+            reached: HashSet::from([start.clone()]),
+            open: vec![(start, 0)],
+            trails: vec![(0, 0)],
+            bytes: 0,
+            work: 0,
+            explained_before: RunTime(0),
+        }
+    }
+
+    /// Looks at one more order, and keeps those with one more call.
+    fn next(&mut self) -> Result<Option<Found<S::State>>, &'static str> {
+        let Some(((placed, state), trail)) = self.open.pop() else { return Ok(None) };
+        self.work += 1;
+        if self.work.is_multiple_of(64) && (self.budget.out_of_time)() {
+            return Err("the time was used up");
+        }
+        let (next, first_return) = next_calls(self.calls, &placed);
+        if let Some(first) = first_return {
+            self.explained_before = self.explained_before.max(first);
+        }
+        for call in next {
+            let Some(state) = self.object.after(&state, &self.calls[call].action) else { continue };
+            let config = (placed.with(call), state);
+            if !self.reached.contains(&config) {
+                // It is kept twice, in a set and a list that may both be half empty.
+                self.bytes += 4 * (size_of_val(&config) + 8 * config.0.bits.len() + S::bytes(&config.1) + 24);
+                if self.bytes > self.budget.memory_bytes {
+                    return Err("the memory was used up");
+                }
+                self.reached.insert(config.clone());
+                self.open.push((config, self.trails.len() as u32));
+                self.trails.push((trail, call as u32));
+            }
+        }
+        Ok(Some(Found { state, is_end: first_return.is_none(), trail }))
+    }
+
+    fn calls_before(&self, mut trail: u32) -> Vec<usize> {
+        let mut calls = Vec::new();
+        while trail != 0 {
+            let (before, call) = self.trails[trail as usize];
+            calls.push(call as usize);
+            trail = before;
+        }
+        calls.reverse();
+        calls
+    }
+}
+
+/// The calls that may be placed next, the last one to be tried first, and the first return of those left.
+fn next_calls<A>(calls: &[&Call<A>], placed: &Placed) -> (Vec<usize>, Option<RunTime>) {
     let mut next = Vec::new();
     let mut first_return: Option<RunTime> = None;
     for (call, &&Call { called, returned, .. }) in calls.iter().enumerate().skip(placed.from as usize) {
@@ -109,9 +194,10 @@ fn next_calls<A>(calls: &[&Call<A>], placed: &Placed) -> Option<Vec<usize>> {
             (first, returned) => first.or(returned.map(|returned| returned.max(called))),
         };
     }
-    let first = first_return?;
-    next.retain(|&call| calls[call].called <= first);
+    if let Some(first) = first_return {
+        next.retain(|&call| calls[call].called <= first);
+    }
     // Answered operations are tried before those that may never have happened, the earliest return first.
     next.sort_by_key(|&call| std::cmp::Reverse((calls[call].returned.is_none(), calls[call].returned)));
-    Some(next)
+    (next, first_return)
 }

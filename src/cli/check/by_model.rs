@@ -1,16 +1,18 @@
 //! Histories of any origin, judged by whether their answers can be put in an order under a model.
 
 use std::cell::Cell;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use leasehold_checkers::explain::{human, lock};
-use leasehold_checkers::formats::{Format, Options, Record};
+use leasehold_checkers::formats::{Events, Format, Options, Record};
 use leasehold_checkers::history::Event;
-use leasehold_checkers::linear::locks::LockModel;
+use leasehold_checkers::linear::locks::{LeaseTerms, LockModel};
 use leasehold_checkers::linear::register::NullReads;
-use leasehold_checkers::linear::{self, Budget, Fails, Linearized, Model, Reading, Unreadable};
+use leasehold_checkers::linear::{self, Apt, Budget, Fails, Linearized, Model, Reading, Unreadable};
 use leasehold_checkers::verdict::{Judgement, Verdict};
 
 use super::super::terminal::note;
@@ -20,8 +22,9 @@ use super::super::{Exit, Failure, OrExit};
 #[derive(Debug, Args)]
 pub(super) struct ByModelArguments {
     /// Judge only whether some order of the operations explains all answers, under this model: `cas-register`, `kv`, `mutex`,
-    /// `owner-mutex`, `reentrant-mutex:N`, `fenced-mutex`, `semaphore:N` or `lease-lock`, with `lease-lock:10s` for the TTL where answers tell none. For histories of any
-    /// origin.
+    /// `owner-mutex`, `reentrant-mutex:N`, `fenced-mutex`, `semaphore:N` or `lease-lock`, with `lease-lock:10s` for the TTL
+    /// where answers tell none. For histories of any origin. Without, a history of another tool is judged by the model that
+    /// its operations name, where they do.
     #[arg(long, value_name = "MODEL")]
     pub(super) model: Option<Model>,
     /// The format of the file: `leasehold`, `jepsen-edn`, `jepsen-log`, `porcupine` or `atlasdb`. Without, it is told by the
@@ -67,13 +70,17 @@ pub(super) struct ByModel {
     limit: Duration,
 }
 
-pub(super) fn read(path: &Path, mut model: Model, arguments: &ByModelArguments) -> Result<ByModel, Failure> {
+/// Whether a file is to be judged by a model although none is named: it is no record of a run of ours.
+pub(super) fn is_foreign(path: &Path) -> bool {
+    let events = File::open(path).ok().and_then(|file| Events::open(BufReader::new(file), &Options::default()).ok());
+    events.is_some_and(|events| events.format() != Format::Leasehold || events.header().is_none())
+}
+
+pub(super) fn read(path: &Path, arguments: &ByModelArguments) -> Result<ByModel, Failure> {
     let options = Options { format: arguments.format, ..Options::default() };
     let mut record = Record::read(path, &options).or_exit(Exit::BadInput)?;
-    if record.format == Format::AtlasDb {
-        // Its answers speak of tokens, which no model knows yet; taken for those of a lock they would accuse a correct service.
-        return Err(Failure::new(Exit::Usage, "histories of AtlasDB can be read, but no model fits them yet"));
-    }
+    let mut model = model(&record, arguments.model)?;
+    record.tokens_as_owners();
     if record.goes_back_at().is_some() {
         match &mut model {
             Model::Lock(LockModel::Lease(terms)) => {
@@ -127,6 +134,30 @@ impl ByModel {
             is_over.get()
         };
         work(&Budget { out_of_time: &out_of_time, memory_bytes: MEMORY_BYTES }).or_exit(Exit::BadInput)
+    }
+}
+
+/// The model that was named, or the one that the content allows.
+fn model(record: &Record, named: Option<Model>) -> Result<Model, Failure> {
+    let usage = |text: &str| Err(Failure::new(Exit::Usage, text));
+    if record.format == Format::AtlasDb {
+        // A successful unlock says that the token was held; without a known TTL a lease may run out at any other time.
+        let terms = LeaseTerms { release_certifies: true, ..LeaseTerms::default() };
+        return match named {
+            None | Some(Model::Lock(LockModel::Lease(_))) => Ok(Model::Lock(LockModel::Lease(terms))),
+            Some(_) => usage("AtlasDB's locks are leases, each with a token: the model for them is `lease-lock`"),
+        };
+    }
+    if let Some(named) = named {
+        return Ok(named);
+    }
+    match Apt::of(&record.events) {
+        Apt::Only(model) => Ok(model),
+        Apt::SomeLock => usage(
+            "these are operations on a lock, and nothing in the file says of which kind: name it, with `--model mutex` where \
+             holds never end by themselves, with `--model lease-lock` where they may, or with another of the models in `--help`",
+        ),
+        Apt::None => usage("no model knows all operations in this file: name one with `--model`, see `--help`"),
     }
 }
 

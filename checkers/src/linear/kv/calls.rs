@@ -20,17 +20,18 @@ use crate::linear::pairs::{CallsError, Paired, pair};
 pub fn calls_by_key(events: &[Event]) -> Result<BTreeMap<String, Vec<Call<KvAction>>>, CallsError> {
     let mut keys: BTreeMap<String, Vec<Call<KvAction>>> = BTreeMap::new();
     for paired in pair(events)? {
-        if let Some(action) = action(&paired)? {
-            keys.entry(paired.key()).or_default().push(Call {
-                op: paired.op,
-                process: paired.process,
-                called: paired.begun.time,
-                returned: paired.returned(),
-                action,
-            });
+        if let Some(call) = call(&paired)? {
+            keys.entry(paired.key()).or_default().push(call);
         }
     }
     Ok(keys)
+}
+
+/// What an operation did; `None` if it changed nothing and says nothing.
+pub(in crate::linear) fn call(paired: &Paired<'_>) -> Result<Option<Call<KvAction>>, CallsError> {
+    let (op, process) = (paired.op, paired.process);
+    let (called, returned) = (paired.begun.time, paired.returned());
+    Ok(action(paired)?.map(|action| Call { op, process, called, returned, action }))
 }
 
 fn action(paired: &Paired<'_>) -> Result<Option<KvAction>, CallsError> {

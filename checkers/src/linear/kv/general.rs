@@ -1,7 +1,8 @@
 //! Keys of which nothing better is known: a search over all orders.
 
-use super::{KvAction, explained};
-use crate::linear::search::{Order, Sequential, order};
+use super::{KvAction, explained, quoted};
+use crate::history::RunTime;
+use crate::linear::search::{Order, Sequential, final_states, order};
 use crate::linear::{Budget, Call, Decision, Witness};
 
 struct Key;
@@ -28,52 +29,123 @@ impl Sequential for Key {
 }
 
 pub(super) fn decide(calls: &[Call<KvAction>], budget: &Budget<'_>) -> Decision {
-    let mut all: Vec<&Call<KvAction>> = calls.iter().collect();
-    all.sort_by_key(|call| (call.called, call.op));
+    let all = by_call(calls);
     match order(&Key, &all, budget) {
-        Order::Exists => Decision::Linearizable,
-        Order::DoesNotExist => Decision::Broken(witness(calls, &all, budget)),
-        Order::Unknown(reason) => Decision::Undecided { explained: 0, reason: reason.to_owned() },
-    }
-}
-
-/// The shortest prefix that is broken, without the gets that are not needed for that. Puts and appends stay: without
-/// them, gets that are explained would not be.
-fn witness(calls: &[Call<KvAction>], all: &[&Call<KvAction>], budget: &Budget<'_>) -> Witness {
-    let mut returns: Vec<_> = all.iter().filter_map(|call| Some((call.returned?, call.op))).collect();
-    returns.sort_unstable();
-    let explained_until = returns.partition_point(|&until| is_order(&prefix(all, until), budget));
-    let stuck = returns[explained_until.min(returns.len() - 1)];
-
-    let mut kept = prefix(all, stuck);
-    let mut place = 0;
-    while place < kept.len() {
-        let mut rest = kept.clone();
-        let call = rest.remove(place);
-        let is_get = matches!(call.action, KvAction::Get(_));
-        if is_get && call.op != stuck.1 && (call.returned.is_none() || !is_order(&rest, budget)) {
-            kept = rest;
-        } else {
-            place += 1;
+        Order::Exists(_) => Decision::Linearizable,
+        Order::DoesNotExist => Decision::Broken(Broken { calls, all, budget }.witness()),
+        Order::Unknown { reason, explained_before } => {
+            let is_explained = |call: &&Call<KvAction>| call.returned.is_some_and(|at| at < explained_before);
+            Decision::Undecided { explained: calls.iter().filter(is_explained).count(), reason: reason.to_owned() }
         }
     }
-    let mut ops: Vec<usize> = kept.iter().map(|call| call.op).collect();
-    ops.sort_unstable();
-    let explanation = explained(calls, stuck.1, &ops, &[]);
-    Witness { ops, stuck_at: stuck.1, states_before: Vec::new(), explanation }
 }
 
-/// Whether there may be an order.
-fn is_order(calls: &[Call<KvAction>], budget: &Budget<'_>) -> bool {
-    order(&Key, &calls.iter().collect::<Vec<_>>(), budget) != Order::DoesNotExist
+/// An order, as the places of the calls.
+pub(super) fn find_order(calls: &[Call<KvAction>], budget: &Budget<'_>) -> Option<Vec<usize>> {
+    let mut places: Vec<usize> = (0..calls.len()).collect();
+    places.sort_by_key(|&place| (calls[place].called, calls[place].op));
+    match order(&Key, &by_call(calls), budget) {
+        Order::Exists(order) => Some(order.into_iter().map(|place| places[place]).collect()),
+        Order::DoesNotExist | Order::Unknown { .. } => None,
+    }
 }
 
-/// What was known when this operation had returned.
-fn prefix(all: &[&Call<KvAction>], until: (crate::history::RunTime, usize)) -> Vec<Call<KvAction>> {
-    let called = all.iter().filter(|call| call.called <= until.0);
-    let at_that_time = called.map(|&call| {
-        let returned = call.returned.filter(|&returned| (returned, call.op) <= until);
-        Call { returned, ..call.clone() }
-    });
-    at_that_time.collect()
+fn by_call(calls: &[Call<KvAction>]) -> Vec<&Call<KvAction>> {
+    let mut all: Vec<&Call<KvAction>> = calls.iter().collect();
+    all.sort_by_key(|call| (call.called, call.op));
+    all
+}
+
+/// When an operation returned; of several at once, the order of their numbers.
+type Return = (RunTime, usize);
+
+/// How many states before the stuck operation are named.
+const MOST_STATES: usize = 8;
+
+/// A history without an order.
+///
+/// To drop an operation from the witness is to forget its answer: it may then have happened at any time after its call,
+/// or not at all, and got anything.
+struct Broken<'a> {
+    calls: &'a [Call<KvAction>],
+    all: Vec<&'a Call<KvAction>>,
+    budget: &'a Budget<'a>,
+}
+
+impl Broken<'_> {
+    fn witness(&self) -> Witness {
+        let mut returns: Vec<Return> = self.all.iter().filter_map(|call| Some((call.returned?, call.op))).collect();
+        returns.sort_unstable();
+        let explained_until = returns.partition_point(|&until| self.is_order(&self.prefix(until)));
+        let place = explained_until.min(returns.len() - 1);
+        let stuck = returns[place];
+
+        let mut kept = self.prefix(stuck);
+        self.shrink(&mut kept, stuck);
+        let answered = kept.iter().filter(|call| call.returned.is_some());
+        let mut ops: Vec<usize> = answered.map(|call| call.op).collect();
+        ops.sort_unstable();
+        let states_before = self.states_before(place.checked_sub(1).map(|last| returns[last]), stuck);
+        let explanation = explained(self.calls, stuck.1, &ops, &states_before);
+        Witness { ops, stuck_at: stuck.1, states_before, explanation }
+    }
+
+    /// Forgets the answers that can be forgotten: first many at once, the oldest first, then one by one.
+    fn shrink(&self, kept: &mut Vec<Call<KvAction>>, stuck: Return) {
+        let mut chunk = kept.len().next_power_of_two() / 2;
+        while chunk > 0 {
+            let mut has_shrunk = false;
+            let mut from = 0;
+            while from < kept.len() {
+                let to = (from + chunk).min(kept.len());
+                let can_forget = |call: &Call<KvAction>| call.returned.is_some() && call.op != stuck.1;
+                if kept[from..to].iter().any(can_forget) {
+                    let mut rest = kept.clone();
+                    for call in rest[from..to].iter_mut().filter(|call| can_forget(call)) {
+                        call.returned = None;
+                    }
+                    rest.retain(|call| call.returned.is_some() || !matches!(call.action, KvAction::Get(_)));
+                    if !self.is_order(&rest) {
+                        *kept = rest;
+                        has_shrunk = true;
+                        continue;
+                    }
+                }
+                from = to;
+            }
+            chunk = if chunk == 1 && has_shrunk { 1 } else { chunk / 2 };
+        }
+    }
+
+    /// Whether there may be an order.
+    fn is_order(&self, calls: &[Call<KvAction>]) -> bool {
+        order(&Key, &calls.iter().collect::<Vec<_>>(), self.budget) != Order::DoesNotExist
+    }
+
+    /// What was known when this operation had returned.
+    fn prefix(&self, until: Return) -> Vec<Call<KvAction>> {
+        let called = self.all.iter().filter(|call| call.called <= until.0);
+        let at_that_time = called.map(|&call| {
+            let returned = call.returned.filter(|&returned| (returned, call.op) <= until);
+            Call { returned, ..call.clone() }
+        });
+        at_that_time.collect()
+    }
+
+    /// The strings that the key may have had when the stuck operation was about to return; none if they are not known.
+    fn states_before(&self, explained: Option<Return>, stuck: Return) -> Vec<String> {
+        let mut calls = self.prefix(stuck);
+        for call in &mut calls {
+            call.returned = call.returned.filter(|&at| explained.is_some_and(|explained| (at, call.op) <= explained));
+        }
+        calls.retain(|call| call.returned.is_some() || !matches!(call.action, KvAction::Get(_)));
+        let calls: Vec<_> = calls.iter().collect();
+        let states = final_states(&Key, &calls, MOST_STATES, self.budget).unwrap_or_default();
+        let mut names: Vec<String> = states.iter().take(MOST_STATES).map(|state| quoted(state)).collect();
+        names.sort_unstable();
+        if states.len() > MOST_STATES {
+            names.push("one of others".to_owned());
+        }
+        names
+    }
 }

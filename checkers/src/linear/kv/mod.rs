@@ -14,10 +14,13 @@ mod general;
 mod tests;
 mod told;
 
+pub(super) use calls::call;
 pub use calls::calls_by_key;
 
+use std::collections::HashMap;
+
 use crate::linear::register::{self, Initial, RegisterAction, RegisterHistory, Values};
-use crate::linear::{Budget, Call, Decision};
+use crate::linear::{Budget, Call, Decision, Happening, Linearization};
 use told::Told;
 
 /// What an operation on a key did, with its answer.
@@ -31,10 +34,19 @@ pub enum KvAction {
     Append(String),
 }
 
+impl KvAction {
+    /// What it got, put or appended.
+    #[must_use]
+    pub fn string(&self) -> &str {
+        let (Self::Get(string) | Self::Put(string) | Self::Append(string)) = self;
+        string
+    }
+}
+
 /// Decides whether some order of the operations on one key explains all answers.
 #[must_use]
 pub fn decide(calls: &[Call<KvAction>], budget: &Budget<'_>) -> Decision {
-    if !calls.iter().any(|call| matches!(call.action, KvAction::Append(_))) {
+    if !has_appends(calls) {
         return reworded(register::decide(&as_register(calls), budget), calls);
     }
     match told::told(calls) {
@@ -44,13 +56,52 @@ pub fn decide(calls: &[Call<KvAction>], budget: &Budget<'_>) -> Decision {
     }
 }
 
+/// An order that explains all answers; `None` where there is none, or the budget ends first.
+#[must_use]
+pub fn linearize(calls: &[Call<KvAction>], budget: &Budget<'_>) -> Option<Linearization> {
+    let of_register = |history: &RegisterHistory| {
+        let places: HashMap<usize, usize> = calls.iter().enumerate().map(|(place, call)| (call.op, place)).collect();
+        let steps = register::linearize(history, budget)?.steps;
+        let ops = steps.into_iter().filter_map(|step| match step.happening {
+            Happening::Op(op) => places.get(&op).copied(),
+            Happening::Expiry { .. } => None,
+        });
+        Some(ops.collect())
+    };
+    let order: Vec<usize> = if has_appends(calls) {
+        match told::told(calls) {
+            Told::Register(history) => of_register(&history)?,
+            Told::Contradiction(_) => return None,
+            Told::Nothing => general::find_order(calls, budget)?,
+        }
+    } else {
+        of_register(&as_register(calls))?
+    };
+    let mut linearization = Linearization::default();
+    let mut state = String::new();
+    for call in order.into_iter().map(|place| &calls[place]) {
+        match &call.action {
+            KvAction::Get(_) => {}
+            KvAction::Put(value) => state.clone_from(value),
+            KvAction::Append(value) => state += value,
+        }
+        linearization.take_effect(call, deed(call), quoted(&state));
+    }
+    Some(linearization)
+}
+
+fn has_appends(calls: &[Call<KvAction>]) -> bool {
+    calls.iter().any(|call| matches!(call.action, KvAction::Append(_)))
+}
+
 fn as_register(calls: &[Call<KvAction>]) -> RegisterHistory {
     let mut values = Values::default();
-    let initial = Initial::Known(values.intern_name(&quoted("")));
+    let initial = Initial::Known(values.intern_as("", quoted));
     let as_register = |call: &Call<KvAction>| {
+        let value = values.intern_as(call.action.string(), quoted);
         let action = match &call.action {
-            KvAction::Get(value) => RegisterAction::Read(values.intern_name(&quoted(value))),
-            KvAction::Put(value) | KvAction::Append(value) => RegisterAction::Write(values.intern_name(&quoted(value))),
+            KvAction::Get(_) => RegisterAction::Read(value),
+            KvAction::Put(_) | KvAction::Append(_) => RegisterAction::Write(value),
         };
         Call { op: call.op, process: call.process, called: call.called, returned: call.returned, action }
     };
@@ -71,13 +122,17 @@ fn explained(calls: &[Call<KvAction>], stuck: usize, ops: &[usize], states_befor
 }
 
 fn described(call: &Call<KvAction>) -> String {
+    format!("{} (op {})", deed(call), call.op)
+}
+
+fn deed(call: &Call<KvAction>) -> String {
     let (did, asked, value) = match &call.action {
         KvAction::Get(value) => ("got", "asked for", value),
         KvAction::Put(value) => ("put", "asked to put", value),
         KvAction::Append(value) => ("appended", "asked to append", value),
     };
     let verb = if call.returned.is_some() { did } else { asked };
-    format!("process {} {verb} {} (op {})", call.process, quoted(value), call.op)
+    format!("process {} {verb} {}", call.process, quoted(value))
 }
 
 /// A string in quotes; of a long one, its end.

@@ -42,13 +42,20 @@ pub fn calls_by_key(events: &[Event], words: &Words) -> Result<BTreeMap<String, 
     let mut registers: BTreeMap<String, RegisterHistory> = BTreeMap::new();
     for paired in pair(events)? {
         let register = registers.entry(paired.key()).or_insert_with(|| empty(words.initial.as_ref()));
-        if let Some(action) = action(&paired, words, &mut register.values)? {
-            let (op, process) = (paired.op, paired.process);
-            let (called, returned) = (paired.begun.time, paired.returned());
-            register.calls.push(Call { op, process, called, returned, action });
-        }
+        register.calls.extend(call(&paired, words, &mut register.values)?);
     }
     Ok(registers)
+}
+
+/// What an operation did; `None` if it changed nothing and says nothing.
+pub(in crate::linear) fn call(
+    paired: &Paired<'_>,
+    words: &Words,
+    values: &mut Values,
+) -> Result<Option<Call<RegisterAction>>, CallsError> {
+    let (op, process) = (paired.op, paired.process);
+    let (called, returned) = (paired.begun.time, paired.returned());
+    Ok(action(paired, words, values)?.map(|action| Call { op, process, called, returned, action }))
 }
 
 fn empty(initial: Option<&Value>) -> RegisterHistory {
@@ -57,7 +64,6 @@ fn empty(initial: Option<&Value>) -> RegisterHistory {
     RegisterHistory { calls: Vec::new(), initial, values }
 }
 
-/// What an operation did; `None` if it changed nothing and says nothing.
 fn action(paired: &Paired<'_>, words: &Words, values: &mut Values) -> Result<Option<RegisterAction>, CallsError> {
     let asked = &paired.begun.value;
     Ok(match (paired.begun.f.as_str(), paired.kind()) {

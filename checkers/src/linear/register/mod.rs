@@ -22,6 +22,7 @@
 
 mod calls;
 mod frontier;
+mod linearize;
 mod portfolio;
 mod problem;
 #[cfg(test)]
@@ -30,8 +31,12 @@ mod unique;
 mod values;
 pub(in crate::linear) mod witness;
 
+pub(in crate::linear) use calls::call;
 pub use calls::{NullReads, Words, calls_by_key};
+pub(in crate::linear) use frontier::{Frontier, Unanswered};
+pub use linearize::linearize;
 pub use portfolio::{decide, decide_each, is_linearizable};
+pub(in crate::linear) use problem::Kind;
 pub use values::{ValueId, Values};
 
 use crate::linear::Call;

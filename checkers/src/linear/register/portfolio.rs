@@ -22,23 +22,28 @@ use crate::linear::{Budget, Decision};
 #[derive(Clone, Debug)]
 pub(super) enum Found {
     Linearizable,
-    /// Not, and the steps before this one suffice to say so, together with it.
-    Broken {
-        step: usize,
-    },
-    Undecided {
-        step: usize,
-        reason: &'static str,
-    },
+    Broken(Proof),
+    Undecided { step: usize, reason: &'static str },
+}
+
+/// What shows that there is no order.
+#[derive(Clone, Debug)]
+pub(super) enum Proof {
+    /// This return cannot be explained, and all before it can. The register may have had these values then.
+    Stuck { step: usize, values_before: Vec<u32> },
+    /// The steps up to this one contradict each other.
+    Until { step: usize },
+    /// Values that are written once contradict each other.
+    UniqueValues,
 }
 
 /// Decides whether some order of a register's operations explains all answers.
 #[must_use]
 pub fn decide(history: &RegisterHistory, budget: &Budget<'_>) -> Decision {
-    let problem = Problem::of(history);
-    match find(&problem, budget) {
+    let mut problem = Problem::of(history);
+    match find(&mut problem, budget) {
         Found::Linearizable => Decision::Linearizable,
-        Found::Broken { step } => Decision::Broken(witness::of(history, &problem, step, budget)),
+        Found::Broken(proof) => Decision::Broken(witness::of(history, &problem, proof, budget)),
         Found::Undecided { step, reason } => {
             Decision::Undecided { explained: problem.returns_before(step), reason: reason.to_owned() }
         }
@@ -48,9 +53,9 @@ pub fn decide(history: &RegisterHistory, budget: &Budget<'_>) -> Decision {
 /// The bare verdict, without the work for a witness; `None` where the budget ends first.
 #[must_use]
 pub fn is_linearizable(history: &RegisterHistory, budget: &Budget<'_>) -> Option<bool> {
-    match find(&Problem::of(history), budget) {
+    match find(&mut Problem::of(history), budget) {
         Found::Linearizable => Some(true),
-        Found::Broken { .. } => Some(false),
+        Found::Broken(_) => Some(false),
         Found::Undecided { .. } => None,
     }
 }
@@ -86,15 +91,16 @@ pub fn decide_each(
     done.into_iter().map(|(_, decision)| decision).collect()
 }
 
-/// The procedures in turn.
-pub(super) fn find(problem: &Problem, budget: &Budget<'_>) -> Found {
+/// The procedures in turn. For the searches values that nobody observes are made one.
+pub(super) fn find(problem: &mut Problem, budget: &Budget<'_>) -> Found {
     match unique::decide(problem) {
         Unique::Linearizable => return Found::Linearizable,
-        Unique::Broken => return Found::Broken { step: problem.steps.len().saturating_sub(1) },
+        Unique::Broken => return Found::Broken(Proof::UniqueValues),
         Unique::NotApplicable => {}
     }
+    problem.merge_unobserved();
     match first_unwritten(problem) {
-        Some(step) => Found::Broken { step },
+        Some(step) => Found::Broken(Proof::Until { step }),
         None => find_by_search(problem, budget),
     }
 }
@@ -124,23 +130,37 @@ pub(super) fn find_by_search(problem: &Problem, budget: &Budget<'_>) -> Found {
     let end = problem.steps.len();
     let mut furthest = 0;
     let mut last_reason = "";
+    // Where the first search for an order ended, with the values before.
+    let mut stuck_first = None;
     for unanswered in
         [Unanswered::Sparingly, Unanswered::AnyNumberOfTimes, Unanswered::OnceByTotal, Unanswered::OnceEach]
     {
-        let Search { reach, .. } = search(problem, unanswered, end, budget);
+        let Search { reach, values } = search(problem, unanswered, end, budget);
         let finds_orders = unanswered != Unanswered::AnyNumberOfTimes;
         let is_exact = unanswered == Unanswered::OnceEach || problem.unanswered == 0;
         match reach {
             Reach::End if finds_orders => return Found::Linearizable,
-            Reach::Stuck { step } if is_exact || !finds_orders => return Found::Broken { step },
             Reach::End => {}
-            Reach::Stuck { step } => furthest = furthest.max(step),
+            Reach::Stuck { step } if is_exact => {
+                return Found::Broken(Proof::Stuck { step, values_before: values });
+            }
+            Reach::Stuck { step } if !finds_orders => {
+                // The steps before were explained by an order that was found.
+                return Found::Broken(match stuck_first {
+                    Some((first, values_before)) if first == step => Proof::Stuck { step, values_before },
+                    _ => Proof::Until { step },
+                });
+            }
+            Reach::Stuck { step } => {
+                furthest = furthest.max(step);
+                stuck_first.get_or_insert((step, values));
+            }
             Reach::Spent { step, reason } => {
                 if finds_orders {
                     furthest = furthest.max(step);
                 }
                 last_reason = reason;
-                if is_exact {
+                if (budget.out_of_time)() {
                     break;
                 }
             }

@@ -4,8 +4,8 @@ use super::{Initial, RegisterAction, RegisterHistory};
 use crate::linear::Call;
 
 /// What an answered operation demands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::linear) enum Kind {
     /// That the register has this value at some instant: a read, or a swap of a value for itself.
     Observe(u32),
     /// That the register has any other value at some instant: a failed swap.
@@ -18,18 +18,38 @@ pub(super) enum Kind {
 
 /// What an unanswered operation may do: a write, or a swap from a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Effect {
-    pub(super) from: Option<u32>,
-    pub(super) to: u32,
+pub(in crate::linear) struct Effect {
+    pub(in crate::linear) from: Option<u32>,
+    pub(in crate::linear) to: u32,
 }
 
 impl Kind {
     /// `None` for an operation that changes nothing.
-    pub(super) fn effect(self) -> Option<Effect> {
+    pub(in crate::linear) fn effect(self) -> Option<Effect> {
         match self {
             Self::Write(to) => Some(Effect { from: None, to }),
             Self::Swap(from, to) => Some(Effect { from: Some(from), to }),
             Self::Observe(_) | Self::Refused(_) => None,
+        }
+    }
+}
+
+impl Kind {
+    /// The same with other numbers for the values.
+    pub(in crate::linear) fn renumbered(self, mut number: impl FnMut(u32) -> u32) -> Self {
+        match self {
+            Self::Observe(value) => Self::Observe(number(value)),
+            Self::Refused(value) => Self::Refused(number(value)),
+            Self::Write(value) => Self::Write(number(value)),
+            Self::Swap(from, to) => Self::Swap(number(from), number(to)),
+        }
+    }
+
+    /// The value that it tells from others.
+    pub(in crate::linear) fn observes(self) -> Option<u32> {
+        match self {
+            Self::Observe(value) | Self::Refused(value) | Self::Swap(value, _) => Some(value),
+            Self::Write(_) => None,
         }
     }
 }
@@ -76,8 +96,11 @@ pub(super) struct Op {
 pub(super) struct Problem {
     pub(super) ops: Vec<Op>,
     pub(super) steps: Vec<Step>,
-    /// The values are `0..values`. The last one stands for all that no operation names.
+    /// The values are `0..values`. The last one stands for all that no operation names, and with
+    /// [`Self::merge_unobserved`] for all that none observes.
     pub(super) values: u32,
+    /// Where values were numbered anew: the numbers that they had.
+    originals: Vec<u32>,
     pub(super) starts: Starts,
     /// Effects that may happen at any time and any number of times.
     pub(super) free: Vec<Effect>,
@@ -147,7 +170,39 @@ impl Problem {
             steps.push(Step::Return(op));
         }
         // What is never answered and called after the last return cannot explain anything.
-        Self { ops, steps, values, starts, free: Vec::new(), unanswered, concurrency }
+        Self { ops, steps, values, originals: Vec::new(), starts, free: Vec::new(), unanswered, concurrency }
+    }
+
+    /// Numbers values anew, so that all that no operation observes or expects are one: no answer can tell them apart.
+    pub(super) fn merge_unobserved(&mut self) {
+        const NOT_OBSERVED: u32 = u32::MAX;
+        let mut numbers = vec![NOT_OBSERVED; self.values as usize];
+        for value in self.ops.iter().filter_map(|op| op.kind.observes()) {
+            let number = &mut numbers[value as usize];
+            if *number == NOT_OBSERVED {
+                *number = self.originals.len() as u32;
+                self.originals.push(value);
+            }
+        }
+        let unobserved = self.originals.len() as u32;
+        let renumbered = |value: u32| numbers[value as usize].min(unobserved);
+        for op in &mut self.ops {
+            op.kind = op.kind.renumbered(renumbered);
+        }
+        if let Starts::At(value) = &mut self.starts {
+            *value = renumbered(*value);
+        }
+        self.originals.push(self.values - 1);
+        self.values = unobserved + 1;
+    }
+
+    pub(super) fn has_failed_swaps(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op.kind, Kind::Refused(_)))
+    }
+
+    /// The number that a value had in the history.
+    pub(super) fn original(&self, value: u32) -> u32 {
+        self.originals.get(value as usize).copied().unwrap_or(value)
     }
 
     pub(super) fn op(&self, op: u32) -> &Op {
@@ -160,6 +215,20 @@ impl Problem {
             Starts::At(value) => value..value + 1,
             Starts::Anywhere => 0..self.values,
         }
+    }
+
+    /// A history of these steps.
+    pub(super) fn from_steps(ops: Vec<Op>, steps: Vec<Step>, values: u32, starts: Starts) -> Self {
+        let (mut under_way, mut concurrency, mut unanswered) = (0usize, 0, 0);
+        for step in &steps {
+            match step {
+                Step::Call(_) => under_way += 1,
+                Step::Return(_) => under_way -= 1,
+                Step::Maybe(_) => unanswered += 1,
+            }
+            concurrency = concurrency.max(under_way);
+        }
+        Self { ops, steps, values, originals: Vec::new(), starts, free: Vec::new(), unanswered, concurrency }
     }
 
     /// Whether an operation is answered before the steps end.

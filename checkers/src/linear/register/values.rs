@@ -13,6 +13,8 @@ pub struct ValueId(pub u32);
 pub struct Values {
     names: Vec<String>,
     numbers: HashMap<String, u32>,
+    /// Numbers that were given up.
+    free: Vec<u32>,
 }
 
 impl Values {
@@ -26,12 +28,26 @@ impl Values {
 
     /// The number of a value, given as it is to be printed.
     pub fn intern_name(&mut self, name: &str) -> ValueId {
-        if let Some(&number) = self.numbers.get(name) {
+        self.intern_as(name, str::to_owned)
+    }
+
+    /// The number of a value, with what is to be printed for it.
+    pub(in crate::linear) fn intern_as(&mut self, value: &str, name: impl FnOnce(&str) -> String) -> ValueId {
+        if let Some(&number) = self.numbers.get(value) {
             return ValueId(number);
         }
-        let number = self.names.len() as u32;
-        self.names.push(name.to_owned());
-        self.numbers.insert(name.to_owned(), number);
+        let name = name(value);
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.names[number as usize] = name;
+                number
+            }
+            None => {
+                self.names.push(name);
+                self.names.len() as u32 - 1
+            }
+        };
+        self.numbers.insert(value.to_owned(), number);
         ValueId(number)
     }
 
@@ -39,6 +55,17 @@ impl Values {
     pub(in crate::linear) fn push_name(&mut self, name: String) -> ValueId {
         self.names.push(name);
         ValueId(self.names.len() as u32 - 1)
+    }
+
+    /// How many numbers stand for a value.
+    pub(in crate::linear) fn in_use(&self) -> usize {
+        self.names.len() - self.free.len()
+    }
+
+    /// Forgets all values but these. Their numbers are given to new ones.
+    pub(in crate::linear) fn forget_but(&mut self, is_kept: &[bool]) {
+        self.free = (0..self.names.len() as u32).rev().filter(|&number| !is_kept[number as usize]).collect();
+        self.numbers.retain(|_, number| is_kept[*number as usize]);
     }
 
     /// The values `0..count`, for histories of numbers.
@@ -63,9 +90,9 @@ impl Values {
         self.names.is_empty()
     }
 
-    /// A value as it is printed. A number that none has stands for all values that no operation names.
+    /// A value as it is printed. A number that none has stands for all values that no operation observes.
     #[must_use]
     pub fn name(&self, value: ValueId) -> &str {
-        self.names.get(value.0 as usize).map_or("a value that no operation names", String::as_str)
+        self.names.get(value.0 as usize).map_or("a value that nobody observed", String::as_str)
     }
 }

@@ -32,15 +32,22 @@ impl<M: Mask> Config<M> {
 }
 
 /// A set of configurations in which none dominates another, each with a label.
+#[derive(Clone)]
 pub(super) struct Antichain<M> {
     by_value: Vec<Vec<(Config<M>, u32)>>,
     /// The values that may have configurations.
     touched: Vec<u32>,
+    /// How many configurations were compared with others, as a measure of work.
+    pub(super) compared: usize,
 }
 
 impl<M: Mask> Antichain<M> {
     pub(super) fn new(values: u32) -> Self {
-        Self { by_value: (0..values).map(|_| Vec::new()).collect(), touched: Vec::new() }
+        Self { by_value: (0..values).map(|_| Vec::new()).collect(), touched: Vec::new(), compared: 0 }
+    }
+
+    pub(super) fn make_room(&mut self, values: usize) {
+        self.by_value.resize_with(values.max(self.by_value.len()), Vec::new);
     }
 
     /// Adds a configuration unless one of the set dominates it, and tells whether it did. `evicted` is told the labels
@@ -54,6 +61,7 @@ impl<M: Mask> Antichain<M> {
         mut evicted: impl FnMut(u32),
     ) -> bool {
         let same_value = &mut self.by_value[config.value as usize];
+        self.compared += 1 + same_value.len();
         if same_value.is_empty() {
             self.touched.push(config.value);
         } else if same_value.iter().any(|(other, _)| other.dominates(&config, unanswered, uses)) {
@@ -78,11 +86,15 @@ impl<M: Mask> Antichain<M> {
         }
     }
 
-    /// Empties the set into a list.
-    pub(super) fn drain_into(&mut self, list: &mut Vec<Config<M>>) {
+    /// Empties the set into a list, and the labels into another.
+    pub(super) fn drain_into(&mut self, list: &mut Vec<Config<M>>, labels: &mut Vec<u32>) {
         list.clear();
+        labels.clear();
         for value in self.touched.drain(..) {
-            list.extend(self.by_value[value as usize].drain(..).map(|(config, _)| config));
+            for (config, label) in self.by_value[value as usize].drain(..) {
+                list.push(config);
+                labels.push(label);
+            }
         }
     }
 }

@@ -30,6 +30,24 @@ pub(super) struct World<'a, M> {
     pub(super) uses: &'a mut Uses,
 }
 
+/// What an effect is an effect of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::linear) enum Use {
+    /// The operation of this slot.
+    Slot(usize),
+    /// An operation that is never answered, by the number of its effect.
+    Unanswered(u32),
+}
+
+/// How a configuration came about: from one before the return, by these effects.
+#[derive(Clone, Debug)]
+pub(in crate::linear) struct Path {
+    /// The configuration before the return, by its place.
+    pub(in crate::linear) from: usize,
+    /// The effects, first to last.
+    pub(in crate::linear) uses: Vec<Use>,
+}
+
 /// A configuration that was reached.
 #[derive(Clone, Copy)]
 struct Reached<M> {
@@ -40,31 +58,43 @@ struct Reached<M> {
     is_idle: bool,
     /// Another one dominates it.
     is_evicted: bool,
+    /// From which one it was reached, and how; `None` for those before the return.
+    last: Option<(u32, Use)>,
+    /// Which of those before the return it is, if it is one.
+    place: u32,
 }
 
-/// How many configurations are looked at between two looks at the clock.
-const BETWEEN_LOOKS: u64 = 1024;
+/// How many configurations are compared with others between two looks at the clock: well below a millisecond's work.
+pub(in crate::linear::register) const COMPARED_BETWEEN_LOOKS: usize = 1 << 16;
 
-pub(super) const OUT_OF_TIME: &str = "the time was used up";
-pub(super) const OUT_OF_MEMORY: &str = "the memory was used up";
+pub(in crate::linear::register) const OUT_OF_TIME: &str = "the time was used up";
+pub(in crate::linear::register) const OUT_OF_MEMORY: &str = "the memory was used up";
 
 /// Working memory, kept between returns.
+#[derive(Clone)]
 pub(super) struct Closure<M> {
     reached: Vec<Reached<M>>,
     seen: Antichain<M>,
     next: Antichain<M>,
-    memory_bytes: usize,
-    work: u64,
+    /// For each configuration that was left, where it was reached.
+    labels: Vec<u32>,
+    next_look: usize,
 }
 
 impl<M: Mask> Closure<M> {
-    pub(super) fn new(values: u32, memory_bytes: usize) -> Self {
-        Self { reached: Vec::new(), seen: Antichain::new(values), next: Antichain::new(values), memory_bytes, work: 0 }
+    pub(super) fn new(values: u32) -> Self {
+        Self {
+            reached: Vec::new(),
+            seen: Antichain::new(values),
+            next: Antichain::new(values),
+            labels: Vec::new(),
+            next_look: COMPARED_BETWEEN_LOOKS,
+        }
     }
 
-    /// Leaves this much memory for what is reached.
-    pub(super) fn leave(&mut self, memory_bytes: usize) {
-        self.memory_bytes = memory_bytes;
+    pub(super) fn make_room(&mut self, values: usize) {
+        self.seen.make_room(values);
+        self.next.make_room(values);
     }
 
     /// Replaces the configurations by those after the return. `false`, with the configurations as they were, if there
@@ -78,26 +108,59 @@ impl<M: Mask> Closure<M> {
     ) -> Result<bool, &'static str> {
         self.reached.clear();
         self.seen.clear();
-        for &config in &*configs {
-            self.reach(Reached { config, is_covered: false, is_idle: false, is_evicted: false }, returning, world.uses);
+        for (place, &config) in (0..).zip(&*configs) {
+            let (is_covered, is_idle, is_evicted) = (false, false, false);
+            self.reach(Reached { config, is_covered, is_idle, is_evicted, last: None, place }, returning, world.uses);
         }
         let mut place = 0;
         while place < self.reached.len() {
-            let from = self.reached[place];
+            let from = Reached { place: place as u32, ..self.reached[place] };
             place += 1;
-            self.work += 1;
-            if self.work.is_multiple_of(BETWEEN_LOOKS) && (budget.out_of_time)() {
+            if self.is_out_of_time(budget.out_of_time) {
                 return Err(OUT_OF_TIME);
             }
             if from.is_evicted || returning.is_over_in(&from.config) {
                 continue;
             }
-            if self.bytes() + world.uses.bytes() > self.memory_bytes {
+            if self.bytes() + world.uses.bytes() > budget.memory_bytes {
                 return Err(OUT_OF_MEMORY);
             }
             self.expand(&from, returning, &mut world);
         }
-        Ok(self.keep_what_returned(configs, returning, world.uses))
+        if self.keep_what_returned(returning, world.uses, budget)? {
+            self.next.drain_into(configs, &mut self.labels);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// How each of the configurations came about that the last settling left.
+    pub(super) fn paths(&self) -> Vec<Path> {
+        self.labels.iter().map(|&label| self.path(label)).collect()
+    }
+
+    fn path(&self, mut label: u32) -> Path {
+        let mut uses = Vec::new();
+        while let Some((before, used)) = self.reached[label as usize].last {
+            uses.push(used);
+            label = before;
+        }
+        uses.reverse();
+        Path { from: self.reached[label as usize].place as usize, uses }
+    }
+
+    /// Counts work that is done elsewhere.
+    pub(super) fn has_looked_at(&mut self, configs: usize) {
+        self.seen.compared += 1 + configs;
+    }
+
+    /// Looks at the clock now and then.
+    pub(super) fn is_out_of_time(&mut self, out_of_time: &dyn Fn() -> bool) -> bool {
+        if self.seen.compared + self.next.compared < self.next_look {
+            return false;
+        }
+        self.next_look = self.seen.compared + self.next.compared + COMPARED_BETWEEN_LOOKS;
+        out_of_time()
     }
 
     /// An upper bound on the memory taken, if each list is as long as all lists may be and has just been moved to twice
@@ -106,10 +169,18 @@ impl<M: Mask> Closure<M> {
         3 * self.reached.len() * (size_of::<Reached<M>>() + 3 * size_of::<(Config<M>, u32)>())
     }
 
-    fn keep_what_returned(&mut self, configs: &mut Vec<Config<M>>, returning: Returning, uses: &Uses) -> bool {
+    /// Collects what is left after the return; whether there is anything.
+    fn keep_what_returned(
+        &mut self,
+        returning: Returning,
+        uses: &Uses,
+        budget: &Budget<'_>,
+    ) -> Result<bool, &'static str> {
         let bit = M::bit(returning.slot);
         let mut any = false;
-        for reached in &self.reached {
+        self.next.clear();
+        for place in 0..self.reached.len() {
+            let reached = &self.reached[place];
             if reached.is_evicted || reached.is_covered || !reached.config.settled.has(returning.slot) {
                 continue;
             }
@@ -117,12 +188,12 @@ impl<M: Mask> Closure<M> {
             let mut config = reached.config;
             config.used = config.used.without(bit);
             config.settled = config.settled.without(bit);
-            self.next.insert(config, 0, returning.unanswered, uses, |_| {});
+            self.next.insert(config, place as u32, returning.unanswered, uses, |_| {});
+            if self.is_out_of_time(budget.out_of_time) {
+                return Err(OUT_OF_TIME);
+            }
         }
-        if any {
-            self.next.drain_into(configs);
-        }
-        any
+        Ok(any)
     }
 
     fn reach(&mut self, mut reached: Reached<M>, returning: Returning, uses: &Uses) {
@@ -188,6 +259,8 @@ impl<M: Mask> Closure<M> {
             is_covered: from.config.settled.has(returning.slot) && slot != returning.slot,
             is_idle: is_write && settled_observers.is_empty(),
             is_evicted: false,
+            last: Some((from.place, Use::Slot(slot))),
+            place: 0,
         };
         self.reach(reached, returning, world.uses);
     }
@@ -216,6 +289,8 @@ impl<M: Mask> Closure<M> {
             is_covered: from.config.settled.has(returning.slot),
             is_idle: settled_observers.is_empty(),
             is_evicted: false,
+            last: Some((from.place, Use::Unanswered(available.effect))),
+            place: 0,
         };
         self.reach(reached, returning, world.uses);
     }

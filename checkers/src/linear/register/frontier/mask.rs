@@ -3,7 +3,7 @@
 use std::ops::{BitAnd, BitOr, BitOrAssign, Not};
 
 /// A set of slots.
-pub(in crate::linear::register) trait Mask:
+pub(in crate::linear) trait Mask:
     Copy + Eq + Default + BitAnd<Output = Self> + BitOr<Output = Self> + BitOrAssign + Not<Output = Self>
 {
     /// How many slots there are.
@@ -37,7 +37,7 @@ pub(in crate::linear::register) trait Mask:
 }
 
 /// The slots of a set, lowest first.
-pub(in crate::linear::register) struct Slots<M>(M);
+pub(in crate::linear) struct Slots<M>(M);
 
 impl<M: Mask> Iterator for Slots<M> {
     type Item = usize;
@@ -78,7 +78,7 @@ impl Mask for u128 {
 
 /// A set of 512 slots, for histories with hundreds of operations under way at once.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::linear::register) struct Wide([u64; 8]);
+pub(in crate::linear) struct Wide([u64; 8]);
 
 impl Wide {
     fn zip(self, other: Self, combine: impl Fn(u64, u64) -> u64) -> Self {

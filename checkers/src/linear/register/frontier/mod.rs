@@ -57,7 +57,11 @@ mod antichain;
 mod closure;
 pub(super) mod mask;
 mod pending;
+mod search;
 mod uses;
+
+pub(super) use closure::{OUT_OF_MEMORY, OUT_OF_TIME, Path, Use};
+pub(super) use search::{Reach, Search, search};
 
 use antichain::Config;
 use closure::{Closure, Returning};
@@ -65,12 +69,12 @@ use mask::Mask;
 use pending::Pending;
 use uses::{NOTHING, Pool, Uses};
 
-use super::problem::{Kind, Problem, Step};
+use super::problem::{Effect, Kind};
 use crate::linear::Budget;
 
 /// How operations without an answer may take effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unanswered {
+pub(in crate::linear) enum Unanswered {
     /// Once each, but only at a return that is inexplicable otherwise, and a configuration with fewer uses in total
     /// makes others needless. Exact where there are none; otherwise an order that is found is a proof.
     Sparingly,
@@ -82,119 +86,91 @@ pub(super) enum Unanswered {
     OnceEach,
 }
 
-/// How far a search came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// All answers can be explained, in the search's sense.
-    End,
-    /// The answer returned at this step cannot be.
-    Stuck { step: usize },
-    /// The budget ended at this step.
-    Spent { step: usize, reason: &'static str },
-}
-
-/// What came of a search.
-#[derive(Clone, Debug)]
-pub(super) struct Search {
-    pub(super) reach: Reach,
-    /// The values that the register may have had before the last step.
-    pub(super) values: Vec<u32>,
-}
-
-/// Searches up to a step, with sets as wide as the history needs.
-pub(super) fn search(problem: &Problem, unanswered: Unanswered, until: usize, budget: &Budget<'_>) -> Search {
-    match problem.concurrency {
-        0..=64 => Frontier::<u64>::new(problem, unanswered, budget).search(until),
-        65..=128 => Frontier::<u128>::new(problem, unanswered, budget).search(until),
-        _ => Frontier::<mask::Wide>::new(problem, unanswered, budget).search(until),
-    }
-}
-
-/// How many steps are taken between two looks at the clock, if each is quick.
-const STEPS_BETWEEN_LOOKS: usize = 4096;
-
-struct Frontier<'a, M> {
-    problem: &'a Problem,
-    budget: &'a Budget<'a>,
+/// All ways of ordering the operations so far.
+///
+/// It is told what happens step by step: each operation that is called and will be answered gets a slot until it returns.
+#[derive(Clone)]
+pub(in crate::linear) struct Frontier<M> {
     unanswered: Unanswered,
     pending: Pending<M>,
     pool: Pool,
     uses: Uses,
     configs: Vec<Config<M>>,
     closure: Closure<M>,
-    /// The slot of each operation under way.
-    slots: Vec<u16>,
+    values: usize,
+    memory_bytes: usize,
+    /// Whether the last return was not explained by what was placed before.
+    has_settled: bool,
 }
 
-impl<'a, M: Mask> Frontier<'a, M> {
-    fn new(problem: &'a Problem, unanswered: Unanswered, budget: &'a Budget<'a>) -> Self {
+/// More operations are under way at once than a set has room for.
+pub(in crate::linear) const TOO_MANY: &str = "more operations were under way at once than the search can tell apart";
+
+impl<M: Mask> Frontier<M> {
+    /// Before the first step: the register has one of these values, and may have any below `values`.
+    pub(in crate::linear) fn new(
+        values: u32,
+        starts: impl Iterator<Item = u32>,
+        unanswered: Unanswered,
+        memory_bytes: usize,
+    ) -> Self {
         let start = |value| Config { value, uses: NOTHING, used: M::default(), settled: M::default() };
-        let mut pool = Pool::default();
-        for &effect in &problem.free {
-            pool.add(effect, u32::MAX);
-        }
         Self {
-            problem,
-            budget,
             unanswered,
-            pending: Pending::new(problem.values as usize),
-            pool,
+            pending: Pending::new(values as usize),
+            pool: Pool::default(),
             uses: Uses::new(),
-            configs: problem.start_values().map(start).collect(),
-            closure: Closure::new(problem.values, budget.memory_bytes),
-            slots: vec![0; problem.ops.len()],
+            configs: starts.map(start).collect(),
+            closure: Closure::new(values),
+            values: values as usize,
+            memory_bytes,
+            has_settled: false,
         }
     }
 
-    /// What the tables by value and by operation take, however the search goes.
-    fn fixed_bytes(&self) -> usize {
-        let by_value = 3 * size_of::<M>() + 2 * size_of::<Vec<Config<M>>>();
-        self.problem.values as usize * by_value + 2 * self.problem.ops.len() + 2 * size_of_val(&*self.configs)
+    /// From now on the search may take so much memory.
+    pub(in crate::linear) fn limit(&mut self, memory_bytes: usize) {
+        self.memory_bytes = memory_bytes;
     }
 
-    fn search(mut self, until: usize) -> Search {
-        if self.fixed_bytes() > self.budget.memory_bytes {
-            let reach = Reach::Spent { step: 0, reason: closure::OUT_OF_MEMORY };
-            return Search { reach, values: Vec::new() };
-        }
-        self.closure.leave(self.budget.memory_bytes - self.fixed_bytes());
-        let mut reach = Reach::End;
-        for (step, &event) in self.problem.steps[..until].iter().enumerate() {
-            if step % STEPS_BETWEEN_LOOKS == 0 && (self.budget.out_of_time)() {
-                reach = Reach::Spent { step, reason: closure::OUT_OF_TIME };
-                break;
-            }
-            let taken = match event {
-                Step::Call(op) => self.call(op),
-                Step::Maybe(op) => self.may_happen(op),
-                Step::Return(op) => self.ret(op),
-            };
-            match taken {
-                Ok(true) => {}
-                Ok(false) => {
-                    reach = Reach::Stuck { step };
-                    break;
-                }
-                Err(reason) => {
-                    reach = Reach::Spent { step, reason };
-                    break;
-                }
-            }
-        }
-        let mut values: Vec<u32> = self.configs.iter().map(|config| config.value).collect();
-        values.sort_unstable();
-        values.dedup();
-        Search { reach, values }
+    /// From now on there are so many values.
+    pub(in crate::linear) fn make_room(&mut self, values: u32) {
+        self.values = self.values.max(values as usize);
+        self.pending.make_room(self.values);
+        self.closure.make_room(self.values);
     }
 
-    fn call(&mut self, op: u32) -> Result<bool, &'static str> {
-        let op_called = self.problem.op(op);
-        let Some(slot) = self.pending.enter(op_called.kind, op_called.deadline) else {
-            return Err("more operations were under way at once than the search can tell apart");
-        };
-        self.slots[op as usize] = slot as u16;
+    /// Where the register may still have this value, it may as well have another one that nothing mentioned before.
+    pub(in crate::linear) fn admit(&mut self, unknown: u32, value: u32) {
+        let unknown = |config: &&Config<M>| config.value == unknown;
+        let admitted: Vec<_> = self.configs.iter().filter(unknown).map(|&config| Config { value, ..config }).collect();
+        self.configs.extend(admitted);
+    }
+
+    /// Each value that the register may have, or that something may give it or demands of it.
+    pub(in crate::linear) fn mark(&self, mut used: impl FnMut(u32)) {
+        self.configs.iter().for_each(|config| used(config.value));
+        self.pool.mark(&mut used);
+        self.pending.mark(&mut used);
+    }
+
+    /// Whether nothing is unanswered, so that no way of placing effects was left out.
+    pub(in crate::linear) fn is_exact(&self) -> bool {
+        self.pool.is_empty()
+    }
+
+    /// From now on this effect may happen, once more or any number of times.
+    pub(in crate::linear) fn may_happen(&mut self, effect: Effect, times: u32) {
+        let times = if self.unanswered == Unanswered::AnyNumberOfTimes { u32::MAX } else { times };
+        self.pool.add(effect, times);
+    }
+
+    /// An operation is called that returns at this step. Gives it a slot.
+    pub(in crate::linear) fn call(&mut self, kind: Kind, deadline: u32) -> Result<usize, &'static str> {
+        let slot = self.pending.enter(kind, deadline).ok_or(TOO_MANY)?;
+        self.closure.has_looked_at(self.configs.len());
         let bit = M::bit(slot);
-        let settled_at = |value: u32| match op_called.kind {
+        let settled_at = |value: u32| match kind {
             Kind::Observe(wanted) | Kind::Write(wanted) => value == wanted,
             Kind::Refused(expected) => value != expected,
             Kind::Swap(..) => false,
@@ -204,35 +180,33 @@ impl<'a, M: Mask> Frontier<'a, M> {
                 config.settled |= bit;
             }
         }
-        Ok(true)
+        Ok(slot)
     }
 
-    fn may_happen(&mut self, op: u32) -> Result<bool, &'static str> {
-        if let Some(effect) = self.problem.op(op).kind.effect() {
-            let times = if self.unanswered == Unanswered::AnyNumberOfTimes { u32::MAX } else { 1 };
-            self.pool.add(effect, times);
+    /// Keeps what lets the operation of a slot return. `false`, with everything as it was, where nothing does.
+    pub(in crate::linear) fn ret(&mut self, slot: usize, out_of_time: &dyn Fn() -> bool) -> Result<bool, &'static str> {
+        self.closure.has_looked_at(self.configs.len());
+        if self.closure.is_out_of_time(out_of_time) {
+            return Err(OUT_OF_TIME);
         }
-        Ok(true)
-    }
-
-    /// Keeps what lets an operation return; `false` where nothing does.
-    fn ret(&mut self, op: u32) -> Result<bool, &'static str> {
-        let slot = usize::from(self.slots[op as usize]);
-        let changes = self.problem.op(op).kind.effect().is_some();
+        let kind = self.pending.slot(slot).kind;
+        let changes = kind.effect().is_some();
         let bit = M::bit(slot);
         let is_over = |config: &Config<M>| (if changes { config.used } else { config.settled }).has(slot);
+        self.has_settled = false;
         if self.configs.iter().all(is_over) {
             for config in &mut self.configs {
                 config.used = config.used.without(bit);
                 config.settled = config.settled.without(bit);
             }
         } else {
-            let is_write = matches!(self.problem.op(op).kind, Kind::Write(_));
+            self.has_settled = true;
+            let is_write = matches!(kind, Kind::Write(_));
             let returning = Returning { slot, is_write, unanswered: self.unanswered };
             let sparingly = self.unanswered == Unanswered::Sparingly;
             let nothing = Pool::default();
-            let explained = self.settle(returning, sparingly.then_some(&nothing))?
-                || (sparingly && !self.pool.is_empty() && self.settle(returning, None)?);
+            let explained = self.settle(returning, sparingly.then_some(&nothing), out_of_time)?
+                || (sparingly && !self.pool.is_empty() && self.settle(returning, None, out_of_time)?);
             if !explained {
                 return Ok(false);
             }
@@ -242,9 +216,51 @@ impl<'a, M: Mask> Frontier<'a, M> {
     }
 
     /// Places effects, of unanswered operations from this pool instead of all that there are.
-    fn settle(&mut self, returning: Returning, pool: Option<&Pool>) -> Result<bool, &'static str> {
+    fn settle(
+        &mut self,
+        returning: Returning,
+        pool: Option<&Pool>,
+        out_of_time: &dyn Fn() -> bool,
+    ) -> Result<bool, &'static str> {
+        let Some(memory_bytes) = self.memory_bytes.checked_sub(self.fixed_bytes()) else {
+            return Err(closure::OUT_OF_MEMORY);
+        };
         let pool = pool.unwrap_or(&self.pool);
         let world = closure::World { pending: &self.pending, pool, uses: &mut self.uses };
-        self.closure.settle(&mut self.configs, returning, world, self.budget)
+        let budget = Budget { out_of_time, memory_bytes };
+        self.closure.settle(&mut self.configs, returning, world, &budget)
+    }
+
+    /// What the tables by value and the frontier itself take.
+    fn fixed_bytes(&self) -> usize {
+        Self::bytes_for(self.values) + 2 * size_of_val(&*self.configs)
+    }
+
+    /// What the tables for so many values take.
+    fn bytes_for(values: usize) -> usize {
+        values * (3 * size_of::<M>() + 2 * size_of::<Vec<Config<M>>>())
+    }
+
+    /// How each configuration came about at the last return; `None` where each is as it was.
+    pub(in crate::linear) fn paths(&self) -> Option<Vec<Path>> {
+        self.has_settled.then(|| self.closure.paths())
+    }
+
+    /// The value of the register by each configuration.
+    pub(in crate::linear) fn value_of_each(&self) -> Vec<u32> {
+        self.configs.iter().map(|config| config.value).collect()
+    }
+
+    /// The effect of this number.
+    pub(in crate::linear) fn unanswered_effect(&self, number: u32) -> Option<Effect> {
+        self.pool.effect(number)
+    }
+
+    /// The values that the register may have.
+    pub(in crate::linear) fn values(&self) -> Vec<u32> {
+        let mut values: Vec<u32> = self.configs.iter().map(|config| config.value).collect();
+        values.sort_unstable();
+        values.dedup();
+        values
     }
 }

@@ -28,6 +28,7 @@ struct AtValue<M> {
 }
 
 /// The operations under way.
+#[derive(Clone)]
 pub(super) struct Pending<M> {
     free: M,
     /// Unconditional writes.
@@ -48,6 +49,20 @@ impl<M: Mask> Pending<M> {
             refused: M::default(),
             slots: vec![Slot { kind: Kind::Observe(0), deadline: 0, earlier: M::default() }; M::SLOTS],
             values: vec![AtValue::default(); values],
+        }
+    }
+
+    pub(super) fn make_room(&mut self, values: usize) {
+        self.values.resize_with(values.max(self.values.len()), AtValue::default);
+    }
+
+    /// The values of the operations under way.
+    pub(super) fn mark(&self, used: &mut impl FnMut(u32)) {
+        for slot in (!self.free).slots() {
+            self.slots[slot].kind.renumbered(|value| {
+                used(value);
+                value
+            });
         }
     }
 

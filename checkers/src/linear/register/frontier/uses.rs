@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::linear::register::problem::Effect;
 
 /// Counts of uses, each known by a number. Most configurations of a history have used nothing: number 0.
+#[derive(Clone)]
 pub(super) struct Uses {
     counts: Vec<Box<[(u32, u32)]>>,
     totals: Vec<u32>,
@@ -91,7 +92,7 @@ pub(super) struct Available {
 }
 
 /// The effects that operations called until now may have without ever being answered.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Pool {
     writes: Vec<Available>,
     swaps: HashMap<u32, Vec<Available>>,
@@ -110,6 +111,21 @@ impl Pool {
         match list.iter_mut().find(|available| available.effect == number) {
             Some(available) => available.times = available.times.saturating_add(times),
             None => list.push(Available { to: effect.to, effect: number, times }),
+        }
+    }
+
+    /// The effect of this number.
+    pub(super) fn effect(&self, number: u32) -> Option<Effect> {
+        self.numbers.iter().find(|&(_, &known)| known == number).map(|(&effect, _)| effect)
+    }
+
+    /// The values of all effects.
+    pub(super) fn mark(&self, used: &mut impl FnMut(u32)) {
+        for effect in self.numbers.keys() {
+            used(effect.to);
+            if let Some(from) = effect.from {
+                used(from);
+            }
         }
     }
 

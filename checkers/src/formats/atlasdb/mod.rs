@@ -3,6 +3,8 @@
 //! Each client of it asks for locks by name, keeps the token that it gets, and refreshes or gives back the lock by that
 //! token. What is answered does not name the lock again; the invocation does.
 
+mod leases;
+
 use std::collections::HashMap;
 use std::io::BufRead;
 
@@ -15,6 +17,7 @@ use super::events::{Located, Source};
 use super::leasehold::parse;
 use super::{Error, Format};
 use crate::history::{ErrorInfo, Event, EventType, Process, RunTime};
+pub(super) use leases::rewrite as tokens_as_owners;
 
 /// The code of an error, for which AtlasDB has no words of its own.
 const ERROR: &str = "error";
