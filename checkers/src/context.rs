@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::history::vocabulary::{FaultPhase, code, f};
-use crate::history::{Action, EventType, FaultEvent, LeaderView, Op, Outcome, RunTime, Surroundings};
+use crate::history::{Action, EventType, FaultEvent, LeaderView, Op, Outcome, RunTime, Surroundings, Word};
 
 /// A fault that ended no longer ago than this is named next to an anomaly.
 pub const JUST_ENDED: Duration = Duration::from_secs(10);
@@ -162,7 +162,7 @@ fn paired(events: &[FaultEvent]) -> Vec<Fault> {
 fn fault(event: &FaultEvent, begun: RunTime) -> Fault {
     Fault {
         number: event.value.fault,
-        package: event.package.clone(),
+        package: event.package.to_string(),
         what: described(event),
         begun,
         in_place: None,
@@ -217,7 +217,7 @@ const STALL: Duration = Duration::from_millis(500);
 /// still; then the clients' requests hang, and where none is answered for longer than that it is a stall too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
-    by_node: BTreeMap<String, Vec<RunTime>>,
+    by_node: BTreeMap<Word, Vec<RunTime>>,
     /// The spans in which at least one node's answers were missing, or a client's: in order and disjoint.
     stalls: Vec<(RunTime, RunTime)>,
 }
@@ -226,7 +226,7 @@ impl Pulse {
     /// Takes the pulse of all nodes that ever answered, from the start of the run to the end of its record.
     #[must_use]
     pub fn of(views: &[LeaderView], ops: &[Op], end: RunTime) -> Self {
-        let mut by_node: BTreeMap<String, Vec<RunTime>> = BTreeMap::new();
+        let mut by_node: BTreeMap<Word, Vec<RunTime>> = BTreeMap::new();
         for view in views {
             by_node.entry(view.node.clone()).or_default().push(view.time);
         }

@@ -68,7 +68,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::beliefs::beliefs;
-use crate::history::{Action, Granted, Header, Op, RunTime, Surroundings};
+use crate::history::{Action, Granted, Header, Op, RunTime, Surroundings, Word};
 use crate::observations::{Observation, Witnesses};
 
 /// From an instant until another, which does not belong to it.
@@ -114,7 +114,7 @@ pub enum Hold {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
     /// The lock.
-    pub key: String,
+    pub key: Word,
     /// The name of this acquisition.
     pub owner: String,
     /// The client that acquired it.
@@ -164,7 +164,7 @@ impl Grant {
 }
 
 /// All grants of a history, by lock, each lock's in the order of their invocations.
-pub type Grants = BTreeMap<String, Vec<Grant>>;
+pub type Grants = BTreeMap<Word, Vec<Grant>>;
 
 /// Finds the grants of a history, and what is certain about each.
 #[must_use]

@@ -13,7 +13,7 @@
 //! let history = History::read("results/latest/history.jsonl")?;
 //! let judgement = leasehold_checkers::check(&history);
 //! print!("{}", judgement.to_json());
-//! # Ok::<(), leasehold_checkers::history::ReadError>(())
+//! # Ok::<(), leasehold_checkers::formats::Error>(())
 //! ```
 //!
 //! The flow, each step a module:

@@ -169,7 +169,7 @@ impl Nemesis {
     ) {
         let error = proof.as_ref().err().map(|error| {
             tracing::warn!("fault {}: {error}", planned.number);
-            ErrorInfo { code: "fault".to_owned(), text: error.to_string() }
+            ErrorInfo { code: "fault".into(), text: error.to_string().into() }
         });
         let value = FaultValue {
             fault: planned.number,

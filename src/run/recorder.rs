@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use leasehold_checkers::history::{ErrorInfo, Event, EventType, Header, Process, RunTime};
+use leasehold_checkers::history::{ErrorInfo, Event, EventType, Header, Process, RunTime, Word};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -90,10 +90,10 @@ impl Recorder {
                 time,
                 process: entry.process,
                 kind: entry.kind,
-                f: entry.f,
-                key: entry.key,
-                value: entry.value,
-                node: entry.node,
+                f: entry.f.into(),
+                key: entry.key.map(Word::from),
+                value: entry.value.into(),
+                node: entry.node.map(Word::from),
                 error: entry.error,
             };
             if let Err(failure) = line_of(&event).and_then(|line| state.file.write_all(line.as_bytes())) {

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use crate::context::{Context, Pulse};
 use crate::explain::Count;
-use crate::history::{Header, History, Op, Ops, RunTime, Surroundings};
+use crate::history::{Header, History, Op, Ops, RunTime, Surroundings, Word};
 use crate::holds::{Grant, Grants, grants};
 use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Verdict};
 
@@ -36,7 +36,7 @@ pub struct Run<'a> {
     /// The grants, by lock.
     pub grants: Grants,
     /// The processes behind the owners of the grants, by lock and owner.
-    pub acquirers: BTreeMap<(String, String), u64>,
+    pub acquirers: BTreeMap<(Word, String), u64>,
     /// The faults and the leaders.
     pub context: Context,
     /// How regularly the nodes answered.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Run;
 use crate::explain::Count;
-use crate::history::{Op, Outcome, RunTime};
+use crate::history::{Op, Outcome, RunTime, Word};
 use crate::verdict::{Anomaly, CheckerResult, Verdict};
 
 /// The name of this checker.
@@ -38,9 +38,9 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// By the op's name: see [`crate::history::vocabulary::f`].
-    pub by_kind: BTreeMap<String, Tally>,
+    pub by_kind: BTreeMap<Word, Tally>,
     /// By the node that was asked and the op's name. Ops that name no node are left out.
-    pub by_node: BTreeMap<String, BTreeMap<String, Tally>>,
+    pub by_node: BTreeMap<Word, BTreeMap<Word, Tally>>,
     /// From the first invocation to the last thing on record of an op.
     pub lasted: Duration,
 }

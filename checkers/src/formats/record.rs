@@ -4,11 +4,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use super::{Error, Events, Format, Options};
+use super::{Error, Events, Format, Options, PIECE_BYTES};
 use crate::history::{Event, Header, History, RunTime};
-
-/// The size of the pieces in which files are read. Ops are small, so that a piece holds hundreds.
-const PIECE_BYTES: usize = 1 << 17;
 
 /// A history as it stood in its file, whatever its format.
 #[derive(Clone, Debug, PartialEq)]

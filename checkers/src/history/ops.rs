@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::vocabulary::{AcquireValue, HeldValue, OwnerValue, ReadValue, code, f};
-use super::{ErrorInfo, Event, EventType, Flaw, FlawKind, History, Process, RunTime};
+use super::{ErrorInfo, Event, EventType, Flaw, FlawKind, History, Process, RunTime, Word};
 
 /// The operations of all clients, in the order of their invocations.
 ///
@@ -28,11 +27,11 @@ pub struct Op {
     /// The client's number.
     pub process: u64,
     /// The operation's name: see [`super::vocabulary::f`].
-    pub f: String,
+    pub f: Word,
     /// The lock; empty where the run has only one and does not name it.
-    pub key: String,
+    pub key: Word,
     /// The server that was asked.
-    pub node: Option<String>,
+    pub node: Option<Word>,
     /// When it was asked.
     pub invoked: RunTime,
     /// When it was answered or given up; `None` where the history ends before that.
@@ -161,12 +160,12 @@ enum Doing {
 struct Pairing {
     ops: Ops,
     processes: BTreeMap<u64, Doing>,
-    acquisitions: BTreeMap<(String, String), usize>,
+    acquisitions: BTreeMap<(Word, String), usize>,
 }
 
 impl Pairing {
     fn invoke(&mut self, line: usize, process: u64, event: &Event) -> Result<(), FlawKind> {
-        let (who, name) = (event.process, event.f.clone());
+        let (who, name) = (event.process, event.f.to_string());
         match *self.processes.entry(process).or_insert(Doing::Nothing) {
             Doing::Nothing => {}
             Doing::Op(open) => return Err(FlawKind::StillUnderWay { process: who, f: name, open }),
@@ -199,7 +198,7 @@ impl Pairing {
                 Ok(())
             }
             Entry::Occupied(first) => {
-                Err(FlawKind::OwnerReused { owner: owner.clone(), key: op.key.clone(), first: *first.get() })
+                Err(FlawKind::OwnerReused { owner: owner.clone(), key: op.key.to_string(), first: *first.get() })
             }
         }
     }
@@ -207,7 +206,7 @@ impl Pairing {
     fn complete(&mut self, process: u64, event: &Event, outcome: Outcome) -> Result<(), FlawKind> {
         let doing = self.processes.entry(process).or_insert(Doing::Nothing);
         let Doing::Op(index) = *doing else {
-            return Err(FlawKind::NothingUnderWay { process: event.process, f: event.f.clone() });
+            return Err(FlawKind::NothingUnderWay { process: event.process, f: event.f.to_string() });
         };
         *doing = if outcome == Outcome::Info { Doing::RetiredBy(index) } else { Doing::Nothing };
 
@@ -294,21 +293,22 @@ fn same_owner(op: usize, invoked: &str, completed: &str) -> Result<(), FlawKind>
 
 /// The value of an event in the shape that belongs to its `f`.
 pub(super) fn value_of<T: DeserializeOwned>(event: &Event) -> Result<T, FlawKind> {
-    match &event.value {
-        Value::Object(_) => T::deserialize(&event.value).map_err(|error| malformed(event, error.to_string())),
-        _ => Err(malformed(event, "an object is needed")),
+    if event.value.is_object() {
+        event.value.read().map_err(|error| malformed(event, error.to_string()))
+    } else {
+        Err(malformed(event, "an object is needed"))
     }
 }
 
 pub(super) fn malformed(event: &Event, reason: impl Into<String>) -> FlawKind {
-    FlawKind::MalformedValue { f: event.f.clone(), reason: reason.into() }
+    FlawKind::MalformedValue { f: event.f.to_string(), reason: reason.into() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::script::{Script, script};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn flaws(script: Script) -> Vec<String> {
         Ops::of(&script.history_as_told()).flaws.iter().map(ToString::to_string).collect()

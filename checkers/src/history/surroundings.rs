@@ -2,7 +2,7 @@
 
 use super::ops::{malformed, value_of};
 use super::vocabulary::{ClockValue, FaultValue, LeaderValue, OwnerValue, f};
-use super::{Event, EventType, Flaw, FlawKind, History, Process, RunTime};
+use super::{Event, EventType, Flaw, FlawKind, History, Process, RunTime, Word};
 
 /// The events of the nemesis, the probes and the watches, each kind in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,7 +25,7 @@ pub struct FaultEvent {
     /// Whether it was begun or done, and if it was done, whether it bit.
     pub kind: EventType,
     /// The package: `clock`, `pause`, …
-    pub package: String,
+    pub package: Word,
     /// The fault.
     pub value: FaultValue,
 }
@@ -36,7 +36,7 @@ pub struct LeaderView {
     /// When the answer came.
     pub time: RunTime,
     /// Who said so.
-    pub node: String,
+    pub node: Word,
     /// The leader, where the node knew one.
     pub leader: Option<String>,
     /// The term or epoch.
@@ -49,7 +49,7 @@ pub struct WatchedLoss {
     /// When word of it came; the hold ended then or earlier.
     pub time: RunTime,
     /// The lock.
-    pub key: String,
+    pub key: Word,
     /// The owner that holds it no more.
     pub owner: String,
     /// How it ended.
@@ -141,7 +141,8 @@ mod tests {
                 "offset_ns": offset_ms * 1_000_000,
                 "uncertainty_ns": uncertainty_ms * 1_000_000,
             });
-            let (process, kind, f) = (Process::Probe, EventType::Ok, "host-clock".to_owned());
+            let (process, kind, f) = (Process::Probe, EventType::Ok, "host-clock".into());
+            let value = value.into();
             history.events.push(Event { time: ms(200), process, kind, f, key: None, value, node: None, error: None });
             crate::check(&history)
         };

@@ -2,7 +2,6 @@
 
 use leasehold_checkers::history::vocabulary::{ClockValue, f};
 use leasehold_checkers::history::{Event, EventType, Process, RunTime};
-use serde::Deserialize as _;
 
 /// One measurement of one node's wall clock.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +19,7 @@ pub(super) fn of(events: &[Event]) -> Vec<ClockReading<'_>> {
         .iter()
         .filter(|event| event.process == Process::Probe && event.kind == EventType::Ok && event.f == f::CLOCK)
         .filter_map(|event| {
-            let value = ClockValue::deserialize(&event.value).ok()?;
+            let value: ClockValue = event.value.read().ok()?;
             Some(ClockReading { at: event.time, node: event.node.as_deref()?, offset_ns: value.offset_ns })
         })
         .collect()

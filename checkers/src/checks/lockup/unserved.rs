@@ -103,7 +103,8 @@ fn of_ops(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
             lock(&op.key),
         );
         let permanent = op.outcome == Outcome::Open;
-        let lockup = Lockup { grade: Grade::Proven, key: op.key.clone(), ops: vec![op.index], span, what, permanent };
+        let lockup =
+            Lockup { grade: Grade::Proven, key: op.key.to_string(), ops: vec![op.index], span, what, permanent };
         longest.insert(node, lockup);
     }
     longest.into_values().collect()
