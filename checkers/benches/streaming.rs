@@ -14,10 +14,12 @@ use std::time::{Duration, Instant};
 
 use leasehold_checkers::formats::{Events, Options};
 use leasehold_checkers::history::{History, header_to_line, to_line};
+use leasehold_checkers::live::Judge;
 use support::long_run::LongRun;
 use support::script::header;
 
-const STEPS: [&str; 3] = ["one event after the other", "all events into memory", "read and judge"];
+const STEPS: [&str; 4] =
+    ["one event after the other", "all events into memory", "judge while reading", "judge while reading, keep all"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
@@ -66,12 +68,15 @@ fn measure(step: &str, path: &Path) {
             told
         }
         _ => {
-            let history = History::read(path).expect("it is a history");
-            let read = wall.elapsed();
-            let judgement = leasehold_checkers::check(&history);
-            let told = format!("{}, {} ms of it to judge", judgement.verdict, (wall.elapsed() - read).as_millis());
-            std::mem::forget((history, judgement));
-            told
+            let file = std::io::BufReader::with_capacity(1 << 17, File::open(path).expect("it was written"));
+            let mut events = Events::open(file, &Options::default()).expect("it is a history");
+            let header = events.header().cloned().expect("it has one");
+            let mut judge =
+                if step.ends_with("all") { Judge::that_forgets_nothing(header) } else { Judge::new(header) };
+            events.by_ref().for_each(|event| judge.observe(&event.expect("it is an event")));
+            let (kept, at_end) = (judge.kept(), Instant::now());
+            let judgement = judge.finish(false).expect("nothing speaks of the past");
+            format!("{}, {kept} kept, {} ms after the end", judgement.verdict, at_end.elapsed().as_millis())
         }
     };
     let (wall, cpu) = (wall.elapsed(), cpu_time().saturating_sub(cpu));

@@ -25,15 +25,13 @@ impl Probes {
     #[must_use]
     pub fn of(history: &History) -> Self {
         let mut probes = Self::default();
-        for event in history.events.iter().filter(|event| event.process == Process::Probe) {
-            if let Some(node) = event.node.clone() {
-                probes.take(node, event);
-            }
-        }
+        history.events.iter().for_each(|event| probes.take(event));
         probes
     }
 
-    fn take(&mut self, node: Word, event: &Event) {
+    /// Takes an event, if it is a probe's.
+    pub(crate) fn take(&mut self, event: &Event) {
+        let (Process::Probe, Some(node)) = (event.process, event.node.clone()) else { return };
         match event.f.as_str() {
             f::LEADER if event.kind == EventType::Ok => self.answers.entry(node).or_default().push(event.time),
             f::HEALTH => {

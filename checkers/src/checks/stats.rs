@@ -17,16 +17,15 @@ pub const NAME: &str = "stats";
 /// Says `unknown` where a kind of op never succeeded.
 #[must_use]
 pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
-    let stats = Stats::of(run.ops);
-    let never: Vec<String> = stats
-        .by_kind
+    let kinds = &run.totals.by_kind;
+    let never: Vec<String> = kinds
         .iter()
-        .filter(|(_, tally)| tally.ok == 0)
-        .map(|(kind, tally)| format!("no {kind} succeeded, of {} tried", tally.tried()))
+        .filter(|(_, tried)| tried.ok == 0)
+        .map(|(kind, tried)| format!("no {kind} succeeded, of {} tried", tried.all))
         .collect();
     let result = if never.is_empty() {
-        let kinds = Count(stats.by_kind.len(), "kind");
-        let ops = Count(run.ops.len(), "op");
+        let kinds = Count(kinds.len(), "kind");
+        let ops = Count(run.totals.ops, "op");
         CheckerResult { verdict: Verdict::Valid, reason: format!("each of {kinds} of op succeeded, in {ops}") }
     } else {
         CheckerResult { verdict: Verdict::Unknown, reason: never.join("; ") }

@@ -67,7 +67,7 @@ fn is_plain(text: &[u8]) -> bool {
     for byte in text {
         match byte {
             b'[' | b'{' => depth += 1,
-            b'e' | b'E' if before >= b'0' && before <= b'9' => return false,
+            b'e' | b'E' if u8::is_ascii_digit(&before) => return false,
             b'\\' => return false,
             _ => {}
         }

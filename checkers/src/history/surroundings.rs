@@ -73,18 +73,22 @@ impl Surroundings {
     pub fn of(history: &History) -> Self {
         let mut all = Self::default();
         for (line, event) in history.lines() {
-            let taken = match (event.process, event.kind) {
-                (Process::Nemesis, _) => all.take_fault(event),
-                (Process::Probe, EventType::Ok) if event.f == f::LEADER => all.take_leader(event),
-                (Process::Probe, EventType::Ok) if event.f == f::HOST_CLOCK => see_host_clock(event),
-                (Process::Watch, EventType::Ok) => all.take_loss(event),
-                _ => Ok(()),
-            };
-            if let Err(kind) = taken {
+            if let Err(kind) = all.take(event) {
                 all.flaws.push(Flaw { line, kind });
             }
         }
         all
+    }
+
+    /// Takes an event, if it is one of these.
+    pub(crate) fn take(&mut self, event: &Event) -> Result<(), FlawKind> {
+        match (event.process, event.kind) {
+            (Process::Nemesis, _) => self.take_fault(event),
+            (Process::Probe, EventType::Ok) if event.f == f::LEADER => self.take_leader(event),
+            (Process::Probe, EventType::Ok) if event.f == f::HOST_CLOCK => see_host_clock(event),
+            (Process::Watch, EventType::Ok) => self.take_loss(event),
+            _ => Ok(()),
+        }
     }
 
     fn take_fault(&mut self, event: &Event) -> Result<(), FlawKind> {
