@@ -1,6 +1,7 @@
 //! What every actor of a run shares: its clock, its record, and the word that it shall end.
 
 mod clock;
+mod live;
 mod recorder;
 mod stop;
 
