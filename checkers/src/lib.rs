@@ -51,12 +51,8 @@ use verdict::Judgement;
 /// Judges a history by all checkers.
 #[must_use]
 pub fn check(history: &History) -> Judgement {
-    let judged = |mut judge: Judge| {
-        history.events.iter().for_each(|event| judge.observe(event));
-        judge.finish(history.truncated)
-    };
-    let header = || history.header.clone();
-    judged(Judge::new(header()))
-        .or_else(|_| judged(Judge::that_forgets_nothing(header())))
-        .expect("what forgets nothing is never surprised by the past")
+    // Who has the whole history has the room as well, and it is done in half the time.
+    let mut judge = Judge::that_forgets_nothing(history.header.clone());
+    history.events.iter().for_each(|event| judge.observe(event));
+    judge.finish(history.truncated).expect("what forgets nothing is never surprised by the past")
 }
