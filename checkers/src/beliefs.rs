@@ -8,11 +8,11 @@
 use std::time::Duration;
 
 use crate::history::vocabulary::code;
-use crate::history::{Action, Op, RunTime};
+use crate::history::{Action, Op, Ops, RunTime};
 use crate::holds::{Grant, Span};
 
 /// The spans of belief of a grant, in order and disjoint.
-pub(crate) fn beliefs(grant: &Grant, ops: &[Op]) -> Vec<Span> {
+pub(crate) fn beliefs(grant: &Grant, ops: &Ops) -> Vec<Span> {
     let end = end_of_belief(grant, ops);
     let mut spans: Vec<Span> = std::iter::once(grant.acquire)
         .chain(grant.renewals.iter().copied())
@@ -35,7 +35,7 @@ fn entitlement(op: &Op) -> Option<Span> {
 }
 
 /// When the client let go, or was told that it holds the lock no more.
-fn end_of_belief(grant: &Grant, ops: &[Op]) -> Option<RunTime> {
+fn end_of_belief(grant: &Grant, ops: &Ops) -> Option<RunTime> {
     let told_otherwise = grant
         .renewals
         .iter()

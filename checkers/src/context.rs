@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::history::vocabulary::{FaultPhase, code, f};
-use crate::history::{Action, EventType, FaultEvent, LeaderView, Op, Outcome, RunTime, Surroundings};
+use crate::history::{Action, EventType, FaultEvent, LeaderView, Op, Ops, Outcome, RunTime, Surroundings, Word};
 
 /// A fault that ended no longer ago than this is named next to an anomaly.
 pub const JUST_ENDED: Duration = Duration::from_secs(10);
@@ -174,7 +174,7 @@ fn paired(events: &[FaultEvent]) -> Vec<Fault> {
 fn fault(event: &FaultEvent, begun: RunTime) -> Fault {
     Fault {
         number: event.value.fault,
-        package: event.package.clone(),
+        package: event.package.to_string(),
         what: described(event),
         begun,
         in_place: None,
@@ -230,16 +230,17 @@ const STALL: Duration = Duration::from_millis(500);
 /// still; then the clients' requests hang, and where none is answered for longer than that it is a stall too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
-    by_node: BTreeMap<String, Vec<RunTime>>,
+    by_node: BTreeMap<Word, Vec<RunTime>>,
     /// The spans in which at least one node's answers were missing, or a client's: in order and disjoint.
     stalls: Vec<(RunTime, RunTime)>,
 }
 
 impl Pulse {
-    /// Takes the pulse of all nodes that ever answered, from the start of the run to the end of its record.
+    /// Takes the pulse of all nodes that ever answered, from the start of the run to the end of its record, and of the requests
+    /// that hung in these spans.
     #[must_use]
-    pub fn of(views: &[LeaderView], ops: &[Op], end: RunTime) -> Self {
-        let mut by_node: BTreeMap<String, Vec<RunTime>> = BTreeMap::new();
+    pub fn of(views: &[LeaderView], hung: Vec<(RunTime, RunTime)>, end: RunTime) -> Self {
+        let mut by_node: BTreeMap<Word, Vec<RunTime>> = BTreeMap::new();
         for view in views {
             by_node.entry(view.node.clone()).or_default().push(view.time);
         }
@@ -252,7 +253,7 @@ impl Pulse {
             let until = beats.iter().copied().chain(std::iter::once(end));
             gaps.extend(from.zip(until).filter(|(from, until)| until.since(*from) > STALL));
         }
-        gaps.extend(hung(ops, end));
+        gaps.extend(hung);
         Self { by_node, stalls: union(gaps) }
     }
 
@@ -283,25 +284,75 @@ impl Pulse {
 
 /// The spans in which requests hung and no other showed that the cluster could agree on anything.
 ///
-/// A renewal shows nothing, since a leader may answer it from its memory.
-fn hung(ops: &[Op], end: RunTime) -> Vec<(RunTime, RunTime)> {
-    let is_long = |(from, until): &(RunTime, RunTime)| until.since(*from) > STALL;
-    let waits_its_turn = |op: &&Op| matches!(op.action, Action::Acquire { blocking: true, .. });
-    let asked = ops.iter().filter(|op| !waits_its_turn(op)).map(|op| (op.invoked, op.ended.unwrap_or(end)));
-    let mut agreed: Vec<(RunTime, RunTime)> =
-        ops.iter().filter(|op| shows_agreement(op)).filter_map(|op| Some((op.ended?, op.invoked))).collect();
-    agreed.sort();
-    let mut hung = Vec::new();
-    for (mut from, until) in union(asked.filter(is_long).collect()) {
-        let first = agreed.partition_point(|(ended, _)| *ended <= from);
-        for (ended, invoked) in agreed[first..].iter().take_while(|(ended, _)| *ended <= until) {
-            hung.push((from, *ended));
-            from = from.max(*invoked);
+/// A renewal shows nothing, since a leader may answer it from its memory. Of requests that were long over when the oldest that is
+/// under way was asked, the spans alone are kept.
+#[derive(Debug, Default)]
+pub(crate) struct Hangs {
+    /// When each request that took long was asked and ended.
+    long: Vec<(RunTime, RunTime)>,
+    /// When each request ended, and was asked, that showed agreement; in the order of their ends.
+    agreed: Vec<(RunTime, RunTime)>,
+    settled: Vec<(RunTime, RunTime)>,
+}
+
+impl Hangs {
+    /// Takes an op that has ended.
+    pub(crate) fn take(&mut self, op: &Op) {
+        let Some(ended) = op.ended else { return };
+        if is_long(&(op.invoked, ended)) && !waits_its_turn(op) {
+            self.long.push((op.invoked, ended));
+        }
+        if shows_agreement(op) {
+            self.agreed.push((ended, op.invoked));
+        }
+    }
+
+    /// The spans, with those of the ops that are still under way at the end.
+    pub(crate) fn spans(&self, ops: &Ops, end: RunTime) -> Vec<(RunTime, RunTime)> {
+        let open = ops.iter().filter(|op| op.ended.is_none() && !waits_its_turn(op)).map(|op| (op.invoked, end));
+        let long = self.long.iter().copied().chain(open.filter(is_long)).collect();
+        let mut spans = self.settled.clone();
+        spans.extend(union(long).into_iter().flat_map(|span| self.within(span)));
+        spans
+    }
+
+    /// What no op of those that were asked from an instant on can change is worked out, and the reasons are forgotten.
+    pub(crate) fn settle(&mut self, before: RunTime) {
+        let (over, open): (Vec<_>, Vec<_>) =
+            union(self.long.iter().copied().collect()).into_iter().partition(|(_, until)| *until < before);
+        let settled: Vec<_> = over.iter().flat_map(|span| self.within(*span)).collect();
+        self.settled.extend(settled);
+        let needed_from = open.first().map_or(before, |(from, _)| before.min(*from));
+        self.long.retain(|(from, _)| open.iter().any(|(begin, until)| begin <= from && from <= until));
+        self.agreed.retain(|(ended, _)| *ended >= needed_from);
+    }
+
+    /// How much is kept of ops that may be settled yet.
+    pub(crate) fn kept(&self) -> usize {
+        self.long.len() + self.agreed.len()
+    }
+
+    fn within(&self, (mut from, until): (RunTime, RunTime)) -> Vec<(RunTime, RunTime)> {
+        let place = |at: RunTime| self.agreed.partition_point(|(ended, _)| *ended <= at);
+        let mut agreed = self.agreed[place(from)..place(until).max(place(from))].to_vec();
+        agreed.sort_unstable();
+        let mut hung = Vec::new();
+        for (ended, invoked) in agreed {
+            hung.push((from, ended));
+            from = from.max(invoked);
         }
         hung.push((from, until));
+        hung.retain(is_long);
+        hung
     }
-    hung.retain(is_long);
-    hung
+}
+
+fn is_long((from, until): &(RunTime, RunTime)) -> bool {
+    until.since(*from) > STALL
+}
+
+fn waits_its_turn(op: &Op) -> bool {
+    matches!(op.action, Action::Acquire { blocking: true, .. })
 }
 
 fn shows_agreement(op: &Op) -> bool {
@@ -336,7 +387,7 @@ mod tests {
     }
 
     fn pulse(script: Script, end: u64) -> Pulse {
-        Pulse::of(&Surroundings::of(&script.history()).leaders, &[], ms(end))
+        Pulse::of(&Surroundings::of(&script.history()).leaders, Vec::new(), ms(end))
     }
 
     #[test]
@@ -426,7 +477,7 @@ mod tests {
         assert_eq!(pulse.stalled(ms(0), ms(3_100)), Duration::from_millis(1_000));
         assert_eq!(pulse.stalled(ms(1_500), ms(1_600)), Duration::from_millis(100));
         assert_eq!(pulse.stalled(ms(2_000), ms(3_000)), Duration::ZERO);
-        assert_eq!(Pulse::of(&[], &[], ms(500)).stalled(ms(100), ms(500)), Duration::from_millis(400));
+        assert_eq!(Pulse::of(&[], Vec::new(), ms(500)).stalled(ms(100), ms(500)), Duration::from_millis(400));
     }
 
     #[test]

@@ -68,7 +68,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::beliefs::beliefs;
-use crate::history::{Action, Granted, Header, Op, RunTime, Surroundings};
+use crate::history::{Action, Granted, Header, Op, Ops, RunTime, Surroundings, Word};
 use crate::observations::{Observation, Witnesses};
 
 /// From an instant until another, which does not belong to it.
@@ -114,7 +114,7 @@ pub enum Hold {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
     /// The lock.
-    pub key: String,
+    pub key: Word,
     /// The name of this acquisition.
     pub owner: String,
     /// The client that acquired it.
@@ -158,17 +158,17 @@ impl Grant {
     }
 
     /// The first release that was invoked other than this op.
-    pub(crate) fn release_other_than(&self, op: Option<usize>, ops: &[Op]) -> Option<RunTime> {
+    pub(crate) fn release_other_than(&self, op: Option<usize>, ops: &Ops) -> Option<RunTime> {
         self.releases.iter().find(|release| Some(**release) != op).map(|release| ops[*release].invoked)
     }
 }
 
 /// All grants of a history, by lock, each lock's in the order of their invocations.
-pub type Grants = BTreeMap<String, Vec<Grant>>;
+pub type Grants = BTreeMap<Word, Vec<Grant>>;
 
 /// Finds the grants of a history, and what is certain about each.
 #[must_use]
-pub fn grants(header: &Header, ops: &[Op], surroundings: &Surroundings) -> Grants {
+pub fn grants(header: &Header, ops: &Ops, surroundings: &Surroundings) -> Grants {
     let promise = Promise::of(header);
     let by_owner = ops_by_owner(ops);
     let mut grants = Grants::new();
@@ -189,7 +189,7 @@ pub fn grants(header: &Header, ops: &[Op], surroundings: &Surroundings) -> Grant
 }
 
 /// When each process asked for each lock, in order.
-fn acquisitions_by_process(ops: &[Op]) -> BTreeMap<(&str, u64), Vec<RunTime>> {
+fn acquisitions_by_process(ops: &Ops) -> BTreeMap<(&str, u64), Vec<RunTime>> {
     let mut acquisitions: BTreeMap<(&str, u64), Vec<RunTime>> = BTreeMap::new();
     for op in ops.iter().filter(|op| matches!(op.action, Action::Acquire { .. })) {
         acquisitions.entry((&op.key, op.process)).or_default().push(op.invoked);
@@ -209,7 +209,7 @@ struct Owned {
     releases: Vec<usize>,
 }
 
-fn ops_by_owner(ops: &[Op]) -> BTreeMap<(&str, &str), Owned> {
+fn ops_by_owner(ops: &Ops) -> BTreeMap<(&str, &str), Owned> {
     let mut by_owner: BTreeMap<(&str, &str), Owned> = BTreeMap::new();
     for op in ops {
         match &op.action {
@@ -237,7 +237,7 @@ impl Promise {
         }
     }
 
-    fn grant(&self, op: &Op, ops: &[Op], by_owner: &BTreeMap<(&str, &str), Owned>) -> Option<Grant> {
+    fn grant(&self, op: &Op, ops: &Ops, by_owner: &BTreeMap<(&str, &str), Owned>) -> Option<Grant> {
         let Action::Acquire { owner, granted: Some(Granted { ttl_ms, token }), .. } = &op.action else { return None };
         let ended = op.ended?;
         let nothing = Owned::default();

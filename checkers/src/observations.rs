@@ -24,7 +24,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::vocabulary::code;
-use crate::history::{Action, Header, Loss, Op, Outcome, RunTime, Surroundings};
+use crate::history::{Action, Header, Loss, Op, Ops, Outcome, RunTime, Surroundings};
 use crate::holds::Grant;
 
 /// One thing that shows that a lease is gone.
@@ -133,7 +133,7 @@ fn contradict_time(tokens: &[Token]) -> bool {
 }
 
 impl<'a> Witnesses<'a> {
-    pub(crate) fn of(header: &Header, ops: &'a [Op], surroundings: &'a Surroundings) -> Self {
+    pub(crate) fn of(header: &Header, ops: &'a Ops, surroundings: &'a Surroundings) -> Self {
         let mut by_key: BTreeMap<&str, KeyWitnesses<'_>> = BTreeMap::new();
         let seen = owners_seen(ops);
         for op in ops {
@@ -167,7 +167,7 @@ impl<'a> Witnesses<'a> {
 
     /// What shows that the grant's lease is gone, earliest first. Of reads, of others' grants, and of those whose owner was
     /// seen to hold the lock, only the earliest are listed, for the others say nothing more.
-    pub(crate) fn losses(&self, grant: &Grant, ops: &[Op]) -> Vec<Observation> {
+    pub(crate) fn losses(&self, grant: &Grant, ops: &Ops) -> Vec<Observation> {
         let mut losses: Vec<Observation> = own_answers(grant, ops).collect();
         if let Some(witnesses) = self.by_key.get(grant.key.as_str()) {
             let read = witnesses.reads.earliest_without(&grant.owner, grant.ended);
@@ -185,7 +185,7 @@ impl<'a> Witnesses<'a> {
 }
 
 /// Whom a linearizable read or a refused acquisition showed, with the lock.
-fn owners_seen(ops: &[Op]) -> BTreeSet<(&str, &str)> {
+fn owners_seen(ops: &Ops) -> BTreeSet<(&str, &str)> {
     fn holder(action: &Action) -> Option<&str> {
         match action {
             Action::Read { linearizable: true, seen: Some(seen) } => seen.as_deref(),
@@ -197,7 +197,7 @@ fn owners_seen(ops: &[Op]) -> BTreeSet<(&str, &str)> {
 }
 
 /// The answers to the owner's renewals and releases that say that its lease or its lock is gone.
-fn own_answers<'a>(grant: &'a Grant, ops: &'a [Op]) -> impl Iterator<Item = Observation> + 'a {
+fn own_answers<'a>(grant: &'a Grant, ops: &'a Ops) -> impl Iterator<Item = Observation> + 'a {
     grant.renewals.iter().chain(&grant.releases).map(|op| &ops[*op]).filter_map(|op| {
         let concerns_grant = op.invoked > grant.ended;
         let shows_loss = op.failed_with(code::NOT_HELD) && concerns_grant
@@ -207,7 +207,7 @@ fn own_answers<'a>(grant: &'a Grant, ops: &'a [Op]) -> impl Iterator<Item = Obse
     })
 }
 
-fn lease_existed_before(op: &Op, grant: &Grant, ops: &[Op]) -> bool {
+fn lease_existed_before(op: &Op, grant: &Grant, ops: &Ops) -> bool {
     grant
         .renewals
         .iter()
@@ -215,7 +215,7 @@ fn lease_existed_before(op: &Op, grant: &Grant, ops: &[Op]) -> bool {
         .any(|renewal| renewal.outcome == Outcome::Ok && renewal.ended.is_some_and(|ended| ended < op.invoked))
 }
 
-fn nothing_else_of_it_under_way(op: &Op, grant: &Grant, ops: &[Op]) -> bool {
+fn nothing_else_of_it_under_way(op: &Op, grant: &Grant, ops: &Ops) -> bool {
     let over_before = |other: &Op| !other.is_unanswered() && other.ended.is_some_and(|ended| ended < op.invoked);
     let begun_meanwhile = |other: &Op| op.ended.is_some_and(|ended| ended < other.invoked);
     grant

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use leasehold_checkers::formats::{Error, Events, Format, Keys, Options, Problem, Record, to_edn, write_edn};
-use leasehold_checkers::history::{ErrorInfo, Event, EventType, MAX_LINE_BYTES, Process, RunTime, to_line};
+use leasehold_checkers::history::{ErrorInfo, Event, EventType, MAX_LINE_BYTES, Process, RunTime, Word, to_line};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
@@ -118,7 +118,7 @@ fn again(events: &[Event], keys: Keys) -> Vec<Event> {
 }
 
 fn event(time: u64, process: Process, kind: EventType, f: &str, value: Value) -> Event {
-    Event { time: RunTime(time), process, kind, f: f.to_owned(), key: None, value, node: None, error: None }
+    Event { time: RunTime(time), process, kind, f: f.into(), key: None, value: value.into(), node: None, error: None }
 }
 
 #[test]
@@ -310,8 +310,9 @@ prop_compose! {
         node in proptest::option::of(any_text()),
         error in proptest::option::of((any_text(), any_text())),
     ) -> Event {
-        let error = error.map(|(code, text)| ErrorInfo { code, text });
-        Event { time: RunTime(time), process, kind, f, key, value, node, error }
+        let error = error.map(|(code, text)| ErrorInfo { code: code.into(), text: text.into() });
+        let (key, node) = (key.map(Word::from), node.map(Word::from));
+        Event { time: RunTime(time), process, kind, f: f.into(), key, value: value.into(), node, error }
     }
 }
 
@@ -400,7 +401,7 @@ proptest! {
     fn our_events_are_written_in_pairs_and_read_again(
         events in proptest::collection::vec((any_event(), any_text()), 1..8)
     ) {
-        let with_key = |(event, key)| Event { key: Some(key), ..event };
+        let with_key = |(event, key)| Event { key: Some(Word::from(key)), ..event };
         let events: Vec<Event> = events.into_iter().map(with_key).collect();
         prop_assert_eq!(again(&events, Keys::Pair), events);
     }

@@ -2,7 +2,8 @@
 
 mod support;
 
-use leasehold_checkers::history::{Event, History, MAX_LINE_BYTES, Problem, header_to_line, to_line};
+use leasehold_checkers::formats::Problem;
+use leasehold_checkers::history::{Event, History, MAX_LINE_BYTES, header_to_line, to_line};
 use leasehold_checkers::verdict::Verdict;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -149,7 +150,7 @@ fn a_line_without_end() {
     file.push(b'\n');
     file.resize(file.len() + 3 * MAX_LINE_BYTES, b' ');
     let error = History::from_reader(file.as_slice()).expect_err("the line is too long");
-    assert!(matches!(error.problem, Problem::LineTooLong));
+    assert!(matches!(error.problem, Problem::TooLong));
     assert_eq!(error.line, Some(2));
 }
 

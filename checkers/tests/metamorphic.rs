@@ -69,7 +69,7 @@ fn other_names() {
                 *number = 1_000_000 - *number;
             }
             if let Some(key) = &mut event.key {
-                *key = key.chars().rev().collect();
+                *key = key.chars().rev().collect::<String>().into();
             }
             for field in ["owner", "holder"] {
                 if let Some(Value::String(owner)) = event.value.get_mut(field) {

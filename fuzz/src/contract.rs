@@ -54,7 +54,7 @@ pub fn judges_or_says_why_not(bytes: &[u8]) {
     let history = match History::from_reader(bytes) {
         Ok(history) => history,
         Err(error) => {
-            let is_empty = matches!(error.problem, leasehold_checkers::history::Problem::Empty);
+            let is_empty = matches!(error.problem, leasehold_checkers::formats::Problem::Empty);
             assert!(is_empty || error.line.is_some(), "{error}");
             return;
         }

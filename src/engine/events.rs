@@ -31,7 +31,7 @@ pub(super) fn completion(process: u64, node: NodeId, op: &Op, result: &Result<An
                 Certainty::DidNotHappen => EventType::Fail,
                 Certainty::Unknown => EventType::Info,
             };
-            let info = ErrorInfo { code: error.code.to_owned(), text: error.text.clone() };
+            let info = ErrorInfo { code: error.code.into(), text: error.text.as_str().into() };
             (kind, refused(op, error), Some(info))
         }
     };

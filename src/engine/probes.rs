@@ -109,7 +109,7 @@ fn record<T: Serialize, E: std::fmt::Display>(
     let (kind, value, error) = match answer {
         Ok(value) => (EventType::Ok, value_of(&value), None),
         Err(error) => {
-            let error = ErrorInfo { code: "no-answer".to_owned(), text: error.to_string() };
+            let error = ErrorInfo { code: "no-answer".into(), text: error.to_string().into() };
             (EventType::Info, serde_json::Value::Null, Some(error))
         }
     };

@@ -23,12 +23,13 @@ pub(super) async fn show(recorder: Recorder, length: Duration, mut stop: Stop) {
         let (elapsed, tally) = (clock.now(), recorder.tally());
         bar.set_position((elapsed.as_nanos() / 1_000_000).min(length.as_millis() as u64));
         bar.set_message(format!(
-            "{:.0} of {} s · {} ok, {} refused, {} unknown",
+            "{:.0} of {} s · {} ok, {} refused, {} unknown · {} so far",
             elapsed.as_secs_f64(),
             length.as_secs(),
             tally.ok,
             tally.fail,
-            tally.info
+            tally.info,
+            anomalies(tally.anomalies)
         ));
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
@@ -36,4 +37,12 @@ pub(super) async fn show(recorder: Recorder, length: Duration, mut stop: Stop) {
         }
     }
     bar.finish_and_clear();
+}
+
+fn anomalies(number: usize) -> String {
+    match number {
+        0 => "no anomaly".to_owned(),
+        1 => "1 ANOMALY".to_owned(),
+        more => format!("{more} ANOMALIES"),
+    }
 }

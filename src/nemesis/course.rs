@@ -100,7 +100,7 @@ impl<'a> Log<'a> {
         let occurrence = self.occurrence;
         let error = proof.as_ref().err().map(|error| {
             tracing::warn!("fault {}: {error}", occurrence.number);
-            ErrorInfo { code: "fault".to_owned(), text: error.to_string() }
+            ErrorInfo { code: "fault".into(), text: error.to_string().into() }
         });
         let value = FaultValue {
             fault: occurrence.number,

@@ -5,6 +5,7 @@ mod clock;
 mod gate;
 mod holders;
 mod leadership;
+mod live;
 mod recorder;
 mod stop;
 

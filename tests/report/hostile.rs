@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use leasehold::report;
-use leasehold_checkers::history::{ErrorInfo, Event, EventType, History, Process, RunTime};
+use leasehold_checkers::history::{ErrorInfo, Event, EventType, History, Process, RunTime, Word};
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Judgement, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -61,16 +61,18 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(str::to_owned),
         1 => nasty(),
     ];
-    let error = prop::option::of((nasty(), nasty()).prop_map(|(code, text)| ErrorInfo { code, text }));
+    let error = prop::option::of(
+        (nasty(), nasty()).prop_map(|(code, text)| ErrorInfo { code: code.into(), text: text.into() }),
+    );
     (time(), process, kind, f, prop::option::of(nasty()), value(), prop::option::of(nasty()), error).prop_map(
         |(time, process, kind, f, key, value, node, error)| Event {
             time: RunTime(time),
             process,
             kind,
-            f,
-            key,
-            value,
-            node,
+            f: f.into(),
+            key: key.map(Word::from),
+            value: value.into(),
+            node: node.map(Word::from),
             error,
         },
     )

@@ -1,7 +1,7 @@
 //! Histories made up for the report: small stories with known contents.
 
 use leasehold_checkers::contract::{Contract, Patience};
-use leasehold_checkers::history::{ErrorInfo, Event, EventType, Header, History, Process, RunTime};
+use leasehold_checkers::history::{ErrorInfo, Event, EventType, Header, History, Json, Process, RunTime};
 use serde_json::{Value, json};
 
 pub(crate) const MS: u64 = 1_000_000;
@@ -58,7 +58,7 @@ impl Writer {
             kind,
             f: f.into(),
             key: None,
-            value: Value::Null,
+            value: Json::default(),
             node: None,
             error: None,
         });
@@ -77,15 +77,17 @@ impl Writer {
     ) {
         let node = format!("n{}", process % 3 + 1);
         let invocation = self.event(from, Process::Client(process), EventType::Invoke, f);
-        (invocation.key, invocation.value, invocation.node) = (Some(key.into()), value, Some(node.clone()));
+        (invocation.key, invocation.value, invocation.node) =
+            (Some(key.into()), value.into(), Some(node.as_str().into()));
         let (kind, value, code) = match ends {
             Ends::Ok(value) => (EventType::Ok, value, None),
             Ends::Fail(code) => (EventType::Fail, Value::Null, Some(code)),
             Ends::Info(code) => (EventType::Info, Value::Null, Some(code)),
         };
         let completion = self.event(to, Process::Client(process), kind, f);
-        (completion.key, completion.value, completion.node) = (Some(key.into()), value, Some(node));
-        completion.error = code.map(|code| ErrorInfo { code: code.into(), text: format!("the server said: {code}") });
+        (completion.key, completion.value, completion.node) = (Some(key.into()), value.into(), Some(node.into()));
+        completion.error =
+            code.map(|code| ErrorInfo { code: code.into(), text: format!("the server said: {code}").into() });
     }
 
     /// An acquisition that succeeds: the owner's name.
@@ -127,7 +129,10 @@ impl Writer {
         (from, until): (u64, Option<u64>),
         proof: Value,
     ) {
-        let value = |phase: &str, proof: Value| json!({"fault": number, "phase": phase, "target": "leader", "nodes": [node], "what": what, "proof": proof});
+        let value = |phase: &str, proof: Value| -> Json {
+            json!({"fault": number, "phase": phase, "target": "leader", "nodes": [node], "what": what, "proof": proof})
+                .into()
+        };
         let bit = if proof.is_null() { EventType::Info } else { EventType::Ok };
         self.event(from, Process::Nemesis, EventType::Invoke, package).value = value("inject", Value::Null);
         self.event(from + 20 * MS, Process::Nemesis, bit, package).value = value("inject", proof);
@@ -139,13 +144,13 @@ impl Writer {
 
     pub(crate) fn leader(&mut self, at: u64, leader: &str, term: u64) {
         let event = self.event(at, Process::Probe, EventType::Ok, "leader");
-        event.value = json!({"leader": leader, "term": term});
+        event.value = json!({"leader": leader, "term": term}).into();
         event.node = Some("n1".into());
     }
 
     pub(crate) fn clock(&mut self, at: u64, node: &str, offset_ns: i64) {
         let event = self.event(at, Process::Probe, EventType::Ok, "clock");
-        event.value = json!({"offset_ns": offset_ns, "uncertainty_ns": 150_000});
+        event.value = json!({"offset_ns": offset_ns, "uncertainty_ns": 150_000}).into();
         event.node = Some(node.into());
     }
 

@@ -10,8 +10,8 @@ pub const NAME: &str = "activity";
 /// Says `unknown` where no acquisition succeeded, or where faults were injected and not one is seen to have taken effect.
 #[must_use]
 pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
-    let granted = run.all_grants().count();
-    let ops = Count(run.ops.len(), "op");
+    let granted = run.totals.grants;
+    let ops = Count(run.totals.ops, "op");
     let faults = run.context.faults.len();
     let missed = run.context.faults.iter().filter(|fault| !fault.bit).count();
     let (verdict, reason) = if granted == 0 {

@@ -28,7 +28,7 @@ pub const NAME: &str = "double-acquisition";
 #[must_use]
 pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
     let anomalies: Vec<Anomaly> = run.grants.values().flat_map(|grants| among(run, grants)).collect();
-    (word(&anomalies, Count(run.all_grants().count(), "grant")), anomalies)
+    (word(&anomalies, Count(run.totals.grants, "grant")), anomalies)
 }
 
 /// Whether two grants of one lock cannot both have been made by a correct service.

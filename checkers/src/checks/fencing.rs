@@ -33,8 +33,7 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
         return (CheckerResult { verdict: Verdict::Valid, reason }, Vec::new());
     }
     let anomalies: Vec<Anomaly> = run.grants.values().flat_map(|grants| among(run, grants)).collect();
-    let with_token = run.all_grants().filter(|grant| grant.token.is_some()).count();
-    (word(&anomalies, Count(with_token, "token")), anomalies)
+    (word(&anomalies, Count(run.totals.tokens, "token")), anomalies)
 }
 
 /// The grants of one lock, which are in the order of their invocations.

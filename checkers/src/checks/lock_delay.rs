@@ -39,7 +39,7 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
     let sightings = sightings(run.ops);
     let anomalies: Vec<Anomaly> =
         run.grants.values().flat_map(|grants| among(run, grants, delay, &sightings)).collect();
-    (word(&anomalies, Count(run.all_grants().count(), "grant")), anomalies)
+    (word(&anomalies, Count(run.totals.grants, "grant")), anomalies)
 }
 
 /// The delay as it may pass by the fastest clock, rounded down.

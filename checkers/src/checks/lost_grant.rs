@@ -26,18 +26,16 @@ pub const NAME: &str = "lost-grant";
 #[must_use]
 pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
     let sightings = sightings(run.ops);
-    let mut failed = 0;
     let mut anomalies = Vec::new();
     for op in run.ops.iter().filter(|op| op.outcome == Outcome::Fail) {
         let (Action::Acquire { owner, .. }, Some(told)) = (&op.action, op.ended) else { continue };
-        failed += 1;
         let seen = sightings.get(&(op.key.as_str(), owner.as_str())).into_iter().flatten().copied();
         let after = |seen: &&Op| seen.index != op.index && seen.invoked > told && seen.ended.is_some();
         if let Some(last) = seen.filter(after).max_by_key(|seen| (seen.invoked, seen.index)) {
             anomalies.push(lost(run, op, told, last));
         }
     }
-    (word(&anomalies, Count(failed, "failed acquisition")), anomalies)
+    (word(&anomalies, Count(run.totals.refused, "failed acquisition")), anomalies)
 }
 
 fn lost(run: &Run<'_>, op: &Op, told: RunTime, last: &Op) -> Anomaly {

@@ -17,56 +17,115 @@ pub mod stats;
 pub mod well_formed;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::context::{Context, Pulse};
 use crate::explain::Count;
-use crate::history::{Header, History, Op, Ops, RunTime, Surroundings};
-use crate::holds::{Grant, Grants, grants};
+use crate::history::{Action, Header, Op, Ops, Outcome, RunTime, Word};
+use crate::holds::{Grant, Grants};
 use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Verdict};
 
+use lockup::service::Service;
 use probes::Probes;
 
 /// Everything that the checkers need to know of a history, worked out once.
-#[derive(Clone, Debug)]
+///
+/// Of what is settled, see [`crate::live`], it holds the sums.
+#[derive(Debug)]
 pub struct Run<'a> {
     /// What was run, and what the service promises.
     pub header: &'a Header,
-    /// The clients' operations.
-    pub ops: &'a [Op],
-    /// The grants, by lock.
+    /// The clients' operations that are not settled.
+    pub ops: &'a Ops,
+    /// The grants among them, by lock.
     pub grants: Grants,
     /// The processes behind the owners of the grants, by lock and owner.
-    pub acquirers: BTreeMap<(String, String), u64>,
+    pub acquirers: BTreeMap<(Word, String), u64>,
     /// The faults and the leaders.
     pub context: Context,
     /// How regularly the nodes answered.
     pub pulse: Pulse,
     /// What the nodes said of themselves.
-    pub probes: Probes,
+    pub probes: &'a Probes,
+    /// Which requests were served.
+    pub service: &'a Service,
+    /// How many ops there were of each kind, settled or not.
+    pub totals: &'a Totals,
+    /// What is left of the settled grants, by lock.
+    pub settled: &'a BTreeMap<Word, SettledLock>,
     /// When the record ends.
     pub end: RunTime,
 }
 
-impl<'a> Run<'a> {
-    /// Works it out.
-    #[must_use]
-    pub fn of(history: &'a History, ops: &'a Ops, surroundings: &Surroundings) -> Self {
-        let end = history.events.last().map_or(RunTime::default(), |event| event.time);
-        let grants = grants(&history.header, &ops.all, surroundings);
-        let acquirers =
-            grants.values().flatten().map(|grant| ((grant.key.clone(), grant.owner.clone()), grant.process));
-        Self {
-            header: &history.header,
-            ops: &ops.all,
-            acquirers: acquirers.collect(),
-            grants,
-            context: Context::of(surroundings),
-            pulse: Pulse::of(&surroundings.leaders, &ops.all, end),
-            probes: Probes::of(history),
-            end,
+/// How many ops there were.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Of all kinds.
+    pub ops: usize,
+    /// Acquisitions that were answered `ok`.
+    pub grants: usize,
+    /// Those of them that came with a fencing token.
+    pub tokens: usize,
+    /// Acquisitions that failed.
+    pub refused: usize,
+    /// Linearizable reads that were answered.
+    pub reads: usize,
+    /// By the op's name.
+    pub by_kind: BTreeMap<Word, Tried>,
+}
+
+/// How many ops of one kind there were.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tried {
+    /// With any end, or none.
+    pub all: usize,
+    /// With `ok`.
+    pub ok: usize,
+}
+
+impl Totals {
+    /// Counts an op that begins.
+    pub(crate) fn begin(&mut self, op: &Op) {
+        self.ops += 1;
+        self.kind(op).all += 1;
+    }
+
+    /// Counts what became of it.
+    pub(crate) fn end(&mut self, op: &Op) {
+        self.kind(op).ok += usize::from(op.outcome == Outcome::Ok);
+        match &op.action {
+            Action::Acquire { granted: Some(granted), .. } => {
+                self.grants += 1;
+                self.tokens += usize::from(granted.token.is_some());
+            }
+            Action::Acquire { .. } => self.refused += usize::from(op.outcome == Outcome::Fail),
+            Action::Read { linearizable: true, seen: Some(_) } => self.reads += 1,
+            _ => {}
         }
     }
 
+    fn kind(&mut self, op: &Op) -> &mut Tried {
+        if !self.by_kind.contains_key(&op.f) {
+            self.by_kind.insert(op.f.clone(), Tried::default());
+        }
+        self.by_kind.get_mut(&op.f).expect("it was put there if it was missing")
+    }
+}
+
+/// What is left of the grants of one lock that are settled.
+#[derive(Clone, Debug)]
+pub struct SettledLock {
+    /// When none of them may hold it any more; `None` where that is not known of all.
+    pub free_from: Option<RunTime>,
+    /// The greatest TTL of any.
+    pub longest_ttl: Duration,
+    /// The greatest fencing token of any.
+    pub greatest_token: Option<u64>,
+    /// When the last of them was answered.
+    pub until: RunTime,
+}
+
+impl<'a> Run<'a> {
     /// All grants of all locks.
     pub fn all_grants(&self) -> impl Iterator<Item = &Grant> {
         self.grants.values().flatten()

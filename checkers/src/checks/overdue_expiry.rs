@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use super::{Finding, Run, word};
 use crate::explain::{Count, human, lock, when};
-use crate::history::{Action, Op, RunTime};
+use crate::history::{Action, Op, Ops, RunTime};
 use crate::holds::Grant;
 use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade};
 
@@ -53,7 +53,7 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
             Some(anomaly(run, grant, &latest))
         })
         .collect();
-    let mut result = word(&anomalies, Count(run.all_grants().count(), "grant"));
+    let mut result = word(&anomalies, Count(run.totals.grants, "grant"));
     if run.header.contract.latest_expiry.is_none() {
         result.reason.push_str("; the contract names no latest expiry, so lateness is only measured");
     }
@@ -61,7 +61,7 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
 }
 
 /// The ops that saw a lock held, by lock and holder.
-pub(super) fn sightings(ops: &[Op]) -> BTreeMap<(&str, &str), Vec<&Op>> {
+pub(crate) fn sightings(ops: &Ops) -> BTreeMap<(&str, &str), Vec<&Op>> {
     let mut sightings: BTreeMap<(&str, &str), Vec<&Op>> = BTreeMap::new();
     for op in ops {
         let seen = match &op.action {
@@ -77,7 +77,7 @@ pub(super) fn sightings(ops: &[Op]) -> BTreeMap<(&str, &str), Vec<&Op>> {
 }
 
 /// A grant seen after its time.
-struct Overdue<'a> {
+pub(crate) struct Overdue<'a> {
     sighting: &'a Op,
     /// The op that prolonged the lease last.
     last: usize,
@@ -92,7 +92,7 @@ impl Overdue<'_> {
     }
 }
 
-fn overdue<'a>(run: &Run<'_>, grant: &Grant, renewals: &Renewals, sighting: &'a Op) -> Option<Overdue<'a>> {
+pub(crate) fn overdue<'a>(run: &Run<'_>, grant: &Grant, renewals: &Renewals, sighting: &'a Op) -> Option<Overdue<'a>> {
     let last = renewals.last_before(sighting.ended?)?;
     let ttl = longest_life(grant.longest_ttl, run.header.clock_rate_error_ppm)?;
     let late = sighting.invoked.since(last.ended.after(ttl));
@@ -145,7 +145,7 @@ fn last_election(run: &Run<'_>, before: RunTime) -> Option<RunTime> {
 }
 
 /// What prolonged a lease, so that the last before any instant is found at once.
-struct Renewals {
+pub(crate) struct Renewals {
     /// By invocation; each with what is known of it and of all before it.
     up_to: Vec<(RunTime, Option<Prolonged>)>,
 }
@@ -160,7 +160,7 @@ struct Prolonged {
 }
 
 impl Renewals {
-    fn of(run: &Run<'_>, grant: &Grant) -> Self {
+    pub(crate) fn of(run: &Run<'_>, grant: &Grant) -> Self {
         let mut so_far = Some(Prolonged { op: grant.acquire, ended: grant.ended, any_unanswered: false });
         let mut up_to = vec![(grant.invoked, so_far)];
         for renewal in grant.renewals.iter().map(|renewal| &run.ops[*renewal]) {

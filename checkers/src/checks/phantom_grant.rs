@@ -42,7 +42,7 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
         .filter(unseen)
         .filter_map(|grant| Some(phantom(run, grant, tenures.get(grant.key.as_str())?.around(grant)?)))
         .collect();
-    (word(&anomalies, Count(run.all_grants().count(), "grant")), anomalies)
+    (word(&anomalies, Count(run.totals.grants, "grant")), anomalies)
 }
 
 /// A stretch of time throughout which one owner certainly held a lock.

@@ -22,7 +22,7 @@ pub const NAME: &str = "premature-expiry";
 #[must_use]
 pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
     let anomalies: Vec<Anomaly> = run.all_grants().filter_map(|grant| premature(run, grant)).collect();
-    (word(&anomalies, Count(run.all_grants().count(), "grant")), anomalies)
+    (word(&anomalies, Count(run.totals.grants, "grant")), anomalies)
 }
 
 fn premature(run: &Run<'_>, grant: &Grant) -> Option<Anomaly> {

@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 
 use crate::history::vocabulary::{ClockValue, HealthValue, f};
-use crate::history::{Event, EventType, History, Process, RunTime};
+use crate::history::{Event, EventType, History, Process, RunTime, Word};
 
 /// The answers to the probes, by node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probes {
     /// When each node told who leads, in order.
-    pub answers: BTreeMap<String, Vec<RunTime>>,
+    pub answers: BTreeMap<Word, Vec<RunTime>>,
     /// What each node said of its health, in order; `None` where it did not answer.
-    pub health: BTreeMap<String, Vec<(RunTime, Option<bool>)>>,
+    pub health: BTreeMap<Word, Vec<(RunTime, Option<bool>)>>,
     /// What was measured of each node's wall clock, in order.
-    pub clocks: BTreeMap<String, Vec<(RunTime, ClockValue)>>,
+    pub clocks: BTreeMap<Word, Vec<(RunTime, ClockValue)>>,
 }
 
 impl Probes {
@@ -25,15 +25,13 @@ impl Probes {
     #[must_use]
     pub fn of(history: &History) -> Self {
         let mut probes = Self::default();
-        for event in history.events.iter().filter(|event| event.process == Process::Probe) {
-            if let Some(node) = event.node.clone() {
-                probes.take(node, event);
-            }
-        }
+        history.events.iter().for_each(|event| probes.take(event));
         probes
     }
 
-    fn take(&mut self, node: String, event: &Event) {
+    /// Takes an event, if it is a probe's.
+    pub(crate) fn take(&mut self, event: &Event) {
+        let (Process::Probe, Some(node)) = (event.process, event.node.clone()) else { return };
         match event.f.as_str() {
             f::LEADER if event.kind == EventType::Ok => self.answers.entry(node).or_default().push(event.time),
             f::HEALTH => {
@@ -62,5 +60,5 @@ impl Probes {
 }
 
 fn answered<T: DeserializeOwned>(event: &Event) -> Option<T> {
-    if event.kind == EventType::Ok { T::deserialize(&event.value).ok() } else { None }
+    if event.kind == EventType::Ok { event.value.read().ok() } else { None }
 }

@@ -30,7 +30,7 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
         .flat_map(|grants| overlaps(grants).into_values())
         .map(|overlap| anomaly(run, &overlap))
         .collect();
-    (word(&anomalies, Count(run.all_grants().count(), "grant")), anomalies)
+    (word(&anomalies, Count(run.totals.grants, "grant")), anomalies)
 }
 
 /// Two grants whose clients believed at once.

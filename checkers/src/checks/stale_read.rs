@@ -30,7 +30,6 @@ pub const NAME: &str = "stale-read";
 #[must_use]
 pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
     let sightings = sightings(run.ops);
-    let reads = run.ops.iter().filter(|op| matches!(op.action, Action::Read { linearizable: true, seen: Some(_) }));
     let anomalies: Vec<Anomaly> = run
         .all_grants()
         .filter_map(|grant| {
@@ -42,7 +41,7 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
             Some(stale_read(run, grant, &end, last, times))
         })
         .collect();
-    (word(&anomalies, Count(reads.count(), "linearizable read")), anomalies)
+    (word(&anomalies, Count(run.totals.reads, "linearizable read")), anomalies)
 }
 
 /// When a hold was certainly over, and what shows it.

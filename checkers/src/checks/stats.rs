@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Run;
 use crate::explain::Count;
-use crate::history::{Op, Outcome, RunTime};
+use crate::history::{Op, Outcome, RunTime, Word};
 use crate::verdict::{Anomaly, CheckerResult, Verdict};
 
 /// The name of this checker.
@@ -17,16 +17,15 @@ pub const NAME: &str = "stats";
 /// Says `unknown` where a kind of op never succeeded.
 #[must_use]
 pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
-    let stats = Stats::of(run.ops);
-    let never: Vec<String> = stats
-        .by_kind
+    let kinds = &run.totals.by_kind;
+    let never: Vec<String> = kinds
         .iter()
-        .filter(|(_, tally)| tally.ok == 0)
-        .map(|(kind, tally)| format!("no {kind} succeeded, of {} tried", tally.tried()))
+        .filter(|(_, tried)| tried.ok == 0)
+        .map(|(kind, tried)| format!("no {kind} succeeded, of {} tried", tried.all))
         .collect();
     let result = if never.is_empty() {
-        let kinds = Count(stats.by_kind.len(), "kind");
-        let ops = Count(run.ops.len(), "op");
+        let kinds = Count(kinds.len(), "kind");
+        let ops = Count(run.totals.ops, "op");
         CheckerResult { verdict: Verdict::Valid, reason: format!("each of {kinds} of op succeeded, in {ops}") }
     } else {
         CheckerResult { verdict: Verdict::Unknown, reason: never.join("; ") }
@@ -38,9 +37,9 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// By the op's name: see [`crate::history::vocabulary::f`].
-    pub by_kind: BTreeMap<String, Tally>,
+    pub by_kind: BTreeMap<Word, Tally>,
     /// By the node that was asked and the op's name. Ops that name no node are left out.
-    pub by_node: BTreeMap<String, BTreeMap<String, Tally>>,
+    pub by_node: BTreeMap<Word, BTreeMap<Word, Tally>>,
     /// From the first invocation to the last thing on record of an op.
     pub lasted: Duration,
 }

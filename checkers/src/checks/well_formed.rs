@@ -1,57 +1,65 @@
 //! Whether the record keeps to the assumptions on which all other checkers rest: see [`Flaw`].
 
-use std::collections::BTreeMap;
-
 use crate::explain::Count;
-use crate::history::{Flaw, FlawKind, History, LEASE_LOCK, Ops, RunTime, Surroundings};
+use crate::history::{Event, Flaw, FlawKind, Header, LEASE_LOCK, RunTime};
 use crate::verdict::{CheckerResult, Verdict};
 
 /// The name of this checker.
 pub const NAME: &str = "well-formed";
 
-/// Says `unknown` where the record breaks an assumption, and which one, and where.
-#[must_use]
-pub fn check(history: &History, ops: &Ops, surroundings: &Surroundings) -> CheckerResult {
-    let mut flaws: BTreeMap<usize, String> = BTreeMap::new();
-    let model = unknown_model(history);
-    for flaw in model.iter().chain(&times_that_go_back(history)).chain(&ops.flaws).chain(&surroundings.flaws) {
-        flaws.entry(flaw.line).or_insert_with(|| flaw.to_string());
-    }
-    match flaws.first_key_value() {
-        None => CheckerResult { verdict: Verdict::Valid, reason: what_was_read(history) },
-        Some((_, first)) => {
-            let others = match flaws.len() - 1 {
-                0 => String::new(),
-                more => format!(", and {} more with a flaw", Count(more, "line")),
-            };
-            CheckerResult { verdict: Verdict::Unknown, reason: format!("{first}{others}") }
+/// What is known of the form of a record, as its lines come.
+#[derive(Debug)]
+pub(crate) struct Form {
+    events: usize,
+    now: RunTime,
+    /// The first flaw, in words.
+    first: Option<String>,
+    /// How many lines have a flaw, and the last of them.
+    flawed_lines: usize,
+    last_flawed: usize,
+}
+
+impl Form {
+    pub(crate) fn of(header: &Header) -> Self {
+        let mut form = Self { events: 0, now: RunTime::default(), first: None, flawed_lines: 0, last_flawed: 0 };
+        if header.model != LEASE_LOCK {
+            form.note(&Flaw { line: 1, kind: FlawKind::UnknownModel { model: header.model.clone() } });
         }
+        form
     }
-}
 
-fn unknown_model(history: &History) -> Option<Flaw> {
-    let model = history.header.model.clone();
-    (model != LEASE_LOCK).then_some(Flaw { line: 1, kind: FlawKind::UnknownModel { model } })
-}
-
-fn times_that_go_back(history: &History) -> Vec<Flaw> {
-    let mut now = RunTime::default();
-    let mut flaws = Vec::new();
-    for (line, event) in history.lines() {
-        if event.time < now {
-            flaws.push(Flaw { line, kind: FlawKind::TimeGoesBack { from: now, to: event.time } });
+    /// Takes the time of the event in the next line.
+    pub(crate) fn take(&mut self, line: usize, event: &Event) {
+        self.events += 1;
+        if event.time < self.now {
+            self.note(&Flaw { line, kind: FlawKind::TimeGoesBack { from: self.now, to: event.time } });
         }
-        now = now.max(event.time);
+        self.now = self.now.max(event.time);
     }
-    flaws
-}
 
-fn what_was_read(history: &History) -> String {
-    let events = Count(history.events.len(), "event");
-    if history.truncated {
-        format!("{events}; the file ends in the middle of a line, which is left out")
-    } else {
-        format!("{events}")
+    /// Takes a flaw of the line that was taken last. Of those of one line the first is told.
+    pub(crate) fn note(&mut self, flaw: &Flaw) {
+        self.first.get_or_insert_with(|| flaw.to_string());
+        self.flawed_lines += usize::from(flaw.line != self.last_flawed);
+        self.last_flawed = flaw.line;
+    }
+
+    pub(crate) fn is_flawed(&self) -> bool {
+        self.first.is_some()
+    }
+
+    /// Says `unknown` where the record breaks an assumption, and which one, and where.
+    pub(crate) fn result(&self, truncated: bool) -> CheckerResult {
+        let Some(first) = &self.first else {
+            let events = Count(self.events, "event");
+            let cut = if truncated { "; the file ends in the middle of a line, which is left out" } else { "" };
+            return CheckerResult { verdict: Verdict::Valid, reason: format!("{events}{cut}") };
+        };
+        let others = match self.flawed_lines - 1 {
+            0 => String::new(),
+            more => format!(", and {} more with a flaw", Count(more, "line")),
+        };
+        CheckerResult { verdict: Verdict::Unknown, reason: format!("{first}{others}") }
     }
 }
 

@@ -19,15 +19,15 @@ pub struct Error {
 }
 
 impl Error {
-    pub(super) fn at(line: usize, problem: impl Into<Problem>) -> Self {
+    pub(crate) fn at(line: usize, problem: impl Into<Problem>) -> Self {
         Self { path: None, line: Some(line), problem: problem.into() }
     }
 
-    pub(super) fn of_all(problem: impl Into<Problem>) -> Self {
+    pub(crate) fn of_all(problem: impl Into<Problem>) -> Self {
         Self { path: None, line: None, problem: problem.into() }
     }
 
-    pub(super) fn in_file(self, path: &Path) -> Self {
+    pub(crate) fn in_file(self, path: &Path) -> Self {
         Self { path: Some(path.to_owned()), ..self }
     }
 }
@@ -65,6 +65,12 @@ pub enum Problem {
     /// It is a log, but no line of it is an op.
     #[error("no line of it tells of an op, as `INFO  jepsen.util - 0 :invoke :read nil` does")]
     NoOps,
+    /// The first line is no header, and one is needed.
+    #[error(
+        "no header: the first line of a history must be an object with a field `leasehold` (the version of the format), \
+         and histories without one are not read"
+    )]
+    MissingHeader,
     /// The history is of a version that this program does not know.
     #[error(
         "format version {found} is {}: this program reads version {FORMAT_VERSION}",

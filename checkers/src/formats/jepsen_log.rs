@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use crate::formats::{Keys, Options, Record};
     use crate::history::{EventType, Process};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn read(text: &str) -> Result<Record, Error> {
         let options = Options { format: Some(Format::JepsenLog), keys: Keys::Field };
@@ -129,7 +129,7 @@ mod tests {
         ] {
             let event = one(line);
             assert_eq!((event.process, event.kind), (Process::Client(3), EventType::Invoke), "{line}");
-            assert_eq!((event.f.as_str(), event.value, event.error), ("cas", json!([1, 2]), None), "{line}");
+            assert_eq!((event.f.as_str(), event.value, event.error), ("cas", json!([1, 2]).into(), None), "{line}");
         }
     }
 
@@ -148,8 +148,8 @@ mod tests {
     fn reasons() {
         let told = |line: &str| {
             let event = one(line);
-            let error = event.error.map(|error| (error.code, error.text));
-            (event.value, error)
+            let error = event.error.map(|error| (error.code.to_string(), error.text.to_string()));
+            (Value::clone(&event.value), error)
         };
         let error = |code: &str, text: &str| Some((code.to_owned(), text.to_owned()));
         assert_eq!(told("jepsen.util - 3\t:info\t:cas\t:timed-out"), (json!(null), error("timed-out", "")));

@@ -10,12 +10,14 @@ use super::Error;
 use super::error::Problem;
 use super::events::{Located, Source};
 use super::head::event_of_recorder;
+use super::lexicon::Lexicon;
 use super::lines::Lines;
 use crate::history::{Event, FORMAT_VERSION, Header};
 
 /// The lines after the header.
 pub(super) struct Jsonl<R> {
     lines: Lines<R>,
+    lexicon: Lexicon,
     /// The first line was read to see whether it is a header, and it is none.
     event_at_hand: bool,
     truncated: bool,
@@ -30,7 +32,7 @@ impl<R: BufRead> Jsonl<R> {
         }
         let header = header(lines.line()).map_err(|problem| lines.error(problem))?;
         let event_at_hand = header.is_none();
-        Ok((header, Self { lines, event_at_hand, truncated: false }))
+        Ok((header, Self { lines, lexicon: Lexicon::default(), event_at_hand, truncated: false }))
     }
 }
 
@@ -39,7 +41,7 @@ impl<R: BufRead> Source for Jsonl<R> {
         if !std::mem::take(&mut self.event_at_hand) && !self.lines.advance()? {
             return Ok(None);
         }
-        if let Some(event) = event_of_recorder(self.lines.line_mut()) {
+        if let Some(event) = event_of_recorder(self.lines.line(), &mut self.lexicon) {
             return Ok(Some((self.lines.number(), event)));
         }
         match parse::<Event>(self.lines.line()) {

@@ -35,12 +35,6 @@ impl<R: BufRead> Lines<R> {
         self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer)
     }
 
-    /// The line, for whoever leaves it as it was.
-    pub(super) fn line_mut(&mut self) -> &mut [u8] {
-        let length = self.line().len();
-        &mut self.buffer[..length]
-    }
-
     /// The number of the line, counted from 1.
     pub(super) fn number(&self) -> usize {
         self.number

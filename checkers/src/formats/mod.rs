@@ -43,6 +43,7 @@ mod events;
 mod head;
 mod jepsen_log;
 mod leasehold;
+mod lexicon;
 mod lines;
 mod op;
 mod record;
@@ -54,6 +55,9 @@ pub use edn::{MAX_DEPTH, to_edn, write_edn};
 pub use error::{Error, Problem};
 pub use events::Events;
 pub use record::Record;
+
+/// The size of the pieces in which files are read. Ops are small, so that a piece holds hundreds.
+pub(crate) const PIECE_BYTES: usize = 1 << 17;
 
 /// The form that a history is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

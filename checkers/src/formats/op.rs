@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Keys;
 use super::edn::Form;
-use crate::history::{ErrorInfo, Event, EventType, Process, RunTime};
+use crate::history::{ErrorInfo, Event, EventType, Process, RunTime, Word};
 
 /// The code of an error that came without a word for programs.
 const UNNAMED: &str = "error";
@@ -72,12 +72,12 @@ impl Ops {
             time,
             process,
             kind,
-            f,
-            key,
-            value: value.into_json()?,
+            f: f.into(),
+            key: key.map(Word::from),
+            value: value.into_json()?.into(),
             node: match fields.node {
                 Form::Nil => None,
-                node => Some(node.into_label()),
+                node => Some(node.into_label().into()),
             },
             error: error(fields.error)?,
         })
@@ -164,7 +164,7 @@ fn kind(form: &Form) -> Result<EventType, String> {
 
 /// Tests write `:timeout`, `[:timeout "in more words"]`, a sentence, or anything else.
 fn error(form: Form) -> Result<Option<ErrorInfo>, String> {
-    let named = |code: String, text: String| Ok(Some(ErrorInfo { code, text }));
+    let named = |code: String, text: String| Ok(Some(ErrorInfo { code: code.into(), text: text.into() }));
     match form {
         Form::Nil => Ok(None),
         Form::Keyword(code) => named(code, String::new()),
@@ -196,7 +196,7 @@ fn in_words(form: Form) -> Result<String, String> {
 mod tests {
     use super::*;
     use crate::formats::edn::Parser;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn events(keys: Keys, text: &str) -> Result<Vec<Event>, String> {
         let mut ops = Ops::new(keys);
@@ -214,7 +214,7 @@ mod tests {
     fn error_of(error: &str) -> (String, String) {
         let event = one(&format!("{{:process 0 :type :fail :f :read :error {error}}}"));
         let error = event.error.expect("there is one");
-        (error.code, error.text)
+        (error.code.into(), error.text.into())
     }
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
             (event.f.as_str(), event.key.as_deref(), event.node.as_deref()),
             ("txn/read", Some("5"), Some("n1"))
         );
-        assert_eq!((event.value, event.error), (json!([1]), None));
+        assert_eq!((event.value, event.error), (json!([1]).into(), None));
     }
 
     #[test]
@@ -289,7 +289,7 @@ mod tests {
         let ops = "{:process 0 :type :invoke :f :cas :value [9 [1 2]]} {:process 0 :type :info :f :cas :value nil}
                    {:process :nemesis :type :info :f :start :value [:n1 :n2]}";
         let events = events(Keys::Pair, ops).expect("they are ops");
-        let told: Vec<_> = events.iter().map(|event| (event.key.as_deref(), event.value.clone())).collect();
+        let told: Vec<_> = events.iter().map(|event| (event.key.as_deref(), Value::clone(&event.value))).collect();
         assert_eq!(told, [(Some("9"), json!([1, 2])), (Some("9"), json!(null)), (None, json!(["n1", "n2"]))]);
         let no_pair = super::tests::events(Keys::Pair, "{:process 0 :type :invoke :f :cas :value 5}");
         assert_eq!(no_pair, Err("its value must be a pair of key and value, not `5`".to_owned()));

@@ -6,11 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::atlasdb::tokens_as_owners;
-use super::{Error, Events, Format, Options};
+use super::{Error, Events, Format, Options, PIECE_BYTES};
 use crate::history::{Event, Header, History, RunTime};
-
-/// The size of the pieces in which files are read. Ops are small, so that a piece holds hundreds.
-const PIECE_BYTES: usize = 1 << 17;
 
 /// A history as it stood in its file, whatever its format.
 #[derive(Clone, Debug, PartialEq)]

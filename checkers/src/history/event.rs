@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use serde_json::Value;
+
+use super::{Json, Word};
 
 /// An instant of the run: nanoseconds since its start on the harness's monotonic clock, which no fault touches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -128,10 +129,10 @@ pub enum EventType {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorInfo {
     /// A word for programs. See [`super::vocabulary::code`] for those that are observations.
-    pub code: String,
+    pub code: Word,
     /// The server's own words.
     #[serde(default)]
-    pub text: String,
+    pub text: Word,
 }
 
 /// One line of a history after its header.
@@ -145,16 +146,16 @@ pub struct Event {
     #[serde(rename = "type")]
     pub kind: EventType,
     /// The operation, the fault, the probed quantity or the watched change. See [`super::vocabulary`].
-    pub f: String,
+    pub f: Word,
     /// The lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+    pub key: Option<Word>,
     /// What it is about; its shape depends on `f`.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub value: Value,
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub value: Json,
     /// The server that was talked to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
+    pub node: Option<Word>,
     /// Why it did not end in `ok`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorInfo>,

@@ -7,17 +7,23 @@
 mod event;
 mod flaw;
 mod header;
+mod json;
+mod names;
 mod ops;
 mod reader;
 mod surroundings;
 pub mod vocabulary;
+mod word;
 
 pub use event::{ErrorInfo, Event, EventType, Process, RunTime};
 pub use flaw::{Flaw, FlawKind};
 pub use header::{FORMAT_VERSION, Header, LEASE_LOCK};
+pub use json::Json;
+pub(crate) use ops::Pairing;
 pub use ops::{Action, Granted, Op, Ops, Outcome};
-pub use reader::{MAX_EVENTS, MAX_LINE_BYTES, Problem, ReadError, header_to_line, to_line};
+pub use reader::{MAX_EVENTS, MAX_LINE_BYTES, header_to_line, to_line};
 pub use surroundings::{FaultEvent, LeaderView, Loss, Surroundings, WatchedLoss};
+pub use word::Word;
 
 /// A whole recorded run.
 #[derive(Clone, Debug, PartialEq)]

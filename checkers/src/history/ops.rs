@@ -1,13 +1,13 @@
 //! Pairs what the clients asked with what they were told.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::ops::Index;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+use super::names::Names;
 use super::vocabulary::{AcquireValue, HeldValue, OwnerValue, ReadValue, code, f};
-use super::{ErrorInfo, Event, EventType, Flaw, FlawKind, History, Process, RunTime};
+use super::{ErrorInfo, Event, EventType, Flaw, FlawKind, History, Process, RunTime, Word};
 
 /// The operations of all clients, in the order of their invocations.
 ///
@@ -28,11 +28,11 @@ pub struct Op {
     /// The client's number.
     pub process: u64,
     /// The operation's name: see [`super::vocabulary::f`].
-    pub f: String,
+    pub f: Word,
     /// The lock; empty where the run has only one and does not name it.
-    pub key: String,
+    pub key: Word,
     /// The server that was asked.
-    pub node: Option<String>,
+    pub node: Option<Word>,
     /// When it was asked.
     pub invoked: RunTime,
     /// When it was answered or given up; `None` where the history ends before that.
@@ -113,20 +113,51 @@ impl Ops {
     #[must_use]
     pub fn of(history: &History) -> Self {
         let mut pairing = Pairing::default();
+        let mut flaws = Vec::new();
         for (line, event) in history.lines() {
-            if let Process::Client(process) = event.process {
-                let taken = match event.kind {
-                    EventType::Invoke => pairing.invoke(line, process, event),
-                    EventType::Ok => pairing.complete(process, event, Outcome::Ok),
-                    EventType::Fail => pairing.complete(process, event, Outcome::Fail),
-                    EventType::Info => pairing.complete(process, event, Outcome::Info),
-                };
-                if let Err(kind) = taken {
-                    pairing.ops.flaws.push(Flaw { line, kind });
-                }
+            if let Process::Client(process) = event.process
+                && let Err(kind) = pairing.take(line, process, event)
+            {
+                flaws.push(Flaw { line, kind });
             }
         }
-        pairing.ops
+        Self { flaws, ..pairing.ops }
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Op> {
+        self.all.iter()
+    }
+
+    /// The op with this index, which need not be its place: a judge of a long run leaves out what is settled.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&Op> {
+        self.place(index).map(|place| &self.all[place])
+    }
+
+    fn place(&self, index: usize) -> Option<usize> {
+        match self.all.get(index) {
+            Some(op) if op.index == index => Some(index),
+            _ => self.all.binary_search_by_key(&index, |op| op.index).ok(),
+        }
+    }
+}
+
+impl Index<usize> for Ops {
+    type Output = Op;
+
+    /// The op with this index. Whoever names an op has seen it here.
+    fn index(&self, index: usize) -> &Op {
+        self.get(index).expect("an op that is named is kept")
+    }
+}
+
+impl<'a> IntoIterator for &'a Ops {
+    type Item = &'a Op;
+    type IntoIter = std::slice::Iter<'a, Op>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 
@@ -151,29 +182,44 @@ impl Op {
 }
 
 /// What a process is doing.
+#[derive(Debug)]
 enum Doing {
     Nothing,
     Op(usize),
     RetiredBy(usize),
 }
 
-#[derive(Default)]
-struct Pairing {
-    ops: Ops,
+/// Pairs events as they come.
+#[derive(Debug, Default)]
+pub(crate) struct Pairing {
+    /// The ops so far. Whoever needs one no more may take it out once it has ended.
+    pub(crate) ops: Ops,
+    pub(crate) names: Names,
+    /// How many ops there were.
+    pub(crate) count: usize,
     processes: BTreeMap<u64, Doing>,
-    acquisitions: BTreeMap<(String, String), usize>,
 }
 
 impl Pairing {
-    fn invoke(&mut self, line: usize, process: u64, event: &Event) -> Result<(), FlawKind> {
-        let (who, name) = (event.process, event.f.clone());
+    /// Takes the event of a client, and gives the index of the op that it begins or ends.
+    pub(crate) fn take(&mut self, line: usize, process: u64, event: &Event) -> Result<usize, FlawKind> {
+        match event.kind {
+            EventType::Invoke => self.invoke(line, process, event),
+            EventType::Ok => self.complete(process, event, Outcome::Ok),
+            EventType::Fail => self.complete(process, event, Outcome::Fail),
+            EventType::Info => self.complete(process, event, Outcome::Info),
+        }
+    }
+
+    fn invoke(&mut self, line: usize, process: u64, event: &Event) -> Result<usize, FlawKind> {
+        let (who, name) = (event.process, || event.f.to_string());
         match *self.processes.entry(process).or_insert(Doing::Nothing) {
             Doing::Nothing => {}
-            Doing::Op(open) => return Err(FlawKind::StillUnderWay { process: who, f: name, open }),
-            Doing::RetiredBy(op) => return Err(FlawKind::Retired { process: who, f: name, retired_by: op }),
+            Doing::Op(open) => return Err(FlawKind::StillUnderWay { process: who, f: name(), open }),
+            Doing::RetiredBy(op) => return Err(FlawKind::Retired { process: who, f: name(), retired_by: op }),
         }
         let op = Op {
-            index: self.ops.all.len(),
+            index: self.count,
             process,
             f: event.f.clone(),
             key: event.key.clone().unwrap_or_default(),
@@ -187,40 +233,39 @@ impl Pairing {
         };
         self.note_acquisition(&op)?;
         self.processes.insert(process, Doing::Op(op.index));
+        self.count += 1;
         self.ops.all.push(op);
-        Ok(())
+        Ok(self.count - 1)
     }
 
     fn note_acquisition(&mut self, op: &Op) -> Result<(), FlawKind> {
         let Action::Acquire { owner, .. } = &op.action else { return Ok(()) };
-        match self.acquisitions.entry((op.key.clone(), owner.clone())) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(op.index);
-                Ok(())
-            }
-            Entry::Occupied(first) => {
-                Err(FlawKind::OwnerReused { owner: owner.clone(), key: op.key.clone(), first: *first.get() })
-            }
-        }
+        self.names.note(&op.key, owner, op.index).map_err(|first| FlawKind::OwnerReused {
+            owner: owner.clone(),
+            key: op.key.to_string(),
+            first,
+        })
     }
 
-    fn complete(&mut self, process: u64, event: &Event, outcome: Outcome) -> Result<(), FlawKind> {
+    fn complete(&mut self, process: u64, event: &Event, outcome: Outcome) -> Result<usize, FlawKind> {
         let doing = self.processes.entry(process).or_insert(Doing::Nothing);
         let Doing::Op(index) = *doing else {
-            return Err(FlawKind::NothingUnderWay { process: event.process, f: event.f.clone() });
+            return Err(FlawKind::NothingUnderWay { process: event.process, f: event.f.to_string() });
         };
         *doing = if outcome == Outcome::Info { Doing::RetiredBy(index) } else { Doing::Nothing };
 
-        let op = &mut self.ops.all[index];
-        let invoked = what(&op.f, &op.key);
-        let completed = what(&event.f, event.key.as_deref().unwrap_or_default());
-        if invoked != completed {
+        let place = self.ops.place(index).expect("an op that is under way is kept");
+        let op = &mut self.ops.all[place];
+        let key = event.key.as_deref().unwrap_or_default();
+        if op.f != event.f || op.key != *key {
+            let (invoked, completed) = (what(&op.f, &op.key), what(&event.f, key));
             return Err(FlawKind::Mismatched { process: event.process, op: index, invoked, completed });
         }
         op.ended = Some(event.time);
         op.outcome = outcome;
         op.error.clone_from(&event.error);
-        take_answer(op, event)
+        take_answer(op, event)?;
+        Ok(index)
     }
 }
 
@@ -294,21 +339,22 @@ fn same_owner(op: usize, invoked: &str, completed: &str) -> Result<(), FlawKind>
 
 /// The value of an event in the shape that belongs to its `f`.
 pub(super) fn value_of<T: DeserializeOwned>(event: &Event) -> Result<T, FlawKind> {
-    match &event.value {
-        Value::Object(_) => T::deserialize(&event.value).map_err(|error| malformed(event, error.to_string())),
-        _ => Err(malformed(event, "an object is needed")),
+    if event.value.is_object() {
+        event.value.read().map_err(|error| malformed(event, error.to_string()))
+    } else {
+        Err(malformed(event, "an object is needed"))
     }
 }
 
 pub(super) fn malformed(event: &Event, reason: impl Into<String>) -> FlawKind {
-    FlawKind::MalformedValue { f: event.f.clone(), reason: reason.into() }
+    FlawKind::MalformedValue { f: event.f.to_string(), reason: reason.into() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::script::{Script, script};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn flaws(script: Script) -> Vec<String> {
         Ops::of(&script.history_as_told()).flaws.iter().map(ToString::to_string).collect()

@@ -1,97 +1,21 @@
 //! Reads `history.jsonl`, and writes its lines.
 //!
-//! A history comes from a file that anybody may have edited or cut, so each line is taken for hostile: its length is
-//! bounded, the nesting of its JSON is bounded (by `serde_json`), and each error says which line is wrong and why.
-//!
-//! A recorder that dies leaves a last line without its end. That line, and only that one, may be broken: it is left out
-//! and [`History::truncated`] is set. JSON objects end in a brace, so no proper prefix of a line is a line in itself.
+//! The reading is that of [`crate::formats`]; what is added here is that a history has a header.
 
-use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::BufRead;
+use std::path::Path;
 
 use serde::Serialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::Value;
 
-use super::{Event, FORMAT_VERSION, Header, History};
+use super::{Event, Header, History};
+use crate::formats::{Error, Events, Format, Options, PIECE_BYTES, Problem};
 
 /// The longest line that is read, in bytes. The longest that the recorder writes are a few hundred.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// The greatest number of events that is read. A checker needs them all in memory.
+/// The greatest number of events that is read. Whoever wants them all has them in memory.
 pub const MAX_EVENTS: usize = 10_000_000;
-
-/// Why a history could not be read.
-#[derive(Debug)]
-pub struct ReadError {
-    /// The file; `None` where the history came from elsewhere.
-    pub path: Option<PathBuf>,
-    /// The line, counted from 1; `None` where the trouble is not in a line.
-    pub line: Option<usize>,
-    /// What is wrong.
-    pub problem: Problem,
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(path) = &self.path {
-            write!(f, "{}: ", path.display())?;
-        }
-        if let Some(line) = self.line {
-            write!(f, "line {line}: ")?;
-        }
-        self.problem.fmt(f)
-    }
-}
-
-impl std::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&self.problem)
-    }
-}
-
-/// What can be wrong with a history.
-#[derive(Debug, thiserror::Error)]
-pub enum Problem {
-    /// The file could not be opened or read.
-    #[error("cannot be read: {0}")]
-    Io(#[from] io::Error),
-    /// There is nothing in it.
-    #[error("the history is empty")]
-    Empty,
-    /// The first line is no header.
-    #[error(
-        "no header: the first line of a history must be an object with a field `leasehold` (the version of the format), \
-         and histories without one are not read"
-    )]
-    MissingHeader,
-    /// The history is of a version that this program does not know.
-    #[error(
-        "format version {found} is {}: this program reads version {FORMAT_VERSION}",
-        if *found > u64::from(FORMAT_VERSION) { "newer than this program" } else { "unknown" }
-    )]
-    Version {
-        /// The version that the header names.
-        found: u64,
-    },
-    /// A line is longer than [`MAX_LINE_BYTES`].
-    #[error("longer than {MAX_LINE_BYTES} bytes")]
-    LineTooLong,
-    /// There are more than [`MAX_EVENTS`] events.
-    #[error("more than {MAX_EVENTS} events")]
-    TooManyEvents,
-    /// A line is empty.
-    #[error("the line is empty")]
-    EmptyLine,
-    /// A line is not JSON.
-    #[error("not JSON: {0}")]
-    NotJson(serde_json::Error),
-    /// A line is JSON, but one of its fields is missing, unknown or of the wrong type.
-    #[error("wrong field: {0}")]
-    WrongField(serde_json::Error),
-}
 
 impl History {
     /// Reads a history from a file.
@@ -99,12 +23,12 @@ impl History {
     /// # Errors
     ///
     /// Where the file cannot be read or is not a history; the error names the file, the line and the reason.
-    pub fn read(path: impl AsRef<Path>) -> Result<Self, ReadError> {
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         File::open(path)
-            .map_err(|error| ReadError { path: None, line: None, problem: error.into() })
-            .and_then(|file| Self::from_reader(BufReader::new(file)))
-            .map_err(|error| ReadError { path: Some(path.to_owned()), ..error })
+            .map_err(Error::of_all)
+            .and_then(|file| Self::from_reader(std::io::BufReader::with_capacity(PIECE_BYTES, file)))
+            .map_err(|error| error.in_file(path))
     }
 
     /// Reads a history from anything that can be read by lines.
@@ -112,21 +36,22 @@ impl History {
     /// # Errors
     ///
     /// Where it cannot be read or is not a history; the error names the line and the reason.
-    pub fn from_reader(reader: impl BufRead) -> Result<Self, ReadError> {
-        let mut lines = Lines { reader, number: 0 };
-        let first = lines.next()?.ok_or(ReadError { path: None, line: None, problem: Problem::Empty })?;
-        let header = parse_header(&first.bytes).map_err(|problem| first.error(problem))?;
-        let mut events = Vec::new();
-        while let Some(line) = lines.next()? {
-            match parse(&line.bytes) {
-                Ok(event) if events.len() < MAX_EVENTS => events.push(event),
-                Ok(_) => return Err(line.error(Problem::TooManyEvents)),
-                Err(Problem::NotJson(_)) if lines.at_end()? => return Ok(Self { header, events, truncated: true }),
-                Err(problem) => return Err(line.error(problem)),
-            }
-        }
-        Ok(Self { header, events, truncated: false })
+    pub fn from_reader(reader: impl BufRead) -> Result<Self, Error> {
+        let (header, mut events) = with_header(reader)?;
+        let all = events.by_ref().collect::<Result<Vec<Event>, Error>>()?;
+        Ok(Self { header, events: all, truncated: events.truncated() })
     }
+}
+
+/// The header of a history and its events, one at a time.
+///
+/// # Errors
+///
+/// Where it cannot be read, or its first line is no header.
+fn with_header<'r>(reader: impl BufRead + 'r) -> Result<(Header, Events<'r>), Error> {
+    let events = Events::open(reader, &Options { format: Some(Format::Leasehold), ..Options::default() })?;
+    let header = events.header().cloned().ok_or_else(|| Error::at(1, Problem::MissingHeader))?;
+    Ok((header, events))
 }
 
 /// An event as a line of `history.jsonl`, without the line break.
@@ -144,74 +69,6 @@ pub fn header_to_line(header: &Header) -> String {
 fn one_line(line: &impl Serialize) -> String {
     serde_json::to_string(line)
         .expect("headers and events have string keys only, so they can always be written as JSON")
-}
-
-/// The lines of a file, each read into bounded memory.
-struct Lines<R> {
-    reader: R,
-    number: usize,
-}
-
-/// One line without its line break.
-struct Line {
-    number: usize,
-    bytes: Vec<u8>,
-}
-
-impl Line {
-    fn error(&self, problem: Problem) -> ReadError {
-        ReadError { path: None, line: Some(self.number), problem }
-    }
-}
-
-impl<R: BufRead> Lines<R> {
-    fn next(&mut self) -> Result<Option<Line>, ReadError> {
-        let mut bytes = Vec::new();
-        let read = self.reader.by_ref().take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut bytes);
-        self.number += 1;
-        let mut line = Line { number: self.number, bytes };
-        match read {
-            Err(error) => Err(line.error(error.into())),
-            Ok(0) => Ok(None),
-            Ok(length) if length > MAX_LINE_BYTES => Err(line.error(Problem::LineTooLong)),
-            Ok(_) => {
-                if line.bytes.ends_with(b"\n") {
-                    line.bytes.pop();
-                }
-                Ok(Some(line))
-            }
-        }
-    }
-
-    /// Whether nothing follows the line that was read last.
-    fn at_end(&mut self) -> Result<bool, ReadError> {
-        let number = Some(self.number);
-        self.reader.fill_buf().map(<[u8]>::is_empty).map_err(|error| ReadError {
-            path: None,
-            line: number,
-            problem: error.into(),
-        })
-    }
-}
-
-fn parse_header(line: &[u8]) -> Result<Header, Problem> {
-    let json: Value = parse(line)?;
-    let version = json.get("leasehold").ok_or(Problem::MissingHeader)?;
-    match version.as_u64() {
-        Some(found) if found != u64::from(FORMAT_VERSION) => Err(Problem::Version { found }),
-        _ => parse(line),
-    }
-}
-
-/// Tells a line that is no JSON at all, as when it was cut, from one that is JSON with the wrong fields.
-fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T, Problem> {
-    if line.trim_ascii().is_empty() {
-        return Err(Problem::EmptyLine);
-    }
-    serde_json::from_slice(line).map_err(|error| match serde_json::from_slice::<IgnoredAny>(line) {
-        Ok(_) => Problem::WrongField(error),
-        Err(syntax) => Problem::NotJson(syntax),
-    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::ops::{malformed, value_of};
 use super::vocabulary::{ClockValue, FaultValue, LeaderValue, OwnerValue, f};
-use super::{Event, EventType, Flaw, FlawKind, History, Process, RunTime};
+use super::{Event, EventType, Flaw, FlawKind, History, Process, RunTime, Word};
 
 /// The events of the nemesis, the probes and the watches, each kind in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,7 +25,7 @@ pub struct FaultEvent {
     /// Whether it was begun or done, and if it was done, whether it bit.
     pub kind: EventType,
     /// The package: `clock`, `pause`, …
-    pub package: String,
+    pub package: Word,
     /// The fault.
     pub value: FaultValue,
 }
@@ -36,7 +36,7 @@ pub struct LeaderView {
     /// When the answer came.
     pub time: RunTime,
     /// Who said so.
-    pub node: String,
+    pub node: Word,
     /// The leader, where the node knew one.
     pub leader: Option<String>,
     /// The term or epoch.
@@ -49,7 +49,7 @@ pub struct WatchedLoss {
     /// When word of it came; the hold ended then or earlier.
     pub time: RunTime,
     /// The lock.
-    pub key: String,
+    pub key: Word,
     /// The owner that holds it no more.
     pub owner: String,
     /// How it ended.
@@ -73,18 +73,22 @@ impl Surroundings {
     pub fn of(history: &History) -> Self {
         let mut all = Self::default();
         for (line, event) in history.lines() {
-            let taken = match (event.process, event.kind) {
-                (Process::Nemesis, _) => all.take_fault(event),
-                (Process::Probe, EventType::Ok) if event.f == f::LEADER => all.take_leader(event),
-                (Process::Probe, EventType::Ok) if event.f == f::HOST_CLOCK => see_host_clock(event),
-                (Process::Watch, EventType::Ok) => all.take_loss(event),
-                _ => Ok(()),
-            };
-            if let Err(kind) = taken {
+            if let Err(kind) = all.take(event) {
                 all.flaws.push(Flaw { line, kind });
             }
         }
         all
+    }
+
+    /// Takes an event, if it is one of these.
+    pub(crate) fn take(&mut self, event: &Event) -> Result<(), FlawKind> {
+        match (event.process, event.kind) {
+            (Process::Nemesis, _) => self.take_fault(event),
+            (Process::Probe, EventType::Ok) if event.f == f::LEADER => self.take_leader(event),
+            (Process::Probe, EventType::Ok) if event.f == f::HOST_CLOCK => see_host_clock(event),
+            (Process::Watch, EventType::Ok) => self.take_loss(event),
+            _ => Ok(()),
+        }
     }
 
     fn take_fault(&mut self, event: &Event) -> Result<(), FlawKind> {
@@ -141,7 +145,8 @@ mod tests {
                 "offset_ns": offset_ms * 1_000_000,
                 "uncertainty_ns": uncertainty_ms * 1_000_000,
             });
-            let (process, kind, f) = (Process::Probe, EventType::Ok, "host-clock".to_owned());
+            let (process, kind, f) = (Process::Probe, EventType::Ok, "host-clock".into());
+            let value = value.into();
             history.events.push(Event { time: ms(200), process, kind, f, key: None, value, node: None, error: None });
             crate::check(&history)
         };

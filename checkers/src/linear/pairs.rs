@@ -67,7 +67,7 @@ pub(super) struct Paired<'a> {
 
 impl<'a> Paired<'a> {
     pub(super) fn key(&self) -> String {
-        self.begun.key.clone().unwrap_or_default()
+        self.begun.key.as_deref().unwrap_or_default().to_owned()
     }
 
     /// How it ended: as if it had timed out, where the history ends before it.
@@ -80,7 +80,7 @@ impl<'a> Paired<'a> {
     }
 
     pub(super) fn malformed(&self, needed: &'static str) -> CallsError {
-        CallsError::Malformed { event: self.place, f: self.begun.f.clone(), needed }
+        CallsError::Malformed { event: self.place, f: self.begun.f.to_string(), needed }
     }
 }
 
@@ -103,7 +103,7 @@ pub(super) fn pair(events: &[Event]) -> Result<Vec<Paired<'_>>, CallsError> {
         };
         let paired = &mut all[op];
         if paired.begun.f != event.f {
-            let (begun, completed) = (paired.begun.f.clone(), event.f.clone());
+            let (begun, completed) = (paired.begun.f.to_string(), event.f.to_string());
             return Err(CallsError::Mismatched { event: place, process, begun, completed });
         }
         paired.ended = Some(event);

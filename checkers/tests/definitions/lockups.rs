@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use leasehold_checkers::history::vocabulary::code;
-use leasehold_checkers::history::{Action, Op, Outcome};
+use leasehold_checkers::history::{Action, Op, Outcome, Word};
 use leasehold_checkers::verdict::Grade;
 
 use super::facts::{Expected, Facts, Grant, MS};
@@ -170,7 +170,7 @@ fn cluster(facts: &Facts<'_>, moments: &[Moment<'_>]) -> Vec<Lockup> {
     let quiet = stretches(facts, moments, |moment| moment.quiet);
     for (calm, grade) in [(serving, Grade::Proven), (quiet, Grade::Possible)] {
         for drought in droughts(facts, &writes, &calm, bound) {
-            let nodes: BTreeSet<&Option<String>> = drought.tried.iter().map(|op| &op.node).collect();
+            let nodes: BTreeSet<&Option<Word>> = drought.tried.iter().map(|op| &op.node).collect();
             let through_a_majority = nodes.len() > usize::from(facts.header.nodes) / 2;
             let known = found.iter().any(|other| other.meets(&drought.lockup));
             if drought.served_before && through_a_majority && !known {
@@ -183,8 +183,8 @@ fn cluster(facts: &Facts<'_>, moments: &[Moment<'_>]) -> Vec<Lockup> {
 
 fn nodes(facts: &Facts<'_>, moments: &[Moment<'_>]) -> Vec<Lockup> {
     let bound = facts.header.contract.patience.op_ms * MS;
-    let nodes: BTreeSet<&String> = facts.ops.iter().filter_map(|op| op.node.as_ref()).collect();
-    let of_node = |node: &String| {
+    let nodes: BTreeSet<&Word> = facts.ops.iter().filter_map(|op| op.node.as_ref()).collect();
+    let of_node = |node: &Word| {
         let asked: Vec<&Op> = facts.ops.iter().filter(|op| op.node.as_ref() == Some(node)).collect();
         let calm = stretches(facts, moments, |moment| moment.serving && moment.heard.contains(node.as_str()));
         let found = droughts(facts, &asked, &calm, bound).into_iter();
@@ -200,8 +200,8 @@ fn nodes(facts: &Facts<'_>, moments: &[Moment<'_>]) -> Vec<Lockup> {
 fn single_ops(facts: &Facts<'_>, moments: &[Moment<'_>]) -> Vec<Lockup> {
     let bound = facts.header.contract.patience.op_ms * MS;
     let serving = stretches(facts, moments, |moment| moment.serving);
-    let nodes: BTreeSet<&String> = facts.ops.iter().filter_map(|op| op.node.as_ref()).collect();
-    let longest = |node: &String| {
+    let nodes: BTreeSet<&Word> = facts.ops.iter().filter_map(|op| op.node.as_ref()).collect();
+    let longest = |node: &Word| {
         let mut hung: Vec<Lockup> = Vec::new();
         for op in facts.ops.iter().filter(|op| op.node.as_ref() == Some(node) && op.is_unanswered()) {
             if let (true, Some(calm)) = (should_be_served(op), around(&serving, op.invoked.0)) {
@@ -220,8 +220,8 @@ fn single_ops(facts: &Facts<'_>, moments: &[Moment<'_>]) -> Vec<Lockup> {
 fn stuck_locks(facts: &Facts<'_>, moments: &[Moment<'_>]) -> Vec<Expected> {
     let bound = facts.header.contract.patience.lock_ms * MS;
     let serving = stretches(facts, moments, |moment| moment.serving);
-    let keys: BTreeSet<&String> = facts.ops.iter().map(|op| &op.key).collect();
-    let of_key = |key: &String| {
+    let keys: BTreeSet<&Word> = facts.ops.iter().map(|op| &op.key).collect();
+    let of_key = |key: &Word| {
         let lock = Lock {
             facts,
             acquisitions: facts

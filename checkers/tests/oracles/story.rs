@@ -143,7 +143,7 @@ impl Story {
     }
 
     fn event(&self, at: u64, process: Process, kind: EventType, f: &str, value: Value) -> Event {
-        Event { time: self.at(at), process, kind, f: f.to_owned(), key: None, value, node: None, error: None }
+        Event { time: self.at(at), process, kind, f: f.into(), key: None, value: value.into(), node: None, error: None }
     }
 
     fn of_client(&self, at: u64, request: &Request, kind: EventType, value: Value) -> Event {
@@ -154,8 +154,8 @@ impl Story {
             Ask::Read { .. } => f::READ,
         };
         Event {
-            key: Some(format!("k{}", request.key)),
-            node: Some(format!("n{}", request.node)),
+            key: Some(format!("k{}", request.key).into()),
+            node: Some(format!("n{}", request.node).into()),
             ..self.event(at, Process::Client(request.process), kind, f, value)
         }
     }
@@ -196,19 +196,19 @@ impl Story {
             Told::Failed(code) => (EventType::Fail, Value::Null, Some(code)),
             Told::Nothing => (EventType::Info, Value::Null, Some("timeout")),
         };
-        let error = code.map(|code| ErrorInfo { code: code.to_owned(), text: String::new() });
+        let error = code.map(|code| ErrorInfo { code: code.into(), text: String::new().into() });
         Some(Event { error, ..self.of_client(at, request, kind, value) })
     }
 
     fn watched(&self, watch: &Watch) -> Event {
         let value = json!({ "owner": name(watch.owner) });
-        let key = Some(format!("k{}", watch.key));
+        let key = Some(format!("k{}", watch.key).into());
         Event { key, ..self.event(watch.at, Process::Watch, EventType::Ok, watch.word, value) }
     }
 
     fn viewed(&self, view: &View) -> Event {
         let value = json!({ "leader": view.leader.map(|node| format!("n{node}")), "term": view.term });
-        let node = Some(format!("n{}", view.node));
+        let node = Some(format!("n{}", view.node).into());
         Event { node, ..self.event(view.at, Process::Probe, EventType::Ok, f::LEADER, value) }
     }
 

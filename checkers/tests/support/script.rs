@@ -9,7 +9,9 @@ use leasehold_checkers::history::vocabulary::{
     AcquireValue, ClockValue, FaultPhase, FaultValue, HealthValue, HeldValue, LeaderValue, OwnerValue, ReadValue, code,
     f,
 };
-use leasehold_checkers::history::{ErrorInfo, Event, EventType, FORMAT_VERSION, Header, History, Process, RunTime};
+use leasehold_checkers::history::{
+    ErrorInfo, Event, EventType, FORMAT_VERSION, Header, History, Process, RunTime, Word,
+};
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -72,7 +74,7 @@ fn owned(owner: &str) -> Value {
 }
 
 fn error(code: &str) -> Option<ErrorInfo> {
-    Some(ErrorInfo { code: code.to_owned(), text: String::new() })
+    Some(ErrorInfo { code: code.into(), text: Word::default() })
 }
 
 /// The anomalies of one kind in a history that is well-formed.
@@ -105,15 +107,15 @@ impl Script {
     }
 
     pub fn client(self, at: u64, process: u64, kind: EventType, f: &str, value: Value, code: Option<&str>) -> Self {
-        let key = Some(self.key.clone());
+        let key = Some(self.key.as_str().into());
         self.event(Event {
             time: ms(at),
             process: Process::Client(process),
             kind,
-            f: f.to_owned(),
+            f: f.into(),
             key,
-            value,
-            node: Some("n1".to_owned()),
+            value: value.into(),
+            node: Some("n1".into()),
             error: code.and_then(error),
         })
     }
@@ -203,15 +205,15 @@ impl Script {
     }
 
     pub fn watch(self, at: u64, f: &str, owner: &str) -> Self {
-        let key = Some(self.key.clone());
-        let (value, f) = (owned(owner), f.to_owned());
+        let key = Some(self.key.as_str().into());
+        let (value, f) = (owned(owner), f.into());
         self.event(Event {
             time: ms(at),
             process: Process::Watch,
             kind: EventType::Ok,
             f,
             key,
-            value,
+            value: value.into(),
             node: None,
             error: None,
         })
@@ -231,14 +233,14 @@ impl Script {
             what: what.to_owned(),
             proof: json!({ "measured": true }),
         });
-        let f = package.to_owned();
+        let f = package.into();
         self.event(Event {
             time: ms(at),
             process: Process::Nemesis,
             kind,
             f,
             key: None,
-            value,
+            value: value.into(),
             node: None,
             error: None,
         })
@@ -265,15 +267,15 @@ impl Script {
 
     pub fn leader(self, at: u64, node: &str, leader: Option<&str>, term: u64) -> Self {
         let value = json_of(LeaderValue { leader: leader.map(str::to_owned), term });
-        let node = Some(node.to_owned());
-        let f = f::LEADER.to_owned();
+        let node = Some(node.into());
+        let f = f::LEADER.into();
         self.event(Event {
             time: ms(at),
             process: Process::Probe,
             kind: EventType::Ok,
             f,
             key: None,
-            value,
+            value: value.into(),
             node,
             error: None,
         })
@@ -291,10 +293,10 @@ impl Script {
             time: ms(at),
             process: Process::Probe,
             kind: EventType::Ok,
-            f: f.to_owned(),
+            f: f.into(),
             key: None,
-            value,
-            node: Some(node.to_owned()),
+            value: value.into(),
+            node: Some(node.into()),
             error: None,
         })
     }
@@ -313,14 +315,14 @@ impl Script {
     /// What was last told was asked of this node.
     pub fn through(mut self, node: &str) -> Self {
         let told = self.events.iter_mut().rev().take(2);
-        told.for_each(|event| event.node = Some(node.to_owned()));
+        told.for_each(|event| event.node = Some(node.into()));
         self
     }
 
     /// The last event was at this node.
     pub fn at_node(mut self, node: &str) -> Self {
         let last = self.events.last_mut();
-        last.into_iter().for_each(|event| event.node = Some(node.to_owned()));
+        last.into_iter().for_each(|event| event.node = Some(node.into()));
         self
     }
 

@@ -32,7 +32,8 @@ const MOST_PACKET_BYTES: u64 = 256 << 20;
 
 /// Runs the scenario, judges what was recorded, and writes and tells the result.
 pub(super) fn run(sandbox: &Sandbox, groups: &ControlGroups, mut prepared: Prepared) -> Result<Exit, Failure> {
-    let ending = record(sandbox, groups, &prepared);
+    let mut live = None;
+    let ending = record(sandbox, groups, &prepared, &mut live);
     let recorded = prepared.folder.history().exists();
     prepared.run_file.ending = Some(match &ending {
         Ok(RunEnd::Completed) => Ending::Completed,
@@ -41,7 +42,7 @@ pub(super) fn run(sandbox: &Sandbox, groups: &ControlGroups, mut prepared: Prepa
     });
     let noted = prepared.run_file.write(&prepared.folder).or_exit(Exit::Internal);
     // What was recorded is judged however the run ended.
-    let judged = if recorded { judge(&prepared).map(Some) } else { Ok(None) };
+    let judged = if recorded { judge(&prepared, live).map(Some) } else { Ok(None) };
     let ending = ending?;
     noted?;
     match (ending, judged?) {
@@ -51,7 +52,13 @@ pub(super) fn run(sandbox: &Sandbox, groups: &ControlGroups, mut prepared: Prepa
     }
 }
 
-fn record(sandbox: &Sandbox, groups: &ControlGroups, prepared: &Prepared) -> Result<RunEnd, Failure> {
+/// Runs the scenario, and leaves behind what was judged on the way.
+fn record(
+    sandbox: &Sandbox,
+    groups: &ControlGroups,
+    prepared: &Prepared,
+    live: &mut Option<Judgement>,
+) -> Result<RunEnd, Failure> {
     let scenario = &prepared.scenario;
     let clocks = clocks_for(scenario)?;
     let disks = disks_for(scenario)?;
@@ -63,7 +70,7 @@ fn record(sandbox: &Sandbox, groups: &ControlGroups, prepared: &Prepared) -> Res
     let packets = prepared.folder.packets();
     let capture = prepared.pcap.then(|| network.switch().capture(&packets, MOST_PACKET_BYTES)).transpose();
     let capture = capture.or_exit(Exit::Unavailable)?;
-    let ending = runtime.block_on(drive(&network, groups, prepared, clocks, disks));
+    let ending = runtime.block_on(drive(&network, groups, prepared, clocks, disks, live));
     // Tasks that still wait for a server that is gone must not keep us.
     runtime.shutdown_background();
     if let Some(capture) = capture {
@@ -89,6 +96,7 @@ async fn drive(
     prepared: &Prepared,
     clocks: Clocks,
     disks: Disks,
+    live: &mut Option<Judgement>,
 ) -> Result<RunEnd, Failure> {
     let Prepared { scenario, server, seed, folder, .. } = prepared;
     let interrupted = interruption()?;
@@ -115,7 +123,9 @@ async fn drive(
         schedule: prepared.schedule.clone(),
         seed: *seed,
     };
-    engine::run(plan, cluster, connect, recorder, interrupted).await.map_err(|error| {
+    let ending = engine::run(plan, cluster, connect, recorder.clone(), interrupted).await;
+    *live = recorder.close();
+    ending.map_err(|error| {
         let exit = match &error {
             EngineError::Prepare(_) => Exit::Unavailable,
             EngineError::History(_) => Exit::Internal,
@@ -205,12 +215,22 @@ fn header(prepared: &Prepared, connect: &dyn Connect) -> Header {
     }
 }
 
-/// Reads the history back from the disk, as `check` does, judges it, and writes and tells what comes of it.
-fn judge(prepared: &Prepared) -> Result<Verdict, Failure> {
+/// Writes the verdict, and tells what comes of it with the history from the disk. The verdict is that of the live judge; where it
+/// has none, the history is judged as `check` does, which gives the same bytes.
+fn judge(prepared: &Prepared, live: Option<Judgement>) -> Result<Verdict, Failure> {
     let folder = &prepared.folder;
+    let write =
+        |judgement: &Judgement| folder.write("verdict.json", judgement.to_json().as_bytes()).or_exit(Exit::Internal);
+    live.iter().try_for_each(write)?;
     let history = History::read(folder.history()).or_exit(Exit::Internal)?;
-    let judgement = leasehold_checkers::check(&history);
-    folder.write("verdict.json", judgement.to_json().as_bytes()).or_exit(Exit::Internal)?;
+    let judgement = match live {
+        Some(judgement) => judgement,
+        None => {
+            let judgement = leasehold_checkers::check(&history);
+            write(&judgement)?;
+            judgement
+        }
+    };
     let reported = report::write_all(&history, &judgement, folder.path());
     tell(prepared, &history, &judgement)?;
     reported.or_exit(Exit::Internal)?;

@@ -43,7 +43,7 @@ pub(super) fn by_name<'s>(story: &'s Story<'_>) -> Vec<(&'s str, Vec<&'s Op>)> {
     let mut names: Vec<(&str, Vec<&Op>)> =
         [f::ACQUIRE, f::RENEW, f::RELEASE, f::READ].into_iter().map(|name| (name, Vec::new())).collect();
     for op in &story.ops {
-        match names.iter().position(|(name, _)| *name == op.f) {
+        match names.iter().position(|(name, _)| op.f == *name) {
             Some(known) => names[known].1.push(op),
             None if names.len() < NAMES_MAX => names.push((&op.f, vec![op])),
             None => {}

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use leasehold_checkers::history::vocabulary::{ClockValue, f};
 use leasehold_checkers::history::{Event, EventType, Process, RunTime};
-use serde::Deserialize as _;
 
 /// One measurement of one clock.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +29,7 @@ pub(super) fn of(events: &[Event]) -> Vec<ClockReading<'_>> {
                 f::MONOTONIC_CLOCK => format!("{node} monotonic").into(),
                 _ => return None,
             };
-            let value = ClockValue::deserialize(&event.value).ok()?;
+            let value: ClockValue = event.value.read().ok()?;
             Some(ClockReading {
                 at: event.time,
                 clock,

@@ -67,7 +67,7 @@ pub(super) fn of(events: &[FaultEvent], end: RunTime) -> Vec<Fault> {
     let mut faults: Vec<Fault> = Vec::new();
     for event in events {
         let is_same =
-            |fault: &Fault| fault.number == event.value.fault && fault.package == event.package && !fault.healed;
+            |fault: &Fault| fault.number == event.value.fault && event.package == *fault.package && !fault.healed;
         let known = faults.iter().rposition(is_same);
         match (event.value.phase, event.kind, known) {
             (FaultPhase::Inject, EventType::Fail, Some(index)) => {
@@ -90,7 +90,7 @@ pub(super) fn of(events: &[FaultEvent], end: RunTime) -> Vec<Fault> {
 fn begun(event: &FaultEvent, end: RunTime) -> Fault {
     let mut fault = Fault {
         number: event.value.fault,
-        package: event.package.clone(),
+        package: event.package.to_string(),
         target: event.value.target.clone(),
         hit: Vec::new(),
         what: String::new(),

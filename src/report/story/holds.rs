@@ -92,9 +92,9 @@ fn hold(grant: &Grant, ops: &[Op]) -> Hold {
         _ => None,
     };
     Hold {
-        key: grant.key.clone(),
+        key: grant.key.to_string(),
         process: grant.process,
-        node: acquire.node.clone(),
+        node: acquire.node.as_ref().map(ToString::to_string),
         acquire: grant.acquire,
         from: grant.ended,
         ttl_ms,

@@ -45,9 +45,10 @@ pub(super) struct Story<'a> {
 impl<'a> Story<'a> {
     pub(super) fn new(history: &'a History, judgement: &'a Judgement) -> Self {
         let end = history.events.iter().map(|event| event.time).max().unwrap_or_default();
-        let ops = Ops::of(history).all;
+        let ops = Ops::of(history);
         let surroundings = Surroundings::of(history);
-        let holds = holds::of(&grants(&history.header, &ops, &surroundings), &ops);
+        let holds = holds::of(&grants(&history.header, &ops, &surroundings), &ops.all);
+        let ops = ops.all;
         Self {
             history,
             judgement,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::Run;
-use crate::history::RunTime;
+use crate::history::{RunTime, Word};
 use crate::holds::Span;
 
 /// A node that has not answered a probe for longer than this may be down.
@@ -17,14 +17,14 @@ pub struct Calm {
     pub quiet: Vec<Span>,
     /// Quiet, and a majority of the nodes answers.
     pub serving: Vec<Span>,
-    heard: BTreeMap<String, Vec<Span>>,
+    heard: BTreeMap<Word, Vec<Span>>,
 }
 
 impl Calm {
     /// Works it out from the faults and the probes.
     #[must_use]
     pub fn of(run: &Run<'_>) -> Self {
-        let heard: BTreeMap<String, Vec<Span>> =
+        let heard: BTreeMap<Word, Vec<Span>> =
             run.probes.answers.iter().map(|(node, answers)| (node.clone(), heard(answers))).collect();
         let quiet = quiet(run);
         let majority = usize::from(run.header.nodes) / 2 + 1;
@@ -80,7 +80,7 @@ fn heard(answers: &[RunTime]) -> Vec<Span> {
 }
 
 /// Where so many of the nodes are heard.
-fn at_least(count: usize, heard: &BTreeMap<String, Vec<Span>>) -> Vec<Span> {
+fn at_least(count: usize, heard: &BTreeMap<Word, Vec<Span>>) -> Vec<Span> {
     let begins = heard.values().flatten().map(|span| (span.from, 0_u8));
     let ends = heard.values().flatten().map(|span| (span.until, 1_u8));
     let mut turns: Vec<(RunTime, u8)> = begins.chain(ends).collect();

@@ -25,6 +25,7 @@
 //! until the record ends; nobody knows what came after.
 
 pub mod calm;
+pub mod service;
 pub mod stuck;
 pub mod unserved;
 
@@ -47,7 +48,7 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
     let mut lockups = unserved::find(run, &calm);
     lockups.extend(stuck::find(run, &calm));
     let anomalies: Vec<Anomaly> = lockups.into_iter().map(|lockup| lockup.anomaly(run)).collect();
-    let mut result = word(&anomalies, Count(run.ops.len(), "op"));
+    let mut result = word(&anomalies, Count(run.totals.ops, "op"));
     let calm_time: Duration = calm.serving.iter().map(|span| span.length()).sum();
     if calm_time.is_zero() {
         result.reason.push_str("; the cluster was never certain to be fit to serve");

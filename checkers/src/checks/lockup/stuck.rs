@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use super::Lockup;
 use super::calm::{Calm, span_around};
-use crate::checks::Run;
+use crate::checks::{Run, SettledLock};
 use crate::explain::lock;
 use crate::history::vocabulary::code;
 use crate::history::{Action, Op, Outcome, RunTime};
@@ -33,21 +33,52 @@ const REFUSALS: usize = 3;
 
 /// Finds the locks that are stuck: of each lock the longest such stretch.
 pub(super) fn find(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
+    acquisitions(run)
+        .into_iter()
+        .filter_map(|(key, acquisitions)| {
+            let (stretches, _) = Lock::of(run, key).stretches(calm, &acquisitions);
+            let stuck = stretches.into_iter().filter(|stretch| stretch.is_stuck(run));
+            Some(stuck.max_by_key(|stretch| stretch.span.length())?.lockup(key, &acquisitions))
+        })
+        .collect()
+}
+
+/// For each lock that is stuck, or that may turn out to be: since when.
+pub(crate) fn since<'a>(run: &'a Run<'_>, calm: &Calm) -> BTreeMap<&'a str, RunTime> {
+    acquisitions(run)
+        .into_iter()
+        .filter_map(|(key, acquisitions)| {
+            // That somebody was given the lock may show only later, and so may that those who ask for it are refused.
+            let lock = Lock { was_given: true, all_are_refused: true, ..Lock::of(run, key) };
+            let (stretches, goes_on) = lock.stretches(calm, &acquisitions);
+            let last = stretches.last().filter(|_| goes_on);
+            let first = stretches.iter().find(|stretch| stretch.is_stuck(run)).or(last)?;
+            Some((key, first.span.from))
+        })
+        .collect()
+}
+
+fn acquisitions<'a>(run: &'a Run<'_>) -> BTreeMap<&'a str, Vec<&'a Op>> {
     let mut by_key: BTreeMap<&str, Vec<&Op>> = BTreeMap::new();
     for op in run.ops.iter().filter(|op| matches!(op.action, Action::Acquire { .. })) {
         by_key.entry(&op.key).or_default().push(op);
     }
-    let bound = Duration::from_millis(run.header.contract.patience.lock_ms);
     by_key
-        .into_iter()
-        .filter_map(|(key, acquisitions)| {
-            let grants = run.grants.get(key).map_or(&[][..], Vec::as_slice);
-            let stretches = Lock::of(run, grants).stretches(calm, &acquisitions);
-            let stuck = |stretch: &Stretch| stretch.refusals >= REFUSALS && stretch.span.length() > bound;
-            let longest = stretches.into_iter().filter(stuck).max_by_key(|stretch| stretch.span.length())?;
-            Some(longest.lockup(key, &acquisitions))
-        })
-        .collect()
+}
+
+/// When one who was given a lock holds it no more; `None` where that is not known.
+pub(crate) fn gone_by(run: &Run<'_>, grant: &Grant) -> Option<RunTime> {
+    let released = grant.releases.iter().map(|release| &run.ops[*release]);
+    let released =
+        released.filter(|op| op.outcome == Outcome::Ok && op.invoked > grant.ended).filter_map(|op| op.ended);
+    // That another was told that it has the lock does not show that it had.
+    let shows = |loss: &&Observation| !matches!(loss.evidence, Evidence::OthersGrant(_));
+    let seen = grant.losses.iter().filter(shows).map(|loss| loss.at);
+    let renewals = || grant.renewals.iter().map(|renewal| &run.ops[*renewal]);
+    let last_renewal = renewals().filter_map(|op| op.ended).fold(grant.ended, RunTime::max);
+    let is_over = renewals().all(|op| !op.is_unanswered());
+    let expired = longest_life(run, grant.longest_ttl).filter(|_| is_over).map(|life| last_renewal.after(life));
+    released.chain(seen).chain(expired).min()
 }
 
 /// Wrong refusals in a row.
@@ -59,6 +90,11 @@ struct Stretch {
 }
 
 impl Stretch {
+    fn is_stuck(&self, run: &Run<'_>) -> bool {
+        let bound = Duration::from_millis(run.header.contract.patience.lock_ms);
+        self.refusals >= REFUSALS && self.span.length() > bound
+    }
+
     fn lockup(self, key: &str, acquisitions: &[&Op]) -> Lockup {
         let Self { span, first, last, refusals } = self;
         let granted_after = |op: &&Op| op.outcome == Outcome::Ok && op.ended.is_some_and(|ended| ended > span.from);
@@ -81,27 +117,42 @@ struct Lock<'a> {
     owners: BTreeSet<&'a str>,
     /// How long a lease on it may last without a renewal; `None` where the contract names no bound.
     longest_life: Option<Duration>,
+    /// Whether anybody was ever given it.
+    was_given: bool,
+    /// Whether those acquisitions that are under way are taken for refused.
+    all_are_refused: bool,
+    settled: Option<&'a SettledLock>,
 }
 
 impl<'a> Lock<'a> {
-    fn of(run: &'a Run<'a>, grants: &'a [Grant]) -> Self {
-        let ttl = grants.iter().map(|grant| grant.longest_ttl).max().unwrap_or_default();
+    fn of(run: &'a Run<'a>, key: &str) -> Self {
+        let grants = run.grants.get(key).map_or(&[][..], Vec::as_slice);
+        let settled = run.settled.get(key);
+        let ttl = grants.iter().map(|grant| grant.longest_ttl).chain(settled.map(|settled| settled.longest_ttl)).max();
         Self {
             run,
             grants: grants.iter().map(|grant| (grant.acquire, grant)).collect(),
             owners: grants.iter().map(|grant| grant.owner.as_str()).collect(),
-            longest_life: longest_life(run, ttl),
+            longest_life: longest_life(run, ttl.unwrap_or_default()),
+            was_given: settled.is_some() || !grants.is_empty(),
+            all_are_refused: false,
+            settled,
         }
     }
 
-    fn stretches(&self, calm: &Calm, acquisitions: &[&Op]) -> Vec<Stretch> {
+    /// The stretches of wrong refusals, and whether the last one goes on.
+    fn stretches(&self, calm: &Calm, acquisitions: &[&Op]) -> (Vec<Stretch>, bool) {
         let mut stretches: Vec<Stretch> = Vec::new();
         // When nobody may hold it any more of those seen so far; `None` where that is not known.
-        let mut free_from = Some(RunTime::default());
+        let mut free_from = self.settled.map_or(Some(RunTime::default()), |settled| settled.free_from);
         let mut goes_on = false;
         for op in acquisitions {
+            if op.outcome == Outcome::Open && self.all_are_refused {
+                continue;
+            }
             if op.outcome != Outcome::Fail {
-                free_from = free_from.zip(self.gone_by(op)).map(|(known, gone)| known.max(gone));
+                let gone = self.grants.get(&op.index).and_then(|grant| gone_by(self.run, grant));
+                free_from = free_from.zip(gone).map(|(known, gone)| known.max(gone));
                 goes_on = false;
                 continue;
             }
@@ -123,25 +174,7 @@ impl<'a> Lock<'a> {
             }
             goes_on = true;
         }
-        stretches
-    }
-
-    /// By when an acquisition holds the lock no more.
-    fn gone_by(&self, op: &Op) -> Option<RunTime> {
-        let grant = self.grants.get(&op.index)?;
-        let ops = self.run.ops;
-        let releases = grant.releases.iter().map(|release| &ops[*release]);
-        let released =
-            releases.filter(|op| op.outcome == Outcome::Ok && op.invoked > grant.ended).filter_map(|op| op.ended);
-        // That another was told that it has the lock does not show that it had.
-        let shows = |loss: &&Observation| !matches!(loss.evidence, Evidence::OthersGrant(_));
-        let seen = grant.losses.iter().filter(shows).map(|loss| loss.at);
-        let renewals = || grant.renewals.iter().map(|renewal| &ops[*renewal]);
-        let last_renewal = renewals().filter_map(|op| op.ended).fold(grant.ended, RunTime::max);
-        let is_over = renewals().all(|op| !op.is_unanswered());
-        let expired =
-            longest_life(self.run, grant.longest_ttl).filter(|_| is_over).map(|life| last_renewal.after(life));
-        released.chain(seen).chain(expired).min()
+        (stretches, goes_on)
     }
 
     /// Whether a refusal cannot be explained by anybody who may hold the lock.
@@ -156,7 +189,7 @@ impl<'a> Lock<'a> {
         let delay = Duration::from_millis(self.run.header.contract.lock_delay_ms.unwrap_or_default());
         let free = free_from.max(settled).after(delay);
         let stalled = self.run.pulse.stalled(free_from, op.invoked);
-        op.failed_with(code::HELD) && known_holder && !self.grants.is_empty() && op.invoked > free.after(stalled)
+        op.failed_with(code::HELD) && known_holder && self.was_given && op.invoked > free.after(stalled)
     }
 }
 

@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use super::Lockup;
 use super::calm::{Calm, span_around};
+use super::service::{Served, is_write, should_be_served};
 use crate::checks::Run;
 use crate::explain::lock;
-use crate::history::{Action, Op, Outcome, RunTime};
+use crate::history::{Op, Outcome, RunTime};
 use crate::holds::Span;
 use crate::verdict::Grade;
 
 /// Requests that follow one another with no longer pause were tried all the while.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// The code of an op for which no connection came about.
-const REFUSED: &str = "refused";
 
 /// A node that left fewer requests than these without an answer is not locked up as a whole.
 const REQUESTS: usize = 3;
@@ -35,24 +33,22 @@ pub(super) fn find(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
     found
 }
 
-/// Whether an op shows that its request was dealt with. Whoever says no has looked at it; only where no connection came
-/// about has nobody.
-fn is_served(op: &Op) -> bool {
-    !op.is_unanswered() && !op.failed_with(REFUSED)
-}
-
-/// Whether an op that is not served is worth a word.
-fn should_be_served(op: &Op) -> bool {
-    !matches!(op.action, Action::Acquire { blocking: true, .. })
+/// The ops that were not served though they should have been, in the order of their invocations.
+fn unserved<'a>(run: &'a Run<'_>) -> Vec<&'a Op> {
+    let open = run.ops.iter().filter(|op| op.ended.is_none() && should_be_served(op));
+    let mut unserved: Vec<&Op> = run.service.unserved.iter().chain(open).collect();
+    unserved.sort_by_key(|op| op.index);
+    unserved
 }
 
 fn of_cluster(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
     let bound = Duration::from_millis(run.header.contract.patience.cluster_ms);
-    let writes: Vec<&Op> = run.ops.iter().filter(|op| !matches!(op.action, Action::Read { .. })).collect();
+    let writes: Vec<&Op> = unserved(run).into_iter().filter(|op| is_write(op)).collect();
+    let served = run.service.writes.instants();
     let majority = usize::from(run.header.nodes) / 2 + 1;
     let mut found: Vec<Lockup> = Vec::new();
     for (spans, grade) in [(&calm.serving, Grade::Proven), (&calm.quiet, Grade::Possible)] {
-        for drought in droughts(&writes, spans, bound, run.end) {
+        for drought in droughts(served, &writes, spans, bound, run.end) {
             let is_known = found.iter().any(|lockup| !lockup.span.overlap(drought.span).is_zero());
             if drought.served_before && drought.nodes.len() >= majority && !is_known {
                 let tried = drought.tried;
@@ -67,7 +63,7 @@ fn of_cluster(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
 fn of_nodes(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
     let bound = Duration::from_millis(run.header.contract.patience.op_ms);
     let mut by_node: BTreeMap<&str, Vec<&Op>> = BTreeMap::new();
-    for op in run.ops {
+    for op in unserved(run) {
         if let Some(node) = &op.node {
             by_node.entry(node).or_default().push(op);
         }
@@ -75,7 +71,8 @@ fn of_nodes(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
     by_node
         .into_iter()
         .flat_map(|(node, ops)| {
-            let droughts = droughts(&ops, &calm.serving_through(node), bound, run.end);
+            let served = run.service.nodes.get(node).map_or(&[][..], Served::instants);
+            let droughts = droughts(served, &ops, &calm.serving_through(node), bound, run.end);
             let is_whole_node = |drought: &Drought<'_>| drought.served_before && drought.tried >= REQUESTS;
             droughts.into_iter().filter(is_whole_node).map(move |drought| {
                 let tried = drought.tried;
@@ -89,7 +86,7 @@ fn of_nodes(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
 fn of_ops(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
     let bound = Duration::from_millis(run.header.contract.patience.op_ms);
     let mut longest: BTreeMap<&str, Lockup> = BTreeMap::new();
-    for op in run.ops.iter().filter(|op| op.is_unanswered() && should_be_served(op)) {
+    for op in unserved(run).into_iter().filter(|op| op.is_unanswered()) {
         let Some(node) = op.node.as_deref() else { continue };
         let Some(around) = span_around(&calm.serving, op.invoked) else { continue };
         let span = Span { from: op.invoked, until: op.ended.unwrap_or(run.end).min(around.until) };
@@ -103,7 +100,8 @@ fn of_ops(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
             lock(&op.key),
         );
         let permanent = op.outcome == Outcome::Open;
-        let lockup = Lockup { grade: Grade::Proven, key: op.key.clone(), ops: vec![op.index], span, what, permanent };
+        let lockup =
+            Lockup { grade: Grade::Proven, key: op.key.to_string(), ops: vec![op.index], span, what, permanent };
         longest.insert(node, lockup);
     }
     longest.into_values().collect()
@@ -132,12 +130,15 @@ impl Drought<'_> {
 /// Between two neighbouring instants at which something was served, the ops that were not served cover the time in which
 /// they were under way; what they cover with no longer [`PAUSE`] between them is a drought. An op counts from the last such
 /// instant before its own end.
-fn droughts<'a>(ops: &[&'a Op], within: &[Span], bound: Duration, end: RunTime) -> Vec<Drought<'a>> {
-    let mut served: Vec<RunTime> = ops.iter().filter(|op| is_served(op)).filter_map(|op| op.ended).collect();
-    served.sort_unstable();
-    let mut stretches: Vec<(RunTime, RunTime, &'a Op)> = ops
+fn droughts<'a>(
+    served: &[RunTime],
+    unserved: &[&'a Op],
+    within: &[Span],
+    bound: Duration,
+    end: RunTime,
+) -> Vec<Drought<'a>> {
+    let mut stretches: Vec<(RunTime, RunTime, &'a Op)> = unserved
         .iter()
-        .filter(|op| !is_served(op) && should_be_served(op))
         .filter_map(|op| {
             let around = span_around(within, op.invoked)?;
             let until = op.ended.unwrap_or(end).min(around.until);

@@ -31,12 +31,12 @@ pub(in crate::formats) fn rewrite(events: &mut [Event]) {
         let owner = step.token.clone().filter(|_| !is_left_out);
         let asked = &mut events[step.asked];
         word(asked);
-        asked.value = json!({ "owner": owner });
+        asked.value = json!({ "owner": owner }).into();
         let Some(answered) = step.answered else { continue };
         let answered = &mut events[answered];
         word(answered);
         if answered.kind == EventType::Ok {
-            answered.value = json!({ "owner": owner });
+            answered.value = json!({ "owner": owner }).into();
             if owner.is_none() {
                 refuse(answered, NOTHING_SAID);
             } else if !step.is_granted {
@@ -48,16 +48,16 @@ pub(in crate::formats) fn rewrite(events: &mut [Event]) {
 
 fn word(event: &mut Event) {
     event.f = match event.f.as_str() {
-        "lock" => f::ACQUIRE.to_owned(),
-        "refresh" => f::RENEW.to_owned(),
-        "unlock" => f::RELEASE.to_owned(),
+        "lock" => f::ACQUIRE.into(),
+        "refresh" => f::RENEW.into(),
+        "unlock" => f::RELEASE.into(),
         _ => return,
     };
 }
 
 fn refuse(event: &mut Event, code: &str) {
     event.kind = EventType::Fail;
-    event.error = Some(ErrorInfo { code: code.to_owned(), text: String::new() });
+    event.error = Some(ErrorInfo { code: code.into(), text: String::new().into() });
 }
 
 /// What a client asked, and what it was told.

@@ -16,7 +16,7 @@ use super::error::Problem;
 use super::events::{Located, Source};
 use super::leasehold::parse;
 use super::{Error, Format};
-use crate::history::{ErrorInfo, Event, EventType, Process, RunTime};
+use crate::history::{ErrorInfo, Event, EventType, Process, RunTime, Word};
 pub(super) use leases::rewrite as tokens_as_owners;
 
 /// The code of an error, for which AtlasDB has no words of its own.
@@ -133,20 +133,20 @@ impl<R: BufRead> AtlasDb<R> {
             time: RunTime(op.time),
             process: op.process,
             kind: op.kind,
-            f: op.f,
+            f: op.f.into(),
             key: None,
-            value: op.value,
+            value: op.value.into(),
             node: None,
             error: match op.error {
                 Value::Null => None,
-                Value::String(text) => Some(ErrorInfo { code: ERROR.to_owned(), text }),
-                other => Some(ErrorInfo { code: ERROR.to_owned(), text: other.to_string() }),
+                Value::String(text) => Some(ErrorInfo { code: ERROR.into(), text: text.into() }),
+                other => Some(ErrorInfo { code: ERROR.into(), text: other.to_string().into() }),
             },
         };
         if let Process::Client(client) = event.process {
-            event.key = self.lock(client, &mut event);
+            event.key = self.lock(client, &mut event).map(Word::from);
             if event.kind == EventType::Ok {
-                event.value = answer(&event.f, std::mem::take(&mut event.value), &op.asked);
+                event.value = answer(&event.f, event.value.take(), &op.asked).into();
             }
         }
         event
@@ -164,7 +164,7 @@ impl<R: BufRead> AtlasDb<R> {
             }
             other => {
                 self.asked.remove(&client);
-                event.value = other;
+                event.value = other.into();
                 None
             }
         }

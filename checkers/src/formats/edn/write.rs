@@ -50,15 +50,15 @@ pub fn to_edn(event: &Event, index: usize, keys: Keys) -> String {
     match (&event.key, keys, event.process) {
         (None, ..) => field("value", value),
         (Some(key), Keys::Pair, Process::Client(_)) => {
-            field("value", Form::Vector(vec![Form::Text(key.clone()), value]));
+            field("value", Form::Vector(vec![Form::Text(key.to_string()), value]));
         }
         (Some(key), ..) => {
-            field("key", Form::Text(key.clone()));
+            field("key", Form::Text(key.to_string()));
             field("value", value);
         }
     }
     if let Some(node) = &event.node {
-        field("node", Form::Text(node.clone()));
+        field("node", Form::Text(node.to_string()));
     }
     if let Some(why) = &event.error {
         field("error", error(why));

@@ -29,10 +29,11 @@ fn events(calls: &[Call<RegisterAction>], random: &mut Random) -> Vec<Event> {
                 ("cas", json!([expected.0, 9]), json!([expected.0, 9]), EventType::Fail)
             }
         };
-        let mut event = |time, kind, value| {
+        let mut event = |time, kind, value: Value| {
+            let value = value.into();
             let process = Process::Client(call.op as u64);
             let time = RunTime(time);
-            events.push(Event { time, process, kind, f: f.to_owned(), key: None, value, node: None, error: None });
+            events.push(Event { time, process, kind, f: f.into(), key: None, value, node: None, error: None });
         };
         event(call.called.0 * 4, EventType::Invoke, asked.clone());
         match call.returned {
@@ -199,14 +200,14 @@ fn keys_of_a_store() {
                 [(10 * op, EventType::Invoke, asked), (10 * op + 5 + random.below(2) * 16, EventType::Ok, told)]
             {
                 let process = Process::Client(op);
-                let f = f.to_owned();
+                let f = f.into();
                 let event = Event {
                     time: RunTime(time),
                     process,
                     kind,
                     f,
-                    key: Some("k".to_owned()),
-                    value,
+                    key: Some("k".into()),
+                    value: value.into(),
                     node: None,
                     error: None,
                 };
@@ -231,9 +232,9 @@ fn events_that_are_none() {
         time: RunTime(time),
         process: Process::Client(0),
         kind,
-        f: "read".to_owned(),
+        f: "read".into(),
         key: None,
-        value: Value::Null,
+        value: Value::Null.into(),
         node: None,
         error: None,
     };

@@ -133,7 +133,7 @@ fn requests(events: &[Event]) -> Result<Vec<Request<'_>>, BadHistory> {
                 request.answer = Some(event);
             }
             (None, None) => {}
-            _ => return Err(BadHistory::NothingUnderWay { event: number, process, f: event.f.clone() }),
+            _ => return Err(BadHistory::NothingUnderWay { event: number, process, f: event.f.to_string() }),
         }
     }
     Ok(requests)

@@ -103,7 +103,16 @@ mod tests {
 
     fn event(time: u64, process: u64, kind: EventType, f: &str, value: Value) -> Event {
         let process = Process::Client(process);
-        Event { time: RunTime(time), process, kind, f: f.to_owned(), key: None, value, node: None, error: None }
+        Event {
+            time: RunTime(time),
+            process,
+            kind,
+            f: f.into(),
+            key: None,
+            value: value.into(),
+            node: None,
+            error: None,
+        }
     }
 
     fn words() -> Words {

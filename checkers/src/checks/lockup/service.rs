@@ -1,0 +1,122 @@
+//! When requests were served, and which were not, as far as that can still matter to a lockup.
+//!
+//! A stretch without service that is worth a word is longer than the bound, so it lies between two neighbouring instants of
+//! service that are further apart than the bound, or after the last. Of instants that are close together those in the middle
+//! are therefore forgotten, and so are the requests without service in whose time no such gap lies. That changes no
+//! verdict, and what is kept grows with the time that passes, one instant in half a bound, and not with the requests.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::contract::Patience;
+use crate::history::{Action, Op, RunTime, Word};
+
+/// The code of an op for which no connection came about.
+const REFUSED: &str = "refused";
+
+/// Whether an op shows that its request was dealt with. Whoever says no has looked at it; only where no connection came
+/// about has nobody.
+fn is_served(op: &Op) -> bool {
+    !op.is_unanswered() && !op.failed_with(REFUSED)
+}
+
+/// Whether an op that is not served is worth a word.
+pub(super) fn should_be_served(op: &Op) -> bool {
+    !matches!(op.action, Action::Acquire { blocking: true, .. })
+}
+
+pub(super) fn is_write(op: &Op) -> bool {
+    !matches!(op.action, Action::Read { .. })
+}
+
+/// What is known of the service of a run.
+#[derive(Clone, Debug)]
+pub struct Service {
+    op_bound: Duration,
+    /// Of all writes.
+    pub(super) writes: Served,
+    /// By node.
+    pub(super) nodes: BTreeMap<Word, Served>,
+    /// Ops that have ended and were not served, though they should have been.
+    pub(super) unserved: Vec<Op>,
+}
+
+impl Service {
+    /// Of a run in which nothing has happened yet.
+    pub(crate) fn new(patience: &Patience) -> Self {
+        Self {
+            op_bound: Duration::from_millis(patience.op_ms),
+            writes: Served::new(Duration::from_millis(patience.cluster_ms)),
+            nodes: BTreeMap::new(),
+            unserved: Vec::new(),
+        }
+    }
+
+    /// Takes an op that has ended.
+    pub(crate) fn take(&mut self, op: &Op) {
+        let Some(ended) = op.ended else { return };
+        if !is_served(op) {
+            if should_be_served(op) {
+                self.unserved.push(op.clone());
+            }
+            return;
+        }
+        if is_write(op) {
+            self.writes.note(ended);
+        }
+        if let Some(node) = &op.node {
+            self.nodes.entry(node.clone()).or_insert_with(|| Served::new(self.op_bound)).note(ended);
+        }
+    }
+
+    /// Forgets the ops that can be part of no lockup.
+    pub(crate) fn settle(&mut self) {
+        let Self { op_bound, writes, nodes, unserved } = self;
+        unserved.retain(|op| {
+            let at_node = |node| nodes.get(node).is_none_or(|served| served.was_missing_during(op));
+            let hung = op.is_unanswered() && op.ended.is_some_and(|ended| ended.since(op.invoked) > *op_bound);
+            hung || is_write(op) && writes.was_missing_during(op) || op.node.as_ref().is_some_and(at_node)
+        });
+    }
+
+    /// How many ops are kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.unserved.len()
+    }
+}
+
+/// When something was served.
+#[derive(Clone, Debug)]
+pub(super) struct Served {
+    bound: Duration,
+    at: Vec<RunTime>,
+}
+
+impl Served {
+    fn new(bound: Duration) -> Self {
+        Self { bound, at: Vec::new() }
+    }
+
+    fn note(&mut self, at: RunTime) {
+        while let [.., before, _] = self.at[..]
+            && at.since(before) <= self.bound
+        {
+            self.at.pop();
+        }
+        self.at.push(at);
+    }
+
+    /// The instants, in order, but for some in the middle of others that are within the bound.
+    pub(super) fn instants(&self) -> &[RunTime] {
+        &self.at
+    }
+
+    /// Whether it was, or may yet turn out to be, missing for longer than the bound at a time at which an op was under way.
+    fn was_missing_during(&self, op: &Op) -> bool {
+        let Some(ended) = op.ended else { return true };
+        let after = self.at.partition_point(|at| *at <= op.invoked);
+        let Some(first) = after.checked_sub(1) else { return true };
+        self.at[first..].windows(2).take_while(|gap| gap[0] <= ended).any(|gap| gap[1].since(gap[0]) > self.bound)
+            || self.at.last().is_some_and(|last| *last <= ended)
+    }
+}
