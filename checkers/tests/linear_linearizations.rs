@@ -117,10 +117,11 @@ fn key(seed: u64) -> Vec<Call<KvAction>> {
     let mut state = String::new();
     let mut calls = Vec::new();
     for op in 0..1 + random.below(14) as usize {
-        let string = if seed % 2 == 0 { format!("<{op}>") } else { "ab"[..1 + random.below(2) as usize].to_owned() };
+        let string =
+            if seed.is_multiple_of(2) { format!("<{op}>") } else { "ab"[..1 + random.below(2) as usize].to_owned() };
         let action = match random.below(6) {
             0 => KvAction::Put(string),
-            1 | 2 if seed % 3 > 0 => KvAction::Append(string),
+            1 | 2 if !seed.is_multiple_of(3) => KvAction::Append(string),
             _ => KvAction::Get(state.clone()),
         };
         match &action {

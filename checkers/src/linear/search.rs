@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::hash::Hash;
+use std::rc::Rc;
 
 use super::{Budget, Call};
 use crate::history::RunTime;
@@ -106,13 +107,13 @@ struct Found<T> {
 }
 
 /// An order that is being built: which calls are placed, the state, and how it came about.
-type Open<T> = ((Placed, T), u32);
+type Open<T> = (Rc<(Placed, T)>, u32);
 
 struct Search<'a, S: Sequential> {
     object: &'a S,
     calls: &'a [&'a Call<S::Action>],
     budget: &'a Budget<'a>,
-    reached: HashSet<(Placed, S::State)>,
+    reached: HashSet<Rc<(Placed, S::State)>>,
     open: Vec<Open<S::State>>,
     /// For each order so far the one before its last call, and that call.
     trails: Vec<(u32, u32)>,
@@ -123,7 +124,7 @@ struct Search<'a, S: Sequential> {
 
 impl<'a, S: Sequential> Search<'a, S> {
     fn new(object: &'a S, calls: &'a [&'a Call<S::Action>], budget: &'a Budget<'a>) -> Self {
-        let start = (Placed { from: 0, bits: Vec::new() }, object.start());
+        let start = Rc::new((Placed { from: 0, bits: Vec::new() }, object.start()));
         Self {
             object,
             calls,
@@ -139,30 +140,32 @@ impl<'a, S: Sequential> Search<'a, S> {
 
     /// Looks at one more order, and keeps those with one more call.
     fn next(&mut self) -> Result<Option<Found<S::State>>, &'static str> {
-        let Some(((placed, state), trail)) = self.open.pop() else { return Ok(None) };
+        let Some((config, trail)) = self.open.pop() else { return Ok(None) };
+        let (placed, state) = &*config;
         self.work += 1;
         if self.work.is_multiple_of(64) && (self.budget.out_of_time)() {
             return Err("the time was used up");
         }
-        let (next, first_return) = next_calls(self.calls, &placed);
+        let (next, first_return) = next_calls(self.calls, placed);
         if let Some(first) = first_return {
             self.explained_before = self.explained_before.max(first);
         }
         for call in next {
-            let Some(state) = self.object.after(&state, &self.calls[call].action) else { continue };
+            let Some(state) = self.object.after(state, &self.calls[call].action) else { continue };
             let config = (placed.with(call), state);
             if !self.reached.contains(&config) {
-                // It is kept twice, in a set and a list that may both be half empty.
-                self.bytes += 4 * (size_of_val(&config) + 8 * config.0.bits.len() + S::bytes(&config.1) + 24);
+                // The set and the lists that know it may be half empty, and the system rounds up what it gives.
+                self.bytes += 2 * (size_of_val(&config) + 8 * config.0.bits.len() + S::bytes(&config.1) + 64);
                 if self.bytes > self.budget.memory_bytes {
                     return Err("the memory was used up");
                 }
-                self.reached.insert(config.clone());
+                let config = Rc::new(config);
+                self.reached.insert(Rc::clone(&config));
                 self.open.push((config, self.trails.len() as u32));
                 self.trails.push((trail, call as u32));
             }
         }
-        Ok(Some(Found { state, is_end: first_return.is_none(), trail }))
+        Ok(Some(Found { state: state.clone(), is_end: first_return.is_none(), trail }))
     }
 
     fn calls_before(&self, mut trail: u32) -> Vec<usize> {

@@ -1,5 +1,7 @@
 //! Keys of which nothing better is known: a search over all orders.
 
+use std::cell::Cell;
+
 use super::{KvAction, explained, quoted};
 use crate::history::RunTime;
 use crate::linear::search::{Order, Sequential, final_states, order};
@@ -32,7 +34,7 @@ pub(super) fn decide(calls: &[Call<KvAction>], budget: &Budget<'_>) -> Decision 
     let all = by_call(calls);
     match order(&Key, &all, budget) {
         Order::Exists(_) => Decision::Linearizable,
-        Order::DoesNotExist => Decision::Broken(Broken { calls, all, budget }.witness()),
+        Order::DoesNotExist => Decision::Broken(Broken { calls, all, budget, looks: Cell::new(0) }.witness()),
         Order::Unknown { reason, explained_before } => {
             let is_explained = |call: &&Call<KvAction>| call.returned.is_some_and(|at| at < explained_before);
             Decision::Undecided { explained: calls.iter().filter(is_explained).count(), reason: reason.to_owned() }
@@ -59,6 +61,11 @@ fn by_call(calls: &[Call<KvAction>]) -> Vec<&Call<KvAction>> {
 /// When an operation returned; of several at once, the order of their numbers.
 type Return = (RunTime, usize);
 
+/// How often all searches for a witness together may look at the clock, and how often one of them. The same history has the
+/// same witness each time; what is not searched by then is taken for explainable.
+const MOST_LOOKS: usize = 3_000;
+const MOST_LOOKS_AT_ONE: usize = 300;
+
 /// How many states before the stuck operation are named.
 const MOST_STATES: usize = 8;
 
@@ -70,6 +77,7 @@ struct Broken<'a> {
     calls: &'a [Call<KvAction>],
     all: Vec<&'a Call<KvAction>>,
     budget: &'a Budget<'a>,
+    looks: Cell<usize>,
 }
 
 impl Broken<'_> {
@@ -119,7 +127,21 @@ impl Broken<'_> {
 
     /// Whether there may be an order.
     fn is_order(&self, calls: &[Call<KvAction>]) -> bool {
-        order(&Key, &calls.iter().collect::<Vec<_>>(), self.budget) != Order::DoesNotExist
+        if self.looks.get() >= MOST_LOOKS {
+            return true;
+        }
+        let calls: Vec<_> = calls.iter().collect();
+        self.bounded(|budget| order(&Key, &calls, budget) != Order::DoesNotExist)
+    }
+
+    /// Lets a search take its part of the work.
+    fn bounded<T>(&self, search: impl FnOnce(&Budget<'_>) -> T) -> T {
+        let until = self.looks.get() + MOST_LOOKS_AT_ONE;
+        let out_of_time = || {
+            self.looks.set(self.looks.get() + 1);
+            self.looks.get() > until || (self.budget.out_of_time)()
+        };
+        search(&Budget { out_of_time: &out_of_time, memory_bytes: self.budget.memory_bytes })
     }
 
     /// What was known when this operation had returned.
@@ -140,7 +162,7 @@ impl Broken<'_> {
         }
         calls.retain(|call| call.returned.is_some() || !matches!(call.action, KvAction::Get(_)));
         let calls: Vec<_> = calls.iter().collect();
-        let states = final_states(&Key, &calls, MOST_STATES, self.budget).unwrap_or_default();
+        let states = self.bounded(|budget| final_states(&Key, &calls, MOST_STATES, budget)).unwrap_or_default();
         let mut names: Vec<String> = states.iter().take(MOST_STATES).map(|state| quoted(state)).collect();
         names.sort_unstable();
         if states.len() > MOST_STATES {

@@ -158,7 +158,8 @@ fn beside(problem: &Problem, initial: u32, mut seen: VecDeque<(usize, Seen)>) ->
                 }
             }
             Step::Return(_) => {
-                while let Some((_, effect)) = seen.pop_front_if(|(at, _)| *at == step) {
+                while let Some(&(_, effect)) = seen.front().filter(|(at, _)| *at == step) {
+                    seen.pop_front();
                     let op = match effect {
                         Seen::Op(op) => Some(op),
                         Seen::Unanswered(effect) => unanswered.get_mut(&effect).and_then(VecDeque::pop_front),
