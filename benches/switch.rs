@@ -89,6 +89,7 @@ fn measure(sandbox: &Sandbox, medium: Medium) -> Result<(), Failure> {
         args: vec!["server".into(), switched.to_string().into()],
         env: Vec::new(),
         log: "/dev/null".into(),
+        in_child: None,
         at_exec: None,
     })?;
     let bare = bare_pair()?;

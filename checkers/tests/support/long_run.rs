@@ -105,7 +105,7 @@ impl LongRun {
         match step {
             Step::Think(client) => self.think(client),
             Step::Act(client, ask) => self.act(client, ask),
-            Step::Answer(client, ask, kind, value, error) => self.answer(client, ask, kind, value, error),
+            Step::Answer(client, ask, kind, value, error) => self.answer(client, &ask, kind, value, error),
             Step::Probe(node) => self.probe(node),
         }
     }
@@ -181,12 +181,12 @@ impl LongRun {
         }
     }
 
-    fn answer(&mut self, client: usize, ask: Ask, kind: EventType, value: Value, error: Option<String>) {
+    fn answer(&mut self, client: usize, ask: &Ask, kind: EventType, value: Value, error: Option<String>) {
         self.ops_open -= 1;
-        self.record(client, &ask, kind, value, error);
+        self.record(client, ask, kind, value, error);
         let renewals = self.random.of(0..6);
         let me = &mut self.clients[client];
-        match (&ask, kind) {
+        match (ask, kind) {
             (_, EventType::Info) => {
                 me.process = self.next_process;
                 self.next_process += 1;

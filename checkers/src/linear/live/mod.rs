@@ -141,7 +141,12 @@ impl<'a> Live<'a> {
             return Err(CallsError::NothingUnderWay { event: place, process });
         };
         if begun.f != event.f {
-            return Err(CallsError::Mismatched { event: place, process, begun: begun.f.to_string(), completed: event.f.to_string() });
+            return Err(CallsError::Mismatched {
+                event: place,
+                process,
+                begun: begun.f.to_string(),
+                completed: event.f.to_string(),
+            });
         }
         let paired = Paired { op, process, begun: &begun, ended: Some(event), place };
         let words = self.words.clone();
