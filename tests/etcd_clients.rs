@@ -797,7 +797,8 @@ async fn assert_clock_is_right(probes: &EtcdProbes, node: NodeId) {
 #[test]
 fn every_known_version_answers_every_question() {
     run(async {
-        for server in known(&FetchOptions { cache: PathBuf::new(), packages: None }) {
+        let known = known(&FetchOptions { cache: PathBuf::new(), packages: None });
+        for server in known.into_iter().filter(|server| server.spec.service == "etcd") {
             let cluster = Cluster::start(&server.spec.version, 1).await;
             let n1 = NodeId::new(1);
             assert_clock_is_right(&cluster.probes, n1).await;
