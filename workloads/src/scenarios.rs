@@ -35,6 +35,8 @@ pub const ALL: &[Named] = named![
     "etcd-v3-region-lost",
     "etcd-v3-swizzle",
     "etcd-v3-closed-port",
+    "etcd-v3-oom-loop",
+    "etcd-v3-wiped-disk",
     "etcd-v3-frozen-disk",
     "etcd-v3-slow-and-full-disk",
     "etcd-v3-rollback",
