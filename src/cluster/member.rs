@@ -11,7 +11,7 @@ use super::{Clocks, ClusterError};
 use crate::NodeId;
 use crate::clock::{ClockHook, Skew};
 use crate::sandbox::{AtExec, ServerCommand, ServerProcess, Spawner, Threads};
-use crate::servers::etcd::CommandLine;
+use crate::servers::Launch;
 
 const NS_PER_MS: i64 = 1_000_000;
 
@@ -19,7 +19,7 @@ const NS_PER_MS: i64 = 1_000_000;
 #[derive(Debug)]
 pub(super) struct Member {
     node: NodeId,
-    command: CommandLine,
+    command: Launch,
     log: PathBuf,
     clocks: Clocks,
     /// By how much its clock is off when no fault moves it.
@@ -41,13 +41,7 @@ struct Running {
 }
 
 impl Member {
-    pub(super) fn new(
-        node: NodeId,
-        command: CommandLine,
-        log: PathBuf,
-        clocks: Clocks,
-        resting_offset_ms: i64,
-    ) -> Self {
+    pub(super) fn new(node: NodeId, command: Launch, log: PathBuf, clocks: Clocks, resting_offset_ms: i64) -> Self {
         let state = Mutex::new(State { fault_offset_ms: 0, running: None });
         Self { node, command, log, clocks, resting_offset_ms, state }
     }
@@ -70,6 +64,7 @@ impl Member {
         if state.running.is_some() {
             return Err(ClusterError::Running(self.node));
         }
+        self.command.write_files().map_err(|source| ClusterError::Files { node: self.node, source })?;
         let injected = Arc::new(OnceLock::new());
         let process = spawner.spawn(ServerCommand {
             node: self.node,

@@ -1,13 +1,11 @@
 //! etcd: how a member is started, and what it can be asked about itself.
 
-mod clock;
 mod command_line;
 mod probes;
-mod readiness;
+mod probing;
 
-pub use command_line::{CommandLine, EtcdOptions, command_line};
-pub use probes::{EtcdProbes, LeaderView, ProbeError};
-pub use readiness::NotReady;
+pub use command_line::{EtcdOptions, command_line};
+pub use probes::EtcdProbes;
 
 /// Where a member answers clients.
 pub const CLIENT_PORT: u16 = 2379;
