@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use leasehold::NodeId;
 use leasehold::clients::{EtcdV2, EtcdV3, Recipe};
 use leasehold::servers::etcd::{CLIENT_PORT, EtcdOptions, EtcdProbes, command_line};
-use leasehold::servers::{Availability, FetchError, FetchOptions, ServerBinary, ServerSpec, fetch, known};
+use leasehold::servers::{
+    Availability, FetchError, FetchOptions, Probes, ServerBinary, ServerSpec, fetch, known, wait_ready,
+};
 use leasehold_checkers::history::vocabulary::code;
 use leasehold_workloads::op::{Answer, Grant, Hold, Op, Owner, Renewal, Wait};
 use leasehold_workloads::service::{Certainty, Change, ChangeKind, Connect, LockService, OpError};
@@ -120,7 +122,7 @@ impl Cluster {
 
     async fn wait_ready(&self) {
         let log_of = |node| Some(self.log_of(node));
-        self.probes.wait_ready(PATIENCE, log_of).await.unwrap_or_else(|error| panic!("{error}"));
+        wait_ready(&self.probes, PATIENCE, log_of).await.unwrap_or_else(|error| panic!("{error}"));
     }
 
     fn member(&self, node: NodeId) -> &Member {
@@ -773,7 +775,7 @@ async fn probes_follow_the_leader(version: &str) {
         (!claim.unwrap_or(false)).then_some(())
     })
     .await;
-    let error = cluster.probes.wait_ready(Duration::ZERO, |node| Some(cluster.log_of(node))).await;
+    let error = wait_ready(&cluster.probes, Duration::ZERO, |node| Some(cluster.log_of(node))).await;
     let error = error.expect_err("two of three are gone").to_string();
     assert!(error.contains("was not ready") && error.contains("ends:"), "{error}");
 

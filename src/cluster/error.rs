@@ -7,7 +7,7 @@ use crate::clock::ClockError;
 use crate::disk::DiskError;
 use crate::results::ResultsError;
 use crate::sandbox::SandboxError;
-use crate::servers::etcd::{NotReady, ProbeError};
+use crate::servers::{NotReady, ProbeError};
 
 /// The cluster did not do what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,14 @@ pub enum ClusterError {
     /// The kernel refused something.
     #[error("cannot reach the process of {node}")]
     Process {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        source: io::Error,
+    },
+    /// What the server reads at its start could not be written.
+    #[error("cannot write the configuration of {node}")]
+    Files {
         /// The node.
         node: NodeId,
         /// Why.

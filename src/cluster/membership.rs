@@ -4,7 +4,8 @@ use futures_util::future::join_all;
 
 use super::{Cluster, ClusterError};
 use crate::NodeId;
-use crate::servers::etcd::{self, ClusterState, EtcdOptions, ProbeError};
+use crate::servers::etcd::{self, ClusterState, EtcdOptions};
+use crate::servers::{Launch, ProbeError};
 
 impl Cluster {
     /// The nodes of the members, as each node tells that answers.
@@ -57,7 +58,7 @@ impl Cluster {
         Ok(())
     }
 
-    fn command_of(&self, node: NodeId, members: &[NodeId], cluster_state: ClusterState) -> etcd::CommandLine {
+    fn command_of(&self, node: NodeId, members: &[NodeId], cluster_state: ClusterState) -> Launch {
         let addresses: Vec<_> = self.addresses.iter().copied().filter(|(node, _)| members.contains(node)).collect();
         let options = EtcdOptions { cluster_state, ..self.options.clone() };
         let data = self.members.iter().find(|member| member.node() == node).map(|member| member.data().path());

@@ -28,8 +28,8 @@ use crate::clock::Skew;
 use crate::disk::Gate;
 use crate::results::RunFolder;
 use crate::sandbox::{ControlGroups, LinkCounters, LinkLayer, Network, Side, Spawner, Switch, Threads, Throttled};
-use crate::servers::etcd::{self, CLIENT_PORT, EtcdOptions, EtcdProbes, LeaderView};
-use crate::servers::log_tail;
+use crate::servers::etcd::{self, CLIENT_PORT, EtcdOptions, EtcdProbes};
+use crate::servers::{LeaderView, Probes, log_tail, wait_ready};
 
 /// How long a cluster may take until all its nodes serve for the first time.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -172,7 +172,7 @@ impl Cluster {
     /// If they do not in time.
     pub async fn wait_ready(&self, limit: Duration) -> Result<(), ClusterError> {
         let log_of = |node| self.member(node).ok().map(|member| member.log().to_owned());
-        self.probes.wait_ready(limit, log_of).await?;
+        wait_ready(&self.probes, limit, log_of).await?;
         Ok(())
     }
 

@@ -1,12 +1,21 @@
 //! The real servers: fetching them, starting them, asking them for their leader, health and clock.
 
+mod clock;
+pub mod consul;
 pub mod etcd;
 mod fetch;
+mod launch;
 pub(crate) mod log_tail;
 mod manifest;
+mod probes;
+mod readiness;
 mod runtime;
 mod spec;
+pub mod zookeeper;
 
 pub use fetch::{Availability, FetchError, FetchOptions, KnownServer, fetch, known};
+pub use launch::Launch;
+pub use probes::{LeaderView, ProbeError, Probes};
+pub use readiness::{NotReady, wait_ready};
 pub use runtime::Runtime;
 pub use spec::{NotAProgram, NotASpec, ServerBinary, ServerSpec};

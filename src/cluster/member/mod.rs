@@ -24,7 +24,7 @@ use crate::NodeId;
 use crate::clock::ClockHook;
 use crate::disk::{self, Gate};
 use crate::sandbox::{AtExec, ServerCommand, ServerProcess, Spawner};
-use crate::servers::etcd::CommandLine;
+use crate::servers::Launch;
 
 const NS_PER_MS: i64 = 1_000_000;
 
@@ -51,7 +51,7 @@ pub(super) struct Disk {
 
 #[derive(Debug)]
 struct State {
-    command: CommandLine,
+    command: Launch,
     clock: ClockLayers,
     paused_by: BTreeSet<Layer>,
     down_by: BTreeSet<Layer>,
@@ -74,7 +74,7 @@ impl Running {
 impl Member {
     pub(super) fn new(
         node: NodeId,
-        command: CommandLine,
+        command: Launch,
         log: PathBuf,
         disk: Disk,
         clocks: Clocks,
@@ -103,7 +103,7 @@ impl Member {
     }
 
     /// How it is to be started from now on.
-    pub(super) fn set_command(&self, command: CommandLine) {
+    pub(super) fn set_command(&self, command: Launch) {
         self.state().command = command;
     }
 
@@ -120,6 +120,7 @@ impl Member {
         if state.running.as_ref().is_some_and(Running::is_alive) {
             return Err(ClusterError::Running(self.node));
         }
+        state.command.write_files().map_err(|source| ClusterError::Files { node: self.node, source })?;
         let injected = Arc::new(OnceLock::new());
         let refused = |source| ClusterError::Disk { node: self.node, source };
         let filter = self.disk.gate.as_ref().map(|_| disk::filtered()).transpose().map_err(refused)?;

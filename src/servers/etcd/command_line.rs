@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::{CLIENT_PORT, PEER_PORT, url};
 use crate::NodeId;
+use crate::servers::Launch;
 
 /// What can be chosen about a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,17 +73,6 @@ impl EtcdOptions {
     }
 }
 
-/// A program, its arguments and its whole environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandLine {
-    /// The program.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub arguments: Vec<OsString>,
-    /// Its environment, in full: nothing is to be inherited, for etcd takes every `ETCD_*` variable for a flag.
-    pub environment: Vec<(OsString, OsString)>,
-}
-
 /// The command line of the member `node` of a cluster with these members, for its first start as for every later one: a
 /// member with data on its disk ignores what is said about the initial cluster.
 ///
@@ -95,7 +85,7 @@ pub fn command_line(
     addresses: &[(NodeId, Ipv4Addr)],
     data_dir: &Path,
     options: &EtcdOptions,
-) -> CommandLine {
+) -> Launch {
     let own = addresses.iter().find(|(id, _)| *id == node).map(|(_, address)| *address);
     let own = own.expect("a node of the cluster has an address");
     let client_url = url(own, CLIENT_PORT);
@@ -118,11 +108,12 @@ pub fn command_line(
     arguments.push(format!("--enable-v2={}", options.enable_v2).into());
     arguments.extend(options.extra_flags.iter().map(OsString::from));
 
-    CommandLine {
+    Launch {
         program: program.to_owned(),
         arguments,
-        // Members share this machine: each would otherwise start a thread for every processor.
+        // etcd would take every `ETCD_*` variable for a flag. Members share this machine: each would otherwise start a thread for every processor.
         environment: vec![("GOMAXPROCS".into(), "2".into())],
+        files: Vec::new(),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use super::{EtcdProbes, PEER_PORT, ProbeError, url};
+use super::{EtcdProbes, PEER_PORT, url};
 use crate::NodeId;
+use crate::servers::{ProbeError, Probes};
 
 /// A member, as another one tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl EtcdProbes {
     fn member(&self, source: NodeId, told: &etcd_client::Member) -> Result<Member, ProbeError> {
         let node = told.peer_urls().iter().find_map(|peer_url| {
             let is_its_own = |address: &Ipv4Addr| url(*address, PEER_PORT) == *peer_url;
-            self.nodes().find(|node| self.address(*node).is_ok_and(|address| is_its_own(&address)))
+            self.nodes().into_iter().find(|node| self.address(*node).is_ok_and(|address| is_its_own(&address)))
         });
         let node = node.ok_or_else(|| ProbeError::Nonsense {
             node: source,

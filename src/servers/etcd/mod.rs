@@ -1,15 +1,13 @@
 //! etcd: how a member is started, and what it can be asked about itself.
 
-mod clock;
 mod command_line;
 mod members;
 mod probes;
-mod readiness;
+mod probing;
 
-pub use command_line::{ClusterState, CommandLine, EtcdOptions, command_line};
+pub use command_line::{ClusterState, EtcdOptions, command_line};
 pub use members::Member;
-pub use probes::{EtcdProbes, LeaderView, ProbeError};
-pub use readiness::NotReady;
+pub use probes::EtcdProbes;
 
 /// Where a member answers clients.
 pub const CLIENT_PORT: u16 = 2379;

@@ -6,14 +6,16 @@ use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use etcd_client::{Client, StatusResponse};
-use leasehold_checkers::history::vocabulary::{ClockValue, LeaderValue};
+use leasehold_checkers::history::vocabulary::ClockValue;
 
-use super::{CLIENT_PORT, PEER_PORT, clock, url};
+use super::{CLIENT_PORT, PEER_PORT, probing, url};
 use crate::NodeId;
-use crate::causes;
 use crate::clients::etcd_v3::failure::in_words;
 use crate::clients::http;
+use crate::servers::clock::Asked;
+use crate::servers::probes::{LeaderView, ProbeError, Probes};
 
 /// A member answers these questions from its own memory, so one that does not answer in this time is stuck.
 const OWN_KNOWLEDGE: Duration = Duration::from_secs(1);
@@ -21,57 +23,6 @@ const OWN_KNOWLEDGE: Duration = Duration::from_secs(1);
 pub(super) const CONSENSUS: Duration = Duration::from_millis(2_500);
 const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER_BYTES: usize = 64 * 1024;
-
-/// Who leads, as one member sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeaderView {
-    /// The leader; `None` where the member knows none.
-    pub leader: Option<NodeId>,
-    /// Its term; a greater one means that there was an election. etcd tells the term of the last entry that the member has
-    /// applied, so for a moment a new leader is seen under the old term.
-    pub term: u64,
-}
-
-impl From<LeaderView> for LeaderValue {
-    fn from(view: LeaderView) -> Self {
-        Self { leader: view.leader.map(|node| node.to_string()), term: view.term }
-    }
-}
-
-/// Why a question was not answered.
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
-    /// No such node is in the cluster.
-    #[error("{0} is no node of this cluster")]
-    NoSuchNode(NodeId),
-    /// No answer came in time.
-    #[error("{node} did not answer within {} ms", within.as_millis())]
-    Silent {
-        /// The node.
-        node: NodeId,
-        /// For how long it was waited for.
-        within: Duration,
-    },
-    /// The question failed.
-    #[error("{node} did not answer: {why}")]
-    Failed {
-        /// The node.
-        node: NodeId,
-        /// Why, with the chain of causes.
-        why: String,
-    },
-    /// The answer makes no sense.
-    #[error("{node} gave an answer that makes no sense: {why}")]
-    Nonsense {
-        /// The node.
-        node: NodeId,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Nobody leads, so nobody can hand over.
-    #[error("no node leads")]
-    NoLeader,
-}
 
 /// Asks the members of one cluster about themselves, over connections that stay open.
 #[derive(Debug)]
@@ -104,71 +55,6 @@ impl EtcdProbes {
         }
     }
 
-    /// The nodes, in order.
-    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
-        self.nodes.keys().copied()
-    }
-
-    /// Who leads, as this node sees it. A node that is cut off goes on naming whom it last knew.
-    ///
-    /// # Errors
-    /// If it does not answer in time.
-    pub async fn leader(&self, node: NodeId) -> Result<LeaderView, ProbeError> {
-        let status = self.status(node).await?;
-        let leader = match status.leader() {
-            0 => None,
-            member => Some(self.name_of(member, node).await?),
-        };
-        Ok(LeaderView { leader, term: status.raft_term() })
-    }
-
-    /// What this node says of its own health. It says no where it finds no consensus.
-    ///
-    /// # Errors
-    /// If it does not answer in time.
-    pub async fn health(&self, node: NodeId) -> Result<bool, ProbeError> {
-        let answer = self.get(node, CLIENT_PORT, "health", CONSENSUS).await?;
-        // {"health":"true"}, and later versions add a reason. An unhealthy member says so with status 503.
-        let claim: serde_json::Value = serde_json::from_slice(&answer).map_err(|error| nonsense(node, &error))?;
-        claim["health"]
-            .as_str()
-            .map(|health| health == "true")
-            .ok_or_else(|| ProbeError::Nonsense { node, why: "it says nothing of its health".to_owned() })
-    }
-
-    /// How far this node's wall clock is from the harness's.
-    ///
-    /// # Errors
-    /// If it does not answer in time.
-    pub async fn clock(&self, node: NodeId) -> Result<ClockValue, ProbeError> {
-        let asked = clock::Asked::now();
-        let answer = self.get(node, PEER_PORT, "raft/probing", OWN_KNOWLEDGE).await?;
-        let member = clock::parse(&answer).map_err(|error| nonsense(node, &error))?;
-        Ok(asked.answered(member))
-    }
-
-    /// Asks the leader to hand over to this node, and returns once it has.
-    ///
-    /// # Errors
-    /// If nobody leads, or the leader refuses: it does when `to` lags behind or cannot be reached.
-    pub async fn move_leader(&self, to: NodeId) -> Result<(), ProbeError> {
-        let target = self.member_id(to).await?;
-        let leader = self.any_leader().await?;
-        if leader == to {
-            return Ok(());
-        }
-        let client = self.client(leader).await?;
-        let handed_over = async { client.maintenance_client().move_leader(target).await };
-        self.bounded(leader, CONSENSUS, handed_over).await.map(drop)
-    }
-
-    /// Reads through a consensus at this node.
-    pub(super) async fn linearizable_read(&self, node: NodeId) -> Result<(), ProbeError> {
-        let client = self.client(node).await?;
-        let read = async { client.kv_client().get("leasehold/ready", None).await };
-        self.bounded(node, OWN_KNOWLEDGE, read).await.map(drop)
-    }
-
     /// The node that leads by its own account, or else by another's.
     async fn any_leader(&self) -> Result<NodeId, ProbeError> {
         let mut named = None;
@@ -187,7 +73,7 @@ impl EtcdProbes {
         if let Some(node) = locked(&self.members).get(&member) {
             return Ok(*node);
         }
-        for node in self.nodes().filter(|node| *node != source) {
+        for node in self.nodes().into_iter().filter(|node| *node != source) {
             // A node that is down may be the one, but then nobody can tell.
             let _ = self.status(node).await;
             if let Some(node) = locked(&self.members).get(&member) {
@@ -250,8 +136,8 @@ impl EtcdProbes {
     async fn get(&self, node: NodeId, port: u16, path: &str, within: Duration) -> Result<Vec<u8>, ProbeError> {
         let url = format!("http://{}:{port}/{path}", self.address(node)?);
         let question = async {
-            let response = self.http.get(url).send().await.map_err(|error| failed(node, &error))?;
-            http::body(response, ANSWER_BYTES).await.map_err(|error| failed(node, &error))
+            let response = self.http.get(url).send().await.map_err(|error| ProbeError::failed(node, &error))?;
+            http::body(response, ANSWER_BYTES).await.map_err(|error| ProbeError::failed(node, &error))
         };
         tokio::time::timeout(within, question).await.unwrap_or(Err(ProbeError::Silent { node, within }))
     }
@@ -261,17 +147,64 @@ impl EtcdProbes {
     }
 }
 
+#[async_trait]
+impl Probes for EtcdProbes {
+    fn nodes(&self) -> Vec<NodeId> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// etcd tells the term of the last entry that the member has applied, so for a moment a new leader is seen under the old
+    /// term.
+    async fn leader(&self, node: NodeId) -> Result<LeaderView, ProbeError> {
+        let status = self.status(node).await?;
+        let leader = match status.leader() {
+            0 => None,
+            member => Some(self.name_of(member, node).await?),
+        };
+        Ok(LeaderView { leader, term: status.raft_term() })
+    }
+
+    /// A member says no where it finds no consensus.
+    async fn health(&self, node: NodeId) -> Result<bool, ProbeError> {
+        let answer = self.get(node, CLIENT_PORT, "health", CONSENSUS).await?;
+        // {"health":"true"}, and later versions add a reason. An unhealthy member says so with status 503.
+        let claim: serde_json::Value =
+            serde_json::from_slice(&answer).map_err(|error| ProbeError::nonsense(node, &error))?;
+        claim["health"]
+            .as_str()
+            .map(|health| health == "true")
+            .ok_or_else(|| ProbeError::Nonsense { node, why: "it says nothing of its health".to_owned() })
+    }
+
+    async fn clock(&self, node: NodeId) -> Result<ClockValue, ProbeError> {
+        let asked = Asked::now();
+        let answer = self.get(node, PEER_PORT, "raft/probing", OWN_KNOWLEDGE).await?;
+        let round_trip = asked.round_trip();
+        let member = probing::parse(&answer).map_err(|error| ProbeError::nonsense(node, &error))?;
+        Ok(asked.answered(member, Duration::ZERO, round_trip))
+    }
+
+    async fn move_leader(&self, to: NodeId) -> Result<(), ProbeError> {
+        let target = self.member_id(to).await?;
+        let leader = self.any_leader().await?;
+        if leader == to {
+            return Ok(());
+        }
+        let client = self.client(leader).await?;
+        let handed_over = async { client.maintenance_client().move_leader(target).await };
+        self.bounded(leader, CONSENSUS, handed_over).await.map(drop)
+    }
+
+    async fn consensus(&self, node: NodeId) -> Result<(), ProbeError> {
+        let client = self.client(node).await?;
+        let read = async { client.kv_client().get("leasehold/ready", None).await };
+        self.bounded(node, OWN_KNOWLEDGE, read).await.map(drop)
+    }
+}
+
 fn member_of(status: &StatusResponse, node: NodeId) -> Result<u64, ProbeError> {
     let header = status.header().ok_or_else(|| ProbeError::Nonsense { node, why: "it has no header".to_owned() })?;
     Ok(header.member_id())
-}
-
-fn failed(node: NodeId, error: &dyn std::error::Error) -> ProbeError {
-    ProbeError::Failed { node, why: causes::in_one_line(error) }
-}
-
-fn nonsense(node: NodeId, error: &dyn std::error::Error) -> ProbeError {
-    ProbeError::Nonsense { node, why: causes::in_one_line(error) }
 }
 
 /// The locks are held for a look-up only, so what a panic left behind is whole.

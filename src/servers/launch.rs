@@ -1,0 +1,34 @@
+//! What it takes to start a server.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::{fs, io};
+
+/// A program, its arguments, its whole environment, and the files that it reads at its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// The program: a path, or a name to be found on `PATH`.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Its environment, in full: nothing is to be inherited.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Files to be written before each start, for example its configuration; folders on their way are made.
+    pub files: Vec<(PathBuf, String)>,
+}
+
+impl Launch {
+    /// Writes the files that the program reads at its start.
+    ///
+    /// # Errors
+    /// If one cannot be written.
+    pub fn write_files(&self) -> io::Result<()> {
+        for (file, text) in &self.files {
+            if let Some(folder) = file.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            fs::write(file, text)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! What every server can be asked about itself, whatever its kind.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use leasehold_checkers::history::vocabulary::{ClockValue, LeaderValue};
+
+use crate::NodeId;
+use crate::causes;
+
+/// Who leads, as one member sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderView {
+    /// The leader; `None` where the member knows none.
+    pub leader: Option<NodeId>,
+    /// Its term, or epoch; a greater one means that there was an election.
+    pub term: u64,
+}
+
+impl From<LeaderView> for LeaderValue {
+    fn from(view: LeaderView) -> Self {
+        Self { leader: view.leader.map(|node| node.to_string()), term: view.term }
+    }
+}
+
+/// Why a question was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// No such node is in the cluster.
+    #[error("{0} is no node of this cluster")]
+    NoSuchNode(NodeId),
+    /// No answer came in time.
+    #[error("{node} did not answer within {} ms", within.as_millis())]
+    Silent {
+        /// The node.
+        node: NodeId,
+        /// For how long it was waited for.
+        within: Duration,
+    },
+    /// The question failed.
+    #[error("{node} did not answer: {why}")]
+    Failed {
+        /// The node.
+        node: NodeId,
+        /// Why, with the chain of causes.
+        why: String,
+    },
+    /// The answer makes no sense.
+    #[error("{node} gave an answer that makes no sense: {why}")]
+    Nonsense {
+        /// The node.
+        node: NodeId,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nobody leads, so nobody can hand over.
+    #[error("no node leads")]
+    NoLeader,
+    /// Servers of this kind cannot be asked for it.
+    #[error("{0}")]
+    NotOffered(&'static str),
+}
+
+impl ProbeError {
+    pub(super) fn failed(node: NodeId, error: &dyn std::error::Error) -> Self {
+        Self::Failed { node, why: causes::in_one_line(error) }
+    }
+
+    pub(super) fn nonsense(node: NodeId, error: &dyn std::error::Error) -> Self {
+        Self::Nonsense { node, why: causes::in_one_line(error) }
+    }
+}
+
+/// Asks the servers of one cluster about themselves, several times a second, over connections of its own.
+#[async_trait]
+pub trait Probes: std::fmt::Debug + Send + Sync {
+    /// The nodes, in order.
+    fn nodes(&self) -> Vec<NodeId>;
+
+    /// Who leads, as this node sees it. A node that is cut off goes on naming whom it last knew.
+    ///
+    /// # Errors
+    /// If it does not answer in time.
+    async fn leader(&self, node: NodeId) -> Result<LeaderView, ProbeError>;
+
+    /// What this node, or the service's own health check through it, says of its health.
+    ///
+    /// # Errors
+    /// If it does not answer in time.
+    async fn health(&self, node: NodeId) -> Result<bool, ProbeError>;
+
+    /// How far this node's wall clock is from the harness's, as the process itself tells.
+    ///
+    /// # Errors
+    /// If it does not answer in time.
+    async fn clock(&self, node: NodeId) -> Result<ClockValue, ProbeError>;
+
+    /// Has this node answer a question that takes the cluster's consensus.
+    ///
+    /// # Errors
+    /// If it does not.
+    async fn consensus(&self, node: NodeId) -> Result<(), ProbeError>;
+
+    /// Asks the leader to hand over to this node, and returns once it has.
+    ///
+    /// # Errors
+    /// If nobody leads, the leader refuses, or servers of this kind cannot be asked.
+    async fn move_leader(&self, to: NodeId) -> Result<(), ProbeError>;
+}

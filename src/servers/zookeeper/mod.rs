@@ -1,0 +1,16 @@
+//! ZooKeeper: how a server is started, and what it can be asked about itself.
+
+mod launch;
+mod log_clock;
+mod probes;
+mod words;
+
+pub use launch::{ZooKeeperOptions, launch};
+pub use probes::ZooKeeperProbes;
+
+/// Where a server answers clients.
+pub const CLIENT_PORT: u16 = 2181;
+/// Where the leader answers its followers.
+pub const QUORUM_PORT: u16 = 2888;
+/// Where servers elect their leader.
+pub const ELECTION_PORT: u16 = 3888;
