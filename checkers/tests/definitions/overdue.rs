@@ -45,11 +45,11 @@ fn judge(facts: &Facts<'_>, grant: &Grant<'_>, sight: &Sight, stalled: &[(u64, u
     let ttl = facts.by_the_slowest_clock(facts.longest_ttl(grant));
     let late = sight.invoked.checked_sub(last + ttl)?;
     let bound = facts.header.contract.latest_expiry;
-    if late <= bound.map_or(1_000 * MS, |latest| latest.grace_ms * MS) {
+    if late <= bound.map_or(1_000 * MS, |latest| facts.by_the_slowest_clock(latest.grace_ms * MS)) {
         return None;
     }
     let proven = bound.is_some_and(|latest| {
-        let grace = latest.grace_ms * MS;
+        let grace = facts.by_the_slowest_clock(latest.grace_ms * MS);
         let at_fault = facts
             .disturbances()
             .any(|fault| fault.begun <= sight.invoked && fault.ended.is_none_or(|ended| ended >= sight.invoked));

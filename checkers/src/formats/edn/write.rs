@@ -22,9 +22,9 @@ use crate::history::{ErrorInfo, Event, EventType, Process};
 ///     time: RunTime(5),
 ///     process: Process::Client(0),
 ///     kind: EventType::Invoke,
-///     f: "cas".to_owned(),
-///     key: Some("x".to_owned()),
-///     value: json!([1, 2]),
+///     f: "cas".into(),
+///     key: Some("x".into()),
+///     value: json!([1, 2]).into(),
 ///     node: None,
 ///     error: None,
 /// };

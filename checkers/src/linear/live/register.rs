@@ -175,9 +175,14 @@ impl LiveRegister {
                 }
             }
         }
+        self.judge(self.calls(), stuck.as_ref().map(|(op, placed)| (*op, &**placed)), budget)
+    }
+
+    /// The log and what waits, which may explain an answer in the log: it was called before that.
+    fn calls(&self) -> Vec<Call<RegisterAction>> {
         let mut calls: Vec<_> = self.log.iter().chain(self.line.waiting()).cloned().collect();
         calls.sort_by_key(|call| call.op);
-        self.judge(calls, stuck.as_ref().map(|(op, placed)| (*op, &**placed)), budget)
+        calls
     }
 
     /// Adds to the log; drops its oldest where it gets too long.
@@ -215,9 +220,8 @@ impl LiveRegister {
 
     /// The frontier cannot explain an answer: whether that is final.
     fn judge_stuck(&mut self, op: usize, budget: &Budget<'_>) -> Option<Witness> {
-        let calls = self.log.iter().cloned().collect();
         let Searched::Frontier(placed) = std::mem::replace(&mut self.search, Searched::ByLog) else { return None };
-        match self.judge(calls, Some((op, &placed)), budget) {
+        match self.judge(self.calls(), Some((op, &placed)), budget) {
             Decision::Broken(witness) => return Some(witness),
             Decision::Linearizable => self.judged = self.log.len(),
             Decision::Undecided { reason, .. } => self.search = Searched::GivenUp(reason),
@@ -230,7 +234,7 @@ impl LiveRegister {
             return None;
         }
         self.judged = self.log.len();
-        match self.judge(self.log.iter().cloned().collect(), None, budget) {
+        match self.judge(self.calls(), None, budget) {
             Decision::Broken(witness) => Some(witness),
             Decision::Linearizable | Decision::Undecided { .. } => None,
         }

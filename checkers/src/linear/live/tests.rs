@@ -248,3 +248,43 @@ fn events_that_are_none() {
     assert_eq!(told(&[event(5, ok)]), "event 0: process 0 completes an operation, but has none under way");
     assert!(told(&[event(5, invoke), event(6, invoke)]).ends_with("while another one is under way"));
 }
+
+/// The frontier places unanswered operations sparingly, and so it may be stuck while operations wait that were called before
+/// an answer in the log. They may explain it.
+#[test]
+fn what_waits_may_explain_an_answer_in_the_log() {
+    let event = |time, process, kind, f: &str, value: Value| Event {
+        time: RunTime(time),
+        process: Process::Client(process),
+        kind,
+        f: f.into(),
+        key: None,
+        value: value.into(),
+        node: None,
+        error: None,
+    };
+    let events = [
+        event(4, 0, EventType::Invoke, "write", json!(2)),
+        event(8, 1, EventType::Invoke, "write", json!(3)),
+        event(16, 2, EventType::Invoke, "read", Value::Null),
+        event(24, 3, EventType::Invoke, "read", Value::Null),
+        event(37, 0, EventType::Ok, "write", json!(2)),
+        event(41, 2, EventType::Ok, "read", json!(3)),
+        event(45, 3, EventType::Ok, "read", json!(2)),
+        event(48, 4, EventType::Invoke, "read", Value::Null),
+        event(50, 1, EventType::Info, "write", json!(3)),
+        event(56, 5, EventType::Invoke, "read", Value::Null),
+        event(61, 4, EventType::Ok, "read", json!(2)),
+        event(64, 6, EventType::Invoke, "read", Value::Null),
+        event(68, 7, EventType::Invoke, "write", json!(1)),
+        event(81, 7, EventType::Ok, "write", json!(1)),
+        event(89, 5, EventType::Ok, "read", json!(1)),
+        event(93, 6, EventType::Ok, "read", json!(2)),
+    ];
+    let mut live = Live::new(Objects::Registers(reading(true)), ENDLESS);
+    for event in &events {
+        live.feed(event).expect("in order");
+        assert_eq!(live.so_far(), SoFar::Explained);
+    }
+    assert_eq!(live.finish(), SoFar::Explained);
+}
