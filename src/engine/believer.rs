@@ -51,8 +51,11 @@ impl Believer {
                     self.holders.believes(Belief { expires: asked.after(*ttl), renews, ..belief });
                 }
             }
-            // A read tells a worker that watches its lease end nothing about itself.
-            (Op::Read { .. }, Ok(_) | Err(OpError { certainty: Certainty::DidNotHappen, .. })) => {}
+            // A read tells a worker that watches its lease end nothing about itself, and a register is no lock.
+            (
+                Op::Read { .. } | Op::Register { .. },
+                Ok(_) | Err(OpError { certainty: Certainty::DidNotHappen, .. }),
+            ) => {}
             // It was refused, or it is another process from now on.
             _ => self.holders.ends(self.worker),
         }

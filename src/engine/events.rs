@@ -2,7 +2,7 @@
 
 use leasehold_checkers::history::vocabulary::{AcquireValue, HeldValue, OwnerValue, ReadValue, code, f};
 use leasehold_checkers::history::{ErrorInfo, EventType, Process};
-use leasehold_workloads::op::{Answer, Op, Wait};
+use leasehold_workloads::op::{Answer, Op, RegisterOp, Wait};
 use leasehold_workloads::service::{Certainty, OpError};
 use serde_json::Value;
 
@@ -43,7 +43,9 @@ fn name(op: &Op) -> &'static str {
         Op::Acquire { .. } => f::ACQUIRE,
         Op::Renew { .. } => f::RENEW,
         Op::Release { .. } => f::RELEASE,
-        Op::Read { .. } => f::READ,
+        Op::Read { .. } | Op::Register { op: RegisterOp::Read { .. }, .. } => f::READ,
+        Op::Register { op: RegisterOp::Write { .. }, .. } => f::WRITE,
+        Op::Register { op: RegisterOp::Cas { .. }, .. } => f::CAS,
     }
 }
 
@@ -60,6 +62,9 @@ fn asked(op: &Op) -> Value {
             value_of(&OwnerValue { owner: hold.owner.to_string(), ttl_ms: None })
         }
         Op::Read { linearizable, .. } => value_of(&ReadValue { linearizable: *linearizable, owner: None }),
+        Op::Register { op: RegisterOp::Read { .. }, .. } => Value::Null,
+        Op::Register { op: RegisterOp::Write { value }, .. } => value_of(value),
+        Op::Register { op: RegisterOp::Cas { old, new }, .. } => value_of(&(old, new)),
     }
 }
 
@@ -78,6 +83,7 @@ fn answered(op: &Op, answer: &Answer) -> Value {
         (Op::Read { linearizable, .. }, Answer::Holder(owner)) => {
             value_of(&ReadValue { linearizable: *linearizable, owner: owner.clone() })
         }
+        (Op::Register { .. }, Answer::Value(value)) => value_of(value),
         _ => asked(op),
     }
 }

@@ -82,6 +82,30 @@ pub struct Grant {
     pub lease: Option<i64>,
 }
 
+/// What a client asks of a register: a key of the store itself, with no lease and no owner.
+///
+/// A value is written once in a run, so that a read tells which write it saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegisterOp {
+    /// Ask for its value.
+    Read {
+        /// Whether the answer must be current.
+        linearizable: bool,
+    },
+    /// Give it a value, whatever it has.
+    Write {
+        /// The value.
+        value: u64,
+    },
+    /// Give it a value if it has another.
+    Cas {
+        /// The value that it must have; `None` for a register that was never written.
+        old: Option<u64>,
+        /// The value that it gets.
+        new: u64,
+    },
+}
+
 /// One operation of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -115,14 +139,21 @@ pub enum Op {
         /// Whether the answer must be current.
         linearizable: bool,
     },
+    /// Use a register of the store.
+    Register {
+        /// The register.
+        key: Key,
+        /// What for.
+        op: RegisterOp,
+    },
 }
 
 impl Op {
-    /// The lock that it is about.
+    /// The lock or register that it is about.
     #[must_use]
     pub fn key(&self) -> &Key {
         match self {
-            Self::Acquire { key, .. } | Self::Read { key, .. } => key,
+            Self::Acquire { key, .. } | Self::Read { key, .. } | Self::Register { key, .. } => key,
             Self::Renew { hold, .. } | Self::Release { hold } => &hold.key,
         }
     }
@@ -142,6 +173,10 @@ pub enum Answer {
     Released,
     /// Who holds the lock, by the name of its owner; `None` for nobody.
     Holder(Option<String>),
+    /// What a register has; `None` where it was never written.
+    Value(Option<u64>),
+    /// A register was written, or swapped.
+    Written,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! | client | `acquire` | [`AcquireValue`]: owner, TTL asked for | `ok`: owner, TTL granted, token, lease; `fail` with code `held`: [`HeldValue`], who holds it instead |
 //! | client | `renew`, `release` | [`OwnerValue`] | `ok`: [`OwnerValue`], a renewal with the TTL granted |
 //! | client | `read` | [`ReadValue`] with no owner | `ok`: who holds the lock, `null` for nobody |
+//! | client | `read`, `write`, `cas` of a register | –, the value, `[old, new]` | `ok`: the value that was read, or that of the invocation |
 //! | nemesis | the package: `clock`, `pause`, … | [`FaultValue`] | [`FaultValue`] with the proof of effect: `ok` if it bit, `info` if it did not |
 //! | probe | `leader` | – | [`LeaderValue`], as `node` sees it |
 //! | probe | `health` | – | [`HealthValue`], as `node` claims |
@@ -29,6 +30,10 @@ pub mod f {
     pub const RELEASE: &str = "release";
     /// Ask who holds it.
     pub const READ: &str = "read";
+    /// Give a register a value.
+    pub const WRITE: &str = "write";
+    /// Give it a value if it has another.
+    pub const CAS: &str = "cas";
     /// A probe of who leads.
     pub const LEADER: &str = "leader";
     /// A probe of what a server says of its own health.

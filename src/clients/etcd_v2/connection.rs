@@ -39,6 +39,7 @@ impl LockService for Connection {
             Op::Renew { hold, how } => self.renew(hold, *how).await,
             Op::Release { hold } => self.release(hold).await,
             Op::Read { key, linearizable } => self.read(key, *linearizable).await,
+            Op::Register { .. } => Err(OpError::failed(UNSUPPORTED, "registers are not built yet")),
         }
     }
 }

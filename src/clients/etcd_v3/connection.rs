@@ -55,6 +55,7 @@ impl LockService for Connection {
                 };
                 holder.map(Answer::Holder)
             }
+            Op::Register { .. } => Err(unsupported("registers are not built yet")),
         }
     }
 }
