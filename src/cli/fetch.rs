@@ -2,9 +2,10 @@
 
 use clap::Args;
 
+use super::servers::listing;
 use super::terminal::{note, say};
 use super::{Exit, Failure, OrExit};
-use crate::servers::{FetchOptions, ServerSpec, fetch as fetch_server, known};
+use crate::servers::{FetchOptions, ServerSpec, fetch as fetch_server};
 
 /// What to get.
 #[derive(Debug, Args)]
@@ -24,15 +25,4 @@ pub(super) fn fetch(arguments: &FetchArguments) -> Result<Exit, Failure> {
         say(&format!("{}  {}\n", binary.label, binary.path.display()))?;
     }
     Ok(Exit::Valid)
-}
-
-fn listing(options: &FetchOptions) -> String {
-    let servers = known(options);
-    let width = servers.iter().map(|server| server.spec.to_string().len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for server in servers {
-        let state = server.availability.in_words();
-        text.push_str(&format!("{:width$}  {state}\n", server.spec.to_string()));
-    }
-    text
 }

@@ -8,6 +8,7 @@ mod fetch;
 mod replay;
 mod run;
 mod scenarios;
+mod servers;
 mod terminal;
 
 use std::process::ExitCode;
@@ -54,6 +55,8 @@ enum Verb {
     Check(check::CheckArguments),
     /// Get servers before they are needed, or list those that are known.
     Fetch(fetch::FetchArguments),
+    /// List the servers that are known, or what each service promises.
+    Servers(servers::ServersArguments),
     /// List the scenarios, or print one as a beginning of your own.
     Scenarios(scenarios::ScenariosArguments),
     /// List the faults that a scenario can ask for.
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Verb::Replay(arguments) => replay::replay(&arguments),
         Verb::Check(arguments) => check::check(&arguments),
         Verb::Fetch(arguments) => fetch::fetch(&arguments),
+        Verb::Servers(arguments) => servers::servers(&arguments),
         Verb::Scenarios(arguments) => scenarios::scenarios(&arguments),
         Verb::Faults => faults::faults(),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),

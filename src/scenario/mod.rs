@@ -10,6 +10,7 @@ use std::time::Duration;
 use leasehold_workloads::{Workload, scenarios};
 
 use crate::NodeId;
+use crate::clients::consul;
 use crate::cluster::Topology;
 use crate::nemesis::{Begins, FaultPlan, Site, Target};
 use crate::servers::{ServerSettings, ServerSpec};
@@ -30,6 +31,8 @@ pub struct Scenario {
     pub servers: ServerSpec,
     /// What the servers are told.
     pub settings: ServerSettings,
+    /// What clients ask of Consul, where that is the service.
+    pub consul: consul::Settings,
     /// How many servers.
     pub nodes: u8,
     /// How long the clients work before everything is healed and read once more.

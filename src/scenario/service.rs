@@ -20,6 +20,9 @@ pub enum Service {
 }
 
 impl Service {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::EtcdV2, Self::EtcdV3, Self::Consul, Self::Zookeeper];
+
     /// Its name in scenarios and histories.
     #[must_use]
     pub fn name(self) -> &'static str {

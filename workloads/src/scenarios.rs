@@ -41,4 +41,11 @@ pub const ALL: &[Named] = named![
     "etcd-v3-slow-and-full-disk",
     "etcd-v3-rollback",
     "etcd-v3-member-replaced",
+    "consul-calm",
+    "consul-early-expiry",
+    "consul-leader-change",
+    "zookeeper-calm",
+    "zookeeper-early-expiry",
+    "zookeeper-clock-back",
+    "zookeeper-leader-change",
 ];

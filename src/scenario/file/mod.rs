@@ -16,7 +16,7 @@ use super::error::ScenarioError;
 use super::{Scenario, Service};
 use crate::servers::{NotASpec, ServerSettings};
 use fault::Scope;
-use settings::ZooKeeperTable;
+use settings::{ConsulTable, ZooKeeperTable};
 use topology::TopologyTable;
 use workload::WorkloadTable;
 
@@ -37,6 +37,7 @@ struct File {
     clock_offsets_ms: Vec<i64>,
     #[serde(default)]
     beliefs_must_exclude: bool,
+    consul: Option<Spanned<ConsulTable>>,
     zookeeper: Option<Spanned<ZooKeeperTable>>,
     topology: Option<Spanned<TopologyTable>>,
     workload: Spanned<WorkloadTable>,
@@ -137,7 +138,8 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
         Some(nodes) => return Err(source.wrong(nodes.span(), format!("`nodes` must be from 1 to {MAX_NODES}"))),
     };
     let topology = topology::topology(&source, file.topology.as_ref(), nodes)?;
-    let settings = settings::settings(&source, file.service, file.zookeeper.as_ref())?;
+    let settings = settings::of_servers(&source, file.service, file.zookeeper.as_ref())?;
+    let consul = settings::of_consul(&source, file.service, file.consul.as_ref())?;
     let workload = workload::workload(&source, &file.workload, Asked { service: file.service, settings })?;
     let scope = Scope { nodes, topology: &topology, keys: workload.keys(), runtime: file.service.software().runtime() };
     let faults = fault::plans(&source, nemesis, &scope)?;
@@ -151,6 +153,7 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
             .parse()
             .map_err(|error: NotASpec| source.wrong(file.servers.span(), error.to_string()))?,
         settings,
+        consul,
         nodes,
         duration: Duration::from_secs(seconds),
         clock_offsets_ms: file.clock_offsets_ms,
@@ -165,6 +168,7 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::consul;
     use crate::nemesis::{Begins, Condition, Place, Target};
 
     const GOOD: &str = r#"
@@ -234,6 +238,32 @@ lasts_ms = 2
         assert!(error_of("at_ms = 1", "at_ms = 1\ntarget = 'dc:west'").contains("there is no data centre `west`"));
         let partition = "package = 'partition'\nshape = 'isolate'\nfrom = 'n4'";
         assert!(error_of("package = \"clock\"\noffset_ms = 5", partition).contains("there is no node n4"));
+    }
+
+    #[test]
+    fn what_is_particular_to_a_service_stands_in_a_table_of_its_name() {
+        let consul = |table: &str| {
+            let text = GOOD.replacen("etcd-v3", "consul", 1).replacen("etcd@3.5.30", "consul@1.8.7", 1);
+            parse("x", "x.toml", &text.replacen("[workload]", &format!("{table}\n[workload]"), 1))
+        };
+        let asked = |table: &str| consul(table).unwrap_or_else(|error| panic!("{error}")).consul;
+        assert_eq!(asked(""), consul::Settings::default());
+        let settings = asked("[consul]\nlock_delay_ms = 500\nbehavior = 'delete'\nchecks = 'serf-health'");
+        assert_eq!((settings.lock_delay.as_millis(), settings.behavior), (500, consul::Behavior::Delete));
+        let error = consul("[consul]\nlock_delay_ms = 60_001").expect_err("too long").to_string();
+        assert!(error.contains("`lock_delay_ms` must be from 0 to 60000"), "{error}");
+        let error = consul("[zookeeper]\ntick_ms = 500").expect_err("of another").to_string();
+        assert!(error.contains("`[zookeeper]` has no place here: the service is `consul`"), "{error}");
+
+        let zookeeper = |table: &str, ttl: &str| {
+            let text = GOOD.replacen("etcd-v3", "zookeeper", 1).replacen("etcd@3.5.30", "zookeeper@3.8.0", 1);
+            let text = text.replacen("ttl_ms = 3000", ttl, 1);
+            parse("x", "x.toml", &text.replacen("[workload]", &format!("{table}\n[workload]"), 1))
+        };
+        let scenario = zookeeper("[zookeeper]\ntick_ms = 2_000", "ttl_ms = 4_500").unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(scenario.settings.tick_ms, Some(2_000));
+        let error = zookeeper("[zookeeper]\ntick_ms = 2_000", "ttl_ms = 3_000").expect_err("too short").to_string();
+        assert!(error.contains("`ttl_ms` must be from 4000 to 40000"), "{error}");
     }
 
     #[test]

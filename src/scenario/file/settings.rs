@@ -1,16 +1,20 @@
-//! What the servers of a scenario are told.
+//! What is particular to one service: what its servers are told, and what their clients ask of them.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::Source;
+use crate::clients::consul::{self, Behavior, Checks, LONGEST_LOCK_DELAY, Reads};
 use crate::scenario::{ScenarioError, Service};
 use crate::servers::ServerSettings;
 
-const TICKS_MS: std::ops::RangeInclusive<u32> = 50..=10_000;
-const SYNC_LIMITS: std::ops::RangeInclusive<u32> = 2..=100;
+const TICKS_MS: RangeInclusive<u32> = 50..=10_000;
+const SYNC_LIMITS: RangeInclusive<u32> = 2..=100;
 
-/// What ZooKeeper servers can be told.
+/// What ZooKeeper servers are told.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ZooKeeperTable {
@@ -18,18 +22,15 @@ pub(super) struct ZooKeeperTable {
     sync_limit_ticks: Option<Spanned<u32>>,
 }
 
-pub(super) fn settings(
+pub(super) fn of_servers(
     source: &Source,
     service: Service,
     zookeeper: Option<&Spanned<ZooKeeperTable>>,
 ) -> Result<ServerSettings, ScenarioError> {
     let Some(spanned) = zookeeper else { return Ok(ServerSettings::default()) };
-    if service != Service::Zookeeper {
-        let message = format!("`[zookeeper]` says what its servers are told, and the service is `{}`", service.name());
-        return Err(source.wrong(spanned.span(), message));
-    }
+    belongs(source, spanned, Service::Zookeeper, service)?;
     let table = spanned.get_ref();
-    let within = |name: &str, value: &Option<Spanned<u32>>, range: std::ops::RangeInclusive<u32>| match value {
+    let within = |name: &str, value: &Option<Spanned<u32>>, range: RangeInclusive<u32>| match value {
         Some(value) if !range.contains(value.get_ref()) => {
             let message = format!("`{name}` must be from {} to {}", range.start(), range.end());
             Err(source.wrong(value.span(), message))
@@ -40,4 +41,80 @@ pub(super) fn settings(
         tick_ms: within("tick_ms", &table.tick_ms, TICKS_MS)?,
         sync_limit_ticks: within("sync_limit_ticks", &table.sync_limit_ticks, SYNC_LIMITS)?,
     })
+}
+
+/// What is asked of Consul.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConsulTable {
+    lock_delay_ms: Option<Spanned<u64>>,
+    behavior: Option<BehaviorWord>,
+    checks: Option<ChecksWord>,
+    reads: Option<ReadsWord>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum BehaviorWord {
+    Release,
+    Delete,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ChecksWord {
+    None,
+    SerfHealth,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ReadsWord {
+    Consistent,
+    Default,
+}
+
+pub(super) fn of_consul(
+    source: &Source,
+    service: Service,
+    consul: Option<&Spanned<ConsulTable>>,
+) -> Result<consul::Settings, ScenarioError> {
+    let default = consul::Settings::default();
+    let Some(spanned) = consul else { return Ok(default) };
+    belongs(source, spanned, Service::Consul, service)?;
+    let table = spanned.get_ref();
+    let lock_delay = match &table.lock_delay_ms {
+        None => default.lock_delay,
+        Some(delay) => {
+            let asked = Duration::from_millis(*delay.get_ref());
+            if asked > LONGEST_LOCK_DELAY {
+                let most = LONGEST_LOCK_DELAY.as_millis();
+                return Err(source.wrong(delay.span(), format!("`lock_delay_ms` must be from 0 to {most}")));
+            }
+            asked
+        }
+    };
+    Ok(consul::Settings {
+        lock_delay,
+        behavior: table.behavior.map_or(default.behavior, |word| match word {
+            BehaviorWord::Release => Behavior::Release,
+            BehaviorWord::Delete => Behavior::Delete,
+        }),
+        checks: table.checks.map_or(default.checks, |word| match word {
+            ChecksWord::None => Checks::None,
+            ChecksWord::SerfHealth => Checks::SerfHealth,
+        }),
+        reads: table.reads.map_or(default.reads, |word| match word {
+            ReadsWord::Consistent => Reads::Consistent,
+            ReadsWord::Default => Reads::Default,
+        }),
+    })
+}
+
+fn belongs<T>(source: &Source, table: &Spanned<T>, of: Service, service: Service) -> Result<(), ScenarioError> {
+    if of == service {
+        return Ok(());
+    }
+    let message = format!("`[{}]` has no place here: the service is `{}`", of.name(), service.name());
+    Err(source.wrong(table.span(), message))
 }
