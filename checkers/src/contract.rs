@@ -1,5 +1,7 @@
 //! What a service promises about its leases.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// What a service promises about its leases, as far as a checker needs it.
@@ -68,8 +70,52 @@ impl Patience {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LatestExpiry {
-    /// How long after its TTL a lease may still be seen, in milliseconds.
+    /// How many TTLs a lease may live on after its last renewal: 1, or 2 for Consul, which ends a session at twice its TTL.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub ttls: u32,
+    /// How long after these TTLs a lease may still be seen, in milliseconds.
     pub grace_ms: u64,
     /// Whether a new leader gives every lease its full TTL again.
     pub restarts_at_leader_change: bool,
+}
+
+impl LatestExpiry {
+    /// How long after its TTL a lease may still be seen.
+    #[must_use]
+    pub fn after_ttl(&self, ttl: Duration) -> Duration {
+        ttl.saturating_mul(self.ttls.saturating_sub(1)).saturating_add(Duration::from_millis(self.grace_ms))
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_one(ttls: &u32) -> bool {
+    *ttls == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_counts_whole_ttls_and_then_its_grace() {
+        let after = |ttls, ttl_ms| {
+            let latest = LatestExpiry { ttls, grace_ms: 500, restarts_at_leader_change: true };
+            latest.after_ttl(Duration::from_millis(ttl_ms)).as_millis()
+        };
+        assert_eq!([after(1, 3_000), after(2, 3_000), after(0, 3_000)], [500, 3_500, 500]);
+        // Whatever a history claims.
+        assert!(after(u32::MAX, u64::MAX) > 0);
+    }
+
+    #[test]
+    fn a_bound_that_names_no_number_of_ttls_means_one() {
+        let text = r#"{"grace_ms":500,"restarts_at_leader_change":true}"#;
+        let latest: LatestExpiry = serde_json::from_str(text).expect("a bound of an old history");
+        assert_eq!(latest.ttls, 1);
+        assert_eq!(serde_json::to_string(&latest).expect("it can be written"), text);
+    }
 }

@@ -19,7 +19,7 @@ fn story(random: &mut Random) -> Story {
         nodes: 3,
         rate_error_ppm: [0, 0, 100_000][random.of(0..3) as usize],
         slack: [0, 0, 1][random.of(0..3) as usize],
-        latest: random.percent(85).then(|| (random.of(0..4), random.percent(70))),
+        latest: random.percent(85).then(|| ([1, 1, 2][random.of(0..3) as usize], random.of(0..4), random.percent(70))),
         counts_from_request: random.percent(30),
         fencing_tokens: random.percent(70),
         lock_delay: random.percent(30).then(|| random.of(1..6)),

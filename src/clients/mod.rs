@@ -3,10 +3,12 @@
 //! An adapter sends each operation once, to the one server that its connection is pinned to, over a TCP connection of its
 //! own. It says of every failure whether the operation may have happened; where it cannot be sure, it says so.
 
+pub mod consul;
 pub mod etcd_v2;
 pub mod etcd_v3;
 pub(crate) mod http;
 
+pub use consul::Consul;
 pub use etcd_v2::EtcdV2;
 pub use etcd_v3::{EtcdV3, Recipe};
 

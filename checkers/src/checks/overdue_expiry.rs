@@ -19,6 +19,9 @@
 //!   leadership was still the same. (A probe only tells of an election when it is answered, and the election may by
 //!   then be some time past.)
 //!
+//! The grace is what the contract gives a lease beyond its TTL: a fixed time, and from a service that ends leases at a
+//! multiple of their TTL the rest of that multiple.
+//!
 //! Everything else that is later than the contract's grace, or than 1 s where it names none, is a measurement: of grade
 //! `possible`. Ops that the history leaves open, and acquisitions without an answer, give no `end`, so nothing is
 //! measured from them.
@@ -98,7 +101,9 @@ pub(crate) fn overdue<'a>(run: &Run<'_>, grant: &Grant, renewals: &Renewals, sig
     let late = sighting.invoked.since(last.ended.after(ttl));
     // What a service does about a lease that is over it times by the same clock.
     let grace = match run.header.contract.latest_expiry {
-        Some(latest) => Some(longest_life(Duration::from_millis(latest.grace_ms), run.header.clock_rate_error_ppm)?),
+        Some(latest) => {
+            Some(longest_life(latest.after_ttl(grant.longest_ttl), run.header.clock_rate_error_ppm)?)
+        }
         None => None,
     };
     if late <= grace.unwrap_or(WORTH_A_WORD) {
@@ -321,12 +326,22 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_ends_leases_at_twice_their_ttl_is_given_that_time() {
+        let twice = |contract: &mut crate::contract::Contract| {
+            contract.latest_expiry = Some(LatestExpiry { ttls: 2, grace_ms: 1_000, restarts_at_leader_change: false });
+        };
+        // The lease of 3 s was granted by 0.1 s: it may be seen until 7.1 s.
+        finds(held().contract(twice).read(4, 7_100..7_110, Some("a")), &[]);
+        finds(held().contract(twice).read(4, 7_101..7_110, Some("a")), &[(Grade::Proven, 4_001)]);
+    }
+
+    #[test]
     fn a_leader_change_starts_the_lease_anew_where_the_contract_says_so() {
         let elected = || unwatched().steady(0..3_000, "n1", 5).steady(3_000..12_000, "n2", 6);
         finds(elected().read(4, 6_900..6_910, Some("a")), &[(Grade::Possible, 3_800)]);
         finds(elected().read(4, 7_001..7_010, Some("a")), &[(Grade::Proven, 3_901)]);
         let not_restarting = |contract: &mut crate::contract::Contract| {
-            contract.latest_expiry = Some(LatestExpiry { grace_ms: 1_000, restarts_at_leader_change: false });
+            contract.latest_expiry = Some(LatestExpiry { ttls: 1, grace_ms: 1_000, restarts_at_leader_change: false });
         };
         finds(elected().contract(not_restarting).read(4, 4_200..4_210, Some("a")), &[(Grade::Proven, 1_100)]);
     }
@@ -334,7 +349,7 @@ mod tests {
     #[test]
     fn an_election_is_an_excuse_for_a_while_even_where_it_starts_nothing_anew() {
         let not_restarting = |contract: &mut crate::contract::Contract| {
-            contract.latest_expiry = Some(LatestExpiry { grace_ms: 1_000, restarts_at_leader_change: false });
+            contract.latest_expiry = Some(LatestExpiry { ttls: 1, grace_ms: 1_000, restarts_at_leader_change: false });
         };
         let elected = || unwatched().contract(not_restarting).steady(0..4_000, "n1", 5).steady(4_000..12_000, "n2", 6);
         finds(elected().read(4, 4_900..4_910, Some("a")), &[(Grade::Possible, 1_800)]);

@@ -299,7 +299,7 @@ impl Lock<'_> {
     /// The TTL and the grace by the slowest clock, where the contract names a bound.
     fn life(&self, ttl: u64) -> Option<u64> {
         let latest = self.facts.header.contract.latest_expiry?;
-        Some(self.facts.by_the_slowest_clock(ttl + latest.grace_ms * MS))
+        Some(self.facts.by_the_slowest_clock(ttl * u64::from(latest.ttls) + latest.grace_ms * MS))
     }
 
     fn is_wrongly_refused(&self, op: &Op, serving: &[(u64, u64)]) -> bool {

@@ -45,11 +45,14 @@ fn judge(facts: &Facts<'_>, grant: &Grant<'_>, sight: &Sight, stalled: &[(u64, u
     let ttl = facts.by_the_slowest_clock(facts.longest_ttl(grant));
     let late = sight.invoked.checked_sub(last + ttl)?;
     let bound = facts.header.contract.latest_expiry;
-    if late <= bound.map_or(1_000 * MS, |latest| facts.by_the_slowest_clock(latest.grace_ms * MS)) {
+    let grace = bound.map(|latest| {
+        let more_ttls = facts.longest_ttl(grant) * u64::from(latest.ttls - 1);
+        facts.by_the_slowest_clock(more_ttls + latest.grace_ms * MS)
+    });
+    if late <= grace.unwrap_or(1_000 * MS) {
         return None;
     }
-    let proven = bound.is_some_and(|latest| {
-        let grace = facts.by_the_slowest_clock(latest.grace_ms * MS);
+    let proven = bound.zip(grace).is_some_and(|(latest, grace)| {
         let at_fault = facts
             .disturbances()
             .any(|fault| fault.begun <= sight.invoked && fault.ended.is_none_or(|ended| ended >= sight.invoked));

@@ -30,8 +30,8 @@ pub struct Terms {
     pub nodes: u8,
     pub rate_error_ppm: u64,
     pub slack: u64,
-    /// The grace, and whether a new leader starts leases anew.
-    pub latest: Option<(u64, bool)>,
+    /// How many TTLs a lease may live, the grace, and whether a new leader starts leases anew.
+    pub latest: Option<(u32, u64, bool)>,
     pub counts_from_request: bool,
     pub fencing_tokens: bool,
     pub lock_delay: Option<u64>,
@@ -114,8 +114,11 @@ impl Story {
         header.clock_rate_error_ppm = self.terms.rate_error_ppm;
         let contract = &mut header.contract;
         contract.early_slack_ms = self.terms.slack * step_ms;
-        contract.latest_expiry =
-            latest.map(|(grace, anew)| LatestExpiry { grace_ms: grace * step_ms, restarts_at_leader_change: anew });
+        contract.latest_expiry = latest.map(|(ttls, grace, anew)| LatestExpiry {
+            ttls,
+            grace_ms: grace * step_ms,
+            restarts_at_leader_change: anew,
+        });
         contract.counts_from_request = self.terms.counts_from_request;
         contract.fencing_tokens = self.terms.fencing_tokens;
         contract.lock_delay_ms = self.terms.lock_delay.map(|delay| delay * step_ms);

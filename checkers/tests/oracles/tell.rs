@@ -108,7 +108,10 @@ impl Teller<'_> {
     fn let_leases_end(&mut self) {
         let mut place = 0;
         while let Some(lease) = self.leases.get(place).copied() {
-            let latest = self.terms.latest.map_or(u64::MAX, |(grace, _)| lease.due + grace);
+            let latest = self
+                .terms
+                .latest
+                .map_or(u64::MAX, |(ttls, grace, _)| lease.due + u64::from(ttls - 1) * lease.ttl + grace);
             if self.now >= lease.due && (self.now >= latest || self.random.percent(40)) {
                 self.leases.remove(place);
                 self.let_go(lease.owner, lease.key, self.now.min(latest), false);

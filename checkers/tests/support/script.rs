@@ -44,7 +44,7 @@ pub fn header() -> Header {
         contract: Contract {
             service: "etcd-v3".to_owned(),
             early_slack_ms: 0,
-            latest_expiry: Some(LatestExpiry { grace_ms: 1_000, restarts_at_leader_change: true }),
+            latest_expiry: Some(LatestExpiry { ttls: 1, grace_ms: 1_000, restarts_at_leader_change: true }),
             counts_from_request: false,
             fencing_tokens: true,
             lock_delay_ms: None,

@@ -171,6 +171,8 @@ struct Service {
     /// Whether the servers still say who leads while they can do nothing else, as with a frozen disk.
     answers_while_paused: bool,
     restarts: bool,
+    /// After how many of its TTLs a lease ends.
+    ttls: u32,
     rate_ppm: i64,
     delay: u64,
     loss: u64,
@@ -190,13 +192,14 @@ impl Service {
         let slack = if random.percent(20) { random.of(1..600) } else { 0 };
         let bounded = random.percent(80);
         let restarts = random.percent(90);
+        let ttls = if random.percent(20) { 2 } else { 1 };
         let counts_from_request = random.percent(30);
         let script = script()
             .header(|header| header.clock_rate_error_ppm = rate_error_ppm)
             .contract(|contract| contract.early_slack_ms = slack)
             .contract(|contract| contract.counts_from_request = counts_from_request)
             .contract(|contract| {
-                let latest = LatestExpiry { grace_ms: GRACE_MS, restarts_at_leader_change: restarts };
+                let latest = LatestExpiry { ttls, grace_ms: GRACE_MS, restarts_at_leader_change: restarts };
                 contract.latest_expiry = bounded.then_some(latest);
             });
         let error = i64::try_from(rate_error_ppm).unwrap_or(0);
@@ -245,6 +248,7 @@ impl Service {
             pauses,
             answers_while_paused,
             restarts,
+            ttls,
             rate_ppm,
             delay,
             loss,
@@ -517,7 +521,7 @@ impl Service {
 
     /// How long a TTL lasts: the service's clock runs at its own rate, and it may end a lease early by its slack.
     fn life(&mut self, ttl: u64) -> u64 {
-        let life = self.by_its_clock(ttl);
+        let life = self.by_its_clock(ttl * u64::from(self.ttls));
         life.saturating_sub(if self.slack > 0 { self.random.of(0..self.slack + 1) } else { 0 })
     }
 

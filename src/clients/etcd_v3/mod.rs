@@ -82,7 +82,7 @@ impl Connect for EtcdV3 {
             early_slack_ms: 0,
             // The lessor looks for expired leases twice a second and revokes them through a consensus; one whose revocation
             // failed it tries again after 3 s (`defaultExpiredleaseRetryInterval`). A new leader extends every lease by its full TTL.
-            latest_expiry: Some(LatestExpiry { grace_ms: 4_500, restarts_at_leader_change: true }),
+            latest_expiry: Some(LatestExpiry { ttls: 1, grace_ms: 4_500, restarts_at_leader_change: true }),
             // The leader counts from when it prolongs the lease.
             counts_from_request: false,
             fencing_tokens: true,

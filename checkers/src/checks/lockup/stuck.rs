@@ -196,7 +196,7 @@ impl<'a> Lock<'a> {
 /// `(T + grace)/(1-rho)`: what a service does about a lease that is over it times by the same clock.
 fn longest_life(run: &Run<'_>, ttl: Duration) -> Option<Duration> {
     const MILLION: u128 = 1_000_000;
-    let grace = Duration::from_millis(run.header.contract.latest_expiry?.grace_ms);
+    let grace = run.header.contract.latest_expiry?.after_ttl(ttl);
     let slowest = MILLION.checked_sub(u128::from(run.header.clock_rate_error_ppm)).filter(|slowest| *slowest > 0)?;
     let nanos = ((ttl + grace).as_nanos() * MILLION).div_ceil(slowest);
     Some(Duration::from_nanos(u64::try_from(nanos).ok()?))
@@ -204,6 +204,7 @@ fn longest_life(run: &Run<'_>, ttl: Duration) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use crate::contract::LatestExpiry;
     use crate::script::{Fault, Script, found_of_kind, script};
     use crate::verdict::AnomalyKind;
 
@@ -235,7 +236,12 @@ mod tests {
     #[test]
     fn a_lease_that_never_ends_is_stuck_when_it_is_past_its_time() {
         let held = script().steady(0..40_001, "n1", 5).acquire(1, "a", 100..110, 3_000);
-        finds(refused(held, 1_000..25_000, "a"), &[19_010]);
+        finds(refused(held.clone(), 1_000..25_000, "a"), &[19_010]);
+        // Another 3 s for one that ends leases at twice their TTL.
+        let twice = held.contract(|contract| {
+            contract.latest_expiry = contract.latest_expiry.map(|latest| LatestExpiry { ttls: 2, ..latest });
+        });
+        finds(refused(twice, 1_000..25_000, "a"), &[16_010]);
     }
 
     #[test]

@@ -1,0 +1,210 @@
+//! Locks on Consul: a key that a session holds.
+//!
+//! Each acquisition makes a session of its own with a TTL and takes the key with it; the key's value is the owner. A holder
+//! renews its session, and gives the key back before it ends the session. One that dies leaves a session that Consul ends, and
+//! with it the hold, after which the key stays closed for the session's lock-delay.
+
+mod connection;
+mod failure;
+mod kv;
+mod queue;
+mod register;
+mod session;
+mod watch;
+mod wire;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use leasehold_checkers::contract::{Contract, LatestExpiry, Patience};
+use leasehold_workloads::op::Key;
+use leasehold_workloads::service::{Connect, LockService, OnChange, OpError};
+
+use super::{SourceOf, address, any_source, no_node, prepared};
+use crate::NodeId;
+use connection::Connection;
+use kv::Mode;
+use session::SessionId;
+use wire::Wire;
+
+/// The longest lock-delay that Consul keeps.
+pub const LONGEST_LOCK_DELAY: Duration = Duration::from_secs(60);
+
+/// What is asked of Consul beside the TTL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What becomes of a key whose session ends.
+    pub behavior: Behavior,
+    /// For how long a key stays closed whose session ended while it held it. [`LONGEST_LOCK_DELAY`] at most.
+    pub lock_delay: Duration,
+    /// What else ends a session.
+    pub checks: Checks,
+    /// How reads that must be current are asked for.
+    pub reads: Reads,
+}
+
+impl Default for Settings {
+    /// Consul's own, but for the health check.
+    fn default() -> Self {
+        Self {
+            behavior: Behavior::Release,
+            lock_delay: Duration::from_secs(15),
+            checks: Checks::None,
+            reads: Reads::Consistent,
+        }
+    }
+}
+
+impl Settings {
+    fn current(&self) -> Mode {
+        match self.reads {
+            Reads::Consistent => Mode::Consistent,
+            Reads::Default => Mode::Default,
+        }
+    }
+}
+
+/// What becomes of a key whose session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behavior {
+    /// It stays, and nobody holds it.
+    Release,
+    /// It is deleted.
+    Delete,
+}
+
+/// What ends a session beside its TTL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// Nothing.
+    None,
+    /// The death of the server over which it was made, as the others see it. It is what Consul does if it is told nothing, and it
+    /// takes the lock from a client that renews in good health through another server.
+    SerfHealth,
+}
+
+/// How a read is asked for whose answer must be current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// With `?consistent`, which is linearizable.
+    Consistent,
+    /// In Consul's default mode, which a leader answers that was deposed and has not heard of it. The checkers take the
+    /// answer for a current one: this shows what the mode is worth.
+    Default,
+}
+
+/// Opens connections to a Consul cluster.
+#[derive(Clone, Debug)]
+pub struct Consul {
+    endpoints: Vec<(NodeId, SocketAddr)>,
+    settings: Settings,
+    source_of: SourceOf,
+}
+
+impl Consul {
+    /// Connections to these nodes, in the order in which the engine counts them.
+    #[must_use]
+    pub fn new(endpoints: Vec<(NodeId, SocketAddr)>) -> Self {
+        Self { endpoints, settings: Settings::default(), source_of: any_source }
+    }
+
+    /// The same with these settings. A longer lock-delay than Consul keeps is cut to that.
+    #[must_use]
+    pub fn with_settings(self, settings: Settings) -> Self {
+        let lock_delay = settings.lock_delay.min(LONGEST_LOCK_DELAY);
+        Self { settings: Settings { lock_delay, ..settings }, ..self }
+    }
+
+    /// The same, with an address of its own for each worker.
+    #[must_use]
+    pub fn with_sources(self, source_of: SourceOf) -> Self {
+        Self { source_of, ..self }
+    }
+
+    fn wire(&self, node: usize) -> Wire {
+        Wire::new(address(&self.endpoints, node), None)
+    }
+
+    /// Removes what is in the locks, and then ends the sessions that held them: the other way round would close them for a
+    /// lock-delay. It removes only what was there when it looked: a removal that is carried out late, when the run has begun,
+    /// must not take a lock from its holder.
+    async fn remove_all(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
+        let wire = self.wire(node);
+        for key in keys {
+            let Some(entry) = kv::read(&wire, key, Mode::Consistent).await? else { continue };
+            if !kv::remove(&wire, &entry).await? {
+                return Err(OpError::failed("in-use", format!("somebody else writes to {}", entry.key)));
+            }
+            if let Some(session) = entry.session.as_deref().and_then(SessionId::new) {
+                session::destroy_if_possible(&wire, &session).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Connect for Consul {
+    fn contract(&self) -> Contract {
+        let Settings { lock_delay, checks, .. } = self.settings;
+        Contract {
+            service: "consul".to_owned(),
+            early_slack_ms: match checks {
+                Checks::None => 0,
+                // Such a session may end at any time, whatever its TTL: no TTL is longer than a day.
+                Checks::SerfHealth => 86_400_000,
+            },
+            // The leader's timer is set to twice the TTL, and then takes one write to the log. A new leader sets all of them anew.
+            latest_expiry: Some(LatestExpiry { ttls: 2, grace_ms: 3_000, restarts_at_leader_change: true }),
+            // The leader counts from when it renews the session.
+            counts_from_request: false,
+            fencing_tokens: true,
+            lock_delay_ms: u64::try_from(lock_delay.as_millis()).ok().filter(|delay| *delay > 0),
+            patience: Patience::default(),
+            source: "Consul documentation, `Sessions`: the TTL is a lower bound for the time until invalidation, and a failover of the \
+                     leader starts it anew; a lock-delay follows an invalidation. agent/consul/session_ttl.go: the timer is twice the TTL. \
+                     Token: ModifyIndex of the acquiring write, for a LockIndex starts anew"
+                .to_owned(),
+        }
+    }
+
+    fn connect(&self, worker: u64, node: usize) -> Box<dyn LockService> {
+        let wire = Wire::new(address(&self.endpoints, node), (self.source_of)(worker));
+        Box::new(Connection::new(wire, self.settings))
+    }
+
+    async fn prepare(&self, keys: &[Key]) -> Result<(), OpError> {
+        let mut outcome = Err(no_node());
+        for node in 0..self.endpoints.len() {
+            outcome = prepared(self.remove_all(node, keys)).await;
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    async fn watch(&self, node: usize, keys: &[Key], on_change: OnChange) -> Result<(), OpError> {
+        watch::watch(&self.wire(node), keys, on_change).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_promises_what_was_asked_for() {
+        let with = |settings| Consul::new(Vec::new()).with_settings(settings).contract();
+        let delay_of = |seconds| {
+            let lock_delay = Duration::from_secs(seconds);
+            with(Settings { lock_delay, ..Settings::default() }).lock_delay_ms
+        };
+        assert_eq!([delay_of(0), delay_of(3), delay_of(61)], [None, Some(3_000), Some(60_000)]);
+        assert_eq!(with(Settings::default()).early_slack_ms, 0);
+        // A session that depends on a server's health has no TTL to rely on.
+        let checked = with(Settings { checks: Checks::SerfHealth, ..Settings::default() });
+        assert!(checked.early_slack_ms >= 86_400_000);
+    }
+}

@@ -1,0 +1,108 @@
+//! Sessions: what Consul has in the place of leases. One for each acquisition, so that its name leads back to its owner.
+
+use std::time::Duration;
+
+use consulrs::api::session::requests::{CreateSessionRequest, DeleteSessionRequest, RenewSessionRequest};
+use leasehold_checkers::history::vocabulary::code;
+use leasehold_workloads::op::Owner;
+use leasehold_workloads::service::OpError;
+
+use super::failure::{Failure, before_the_op};
+use super::wire::Wire;
+use super::{Behavior, Checks, Settings};
+use crate::clients::{MALFORMED, REFUSED};
+
+/// For how long an operation whose outcome is known already goes on to clear up after itself.
+const CLEARING_UP: Duration = Duration::from_millis(500);
+
+/// The name that the server gave a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SessionId(String);
+
+impl SessionId {
+    /// It becomes part of the address of requests, so it must be what Consul's are: hexadecimal digits and dashes.
+    pub(super) fn new(id: &str) -> Option<Self> {
+        let is_plain = id.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+        (is_plain && (1..=64).contains(&id.len())).then(|| Self(id.to_owned()))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Asks for a session of this acquisition.
+///
+/// Without a session nothing was acquired, so a failure here is a certain one of the acquisition, even where nobody knows whether
+/// the session was made: if so, it holds nothing and runs out by itself.
+pub(super) async fn create(
+    wire: &Wire,
+    settings: &Settings,
+    owner: Owner,
+    ttl: Duration,
+) -> Result<SessionId, OpError> {
+    let mut request = CreateSessionRequest::builder();
+    request
+        .name(format!("leasehold {owner}"))
+        .ttl(milliseconds(ttl))
+        .lock_delay(milliseconds(settings.lock_delay))
+        .behavior(match settings.behavior {
+            Behavior::Release => "release",
+            Behavior::Delete => "delete",
+        })
+        .node_checks(match settings.checks {
+            Checks::None => Vec::new(),
+            Checks::SerfHealth => vec!["serfHealth".to_owned()],
+        });
+    let made = wire.ask(request.build().expect("every field has a default")).await.map_err(OpError::from);
+    let made = made.and_then(|made| {
+        let odd = || OpError::unknown(MALFORMED, "the server names a session in a way that Consul does not");
+        SessionId::new(&made.answer.id).ok_or_else(odd)
+    });
+    made.map_err(|error| {
+        let code = if error.code == REFUSED { REFUSED } else { "session-create" };
+        OpError { code, ..before_the_op(error) }
+    })
+}
+
+/// Has the session live on for its TTL.
+pub(super) async fn renew(wire: &Wire, session: &SessionId) -> Result<(), OpError> {
+    let request = RenewSessionRequest::builder().uuid(session.as_str()).build().expect("every field has a default");
+    match wire.ask(request).await {
+        Ok(renewed) if renewed.answer.iter().any(|entry| entry.id.as_deref() == Some(session.as_str())) => Ok(()),
+        Ok(_) => Err(OpError::unknown(MALFORMED, "the server renewed another session")),
+        Err(Failure::Refused(refusal)) if refusal.is_absence() => Err(refusal.observed(code::EXPIRED)),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// Ends a session that holds nothing any more, or that nobody wants. Whether that works changes nothing: else it runs out.
+pub(super) async fn destroy_if_possible(wire: &Wire, session: &SessionId) {
+    let request = DeleteSessionRequest::builder().uuid(session.as_str()).build().expect("every field has a default");
+    let _ = tokio::time::timeout(CLEARING_UP, wire.ask(request)).await;
+}
+
+/// A time as Consul reads it, never shorter than it is.
+pub(super) fn milliseconds(time: Duration) -> String {
+    format!("{}ms", time.as_nanos().div_ceil(1_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_named_as_consul_names_them() {
+        let id = "8d1a4c0f-5b1e-0b2e-6a5c-0f0a3b3c1d2e";
+        assert_eq!(SessionId::new(id).as_ref().map(SessionId::as_str), Some(id));
+        for hostile in ["", "../../kv/x", "a?dc=x", "8d1a 4c0f", "\u{661}", &"a".repeat(65)] {
+            assert_eq!(SessionId::new(hostile), None, "{hostile}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_never_cut_short() {
+        let told = |nanos| milliseconds(Duration::from_nanos(nanos));
+        assert_eq!([told(0), told(1), told(1_000_000), told(2_500_000_001)], ["0ms", "1ms", "1ms", "2501ms"]);
+    }
+}

@@ -1,0 +1,94 @@
+//! Watching the locks: a query that waits for a newer state of all of them, and a look at what has changed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use leasehold_workloads::op::Key;
+use leasehold_workloads::service::{Change, ChangeKind, OnChange, OpError};
+
+use super::kv::{self, Entry, Found, Mode, NewerThan};
+use super::wire::Wire;
+use crate::clients::MALFORMED;
+
+/// A query is given up and asked anew after this long, so that a server that has died silently is found out.
+const POLL: Duration = Duration::from_secs(5);
+/// Consul stretches the time by up to a sixteenth; an answer takes its time on top.
+const ANSWER: Duration = Duration::from_secs(8);
+
+/// Tells of each change until nobody listens or the watch breaks.
+///
+/// What is told is certain: a session that held a lock holds it no more. Of two changes between two looks only the sum is
+/// seen, and why a session lost its lock the service does not tell.
+pub(super) async fn watch(wire: &Wire, keys: &[Key], mut on_change: OnChange) -> Result<(), OpError> {
+    let mut newer = None;
+    let mut holds = BTreeMap::new();
+    loop {
+        let look = kv::read_all(wire, Mode::Consistent, newer);
+        let Found { found, index } =
+            tokio::time::timeout(ANSWER, look).await.unwrap_or_else(|_| Err(OpError::timeout(ANSWER)))?;
+        let index = index.ok_or_else(|| OpError::unknown(MALFORMED, "the server names no index to go on from"))?;
+        if newer.is_some_and(|newer: NewerThan| index < newer.index) {
+            // The server's data went back: it was restored. What we knew is of another past.
+            return Err(OpError::failed("restored", format!("the index went back to {index}")));
+        }
+        newer = Some(NewerThan { index: index.max(1), wait: POLL });
+        let now = holds_of(found, keys);
+        for change in changes(&holds, &now) {
+            if !on_change(change) {
+                return Ok(());
+            }
+        }
+        holds = now;
+    }
+}
+
+/// Who holds each lock, with the session.
+type Holds = BTreeMap<Key, (String, String)>;
+
+fn holds_of(entries: Vec<Entry>, keys: &[Key]) -> Holds {
+    let held = entries.into_iter().filter_map(|entry| {
+        let key = entry.key.strip_prefix(kv::folder())?.to_owned();
+        Some((key, (entry.session?, entry.value)))
+    });
+    held.filter(|(key, _)| keys.contains(key)).collect()
+}
+
+fn changes(before: &Holds, now: &Holds) -> Vec<Change> {
+    let lost = before.iter().filter(|(key, (session, _))| now.get(*key).is_none_or(|(other, _)| other != session));
+    lost.map(|(key, (_, owner))| Change { key: key.clone(), owner: owner.clone(), kind: ChangeKind::Deleted }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: &str, session: &str, value: &str) -> Entry {
+        let session = Some(session.to_owned()).filter(|session| !session.is_empty());
+        Entry { key: key.to_owned(), value: value.to_owned(), session, modify_index: 9 }
+    }
+
+    fn seen(before: Vec<Entry>, now: Vec<Entry>) -> Vec<(String, String)> {
+        let keys = ["jobs/7".to_owned()];
+        let changes = changes(&holds_of(before, &keys), &holds_of(now, &keys));
+        changes.into_iter().map(|change| (change.key, change.owner)).collect()
+    }
+
+    #[test]
+    fn the_end_of_a_hold_is_told_with_its_owner() {
+        let held = || vec![entry("leasehold/jobs/7", "8d1a", "p1.1")];
+        let lost = [("jobs/7".to_owned(), "p1.1".to_owned())];
+        assert_eq!(seen(held(), vec![entry("leasehold/jobs/7", "", "p1.1")]), lost);
+        assert_eq!(seen(held(), vec![entry("leasehold/jobs/7", "77fe", "p2.1")]), lost);
+        assert_eq!(seen(held(), Vec::new()), lost);
+    }
+
+    #[test]
+    fn acquisitions_status_updates_and_foreign_keys_end_nothing() {
+        let held = || vec![entry("leasehold/jobs/7", "8d1a", "p1.1")];
+        assert_eq!(seen(Vec::new(), held()), []);
+        assert_eq!(seen(held(), held()), []);
+        assert_eq!(seen(vec![entry("leasehold/jobs/8", "8d1a", "p1.1")], Vec::new()), []);
+        assert_eq!(seen(vec![entry("other/jobs/7", "8d1a", "p1.1")], Vec::new()), []);
+        assert_eq!(seen(vec![entry("leasehold/jobs/7", "", "p1.1")], Vec::new()), []);
+    }
+}
