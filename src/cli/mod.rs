@@ -1,6 +1,7 @@
 //! The command line: one file a verb.
 
 mod check;
+mod connect;
 mod doctor;
 mod exit;
 mod faults;

@@ -3,9 +3,9 @@
 use clap::Args;
 use leasehold_checkers::contract::Contract;
 
+use super::connect::contract;
 use super::terminal::say;
 use super::{Exit, Failure, OrExit};
-use crate::clients;
 use crate::scenario::Service;
 use crate::servers::{FetchOptions, known};
 
@@ -19,7 +19,7 @@ pub(super) struct ServersArguments {
 
 pub(super) fn servers(arguments: &ServersArguments) -> Result<Exit, Failure> {
     let text = if arguments.contracts {
-        Service::ALL.into_iter().map(|service| in_words(&clients::contract(service))).collect::<Vec<_>>().join("\n")
+        Service::ALL.into_iter().map(|service| in_words(&contract(service))).collect::<Vec<_>>().join("\n")
     } else {
         listing(&FetchOptions::from_environment().or_exit(Exit::Unavailable)?)
     };
@@ -67,7 +67,8 @@ fn at_most(contract: &Contract) -> String {
         return "at a time that is not promised: it is measured, and nobody is accused".to_owned();
     };
     let anew = if latest.restarts_at_leader_change { "; each new leader counts it anew" } else { "" };
-    format!("{} after its TTL at the latest while the cluster serves{anew}", seconds(latest.grace_ms))
+    let ttls = if latest.ttls > 1 { format!("{} TTLs", latest.ttls) } else { "its TTL".to_owned() };
+    format!("{} after {ttls} at the latest while the cluster serves{anew}", seconds(latest.grace_ms))
 }
 
 fn counted(contract: &Contract) -> String {
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn a_contract_tells_every_promise_in_lines_that_fit() {
         for service in Service::ALL {
-            let text = in_words(&clients::contract(service));
+            let text = in_words(&contract(service));
             assert!(text.starts_with(&format!("{}\n  a lease lasts", service.name())), "{text}");
             assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
             assert!(text.contains("source"), "{text}");

@@ -6,16 +6,15 @@ use std::sync::Arc;
 
 use leasehold_checkers::history::{FORMAT_VERSION, Header, History};
 use leasehold_checkers::verdict::{Judgement, Verdict};
-use leasehold_workloads::Workload;
 use leasehold_workloads::service::Connect;
 use nix::mount::{MsFlags, mount};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::super::connect::connect_to;
 use super::super::replay::Told;
 use super::super::terminal::{colour, note, say, width};
 use super::super::{Exit, Failure, OrExit};
 use super::Prepared;
-use crate::clients::{EtcdV2, EtcdV3, Recipe};
 use crate::clock;
 use crate::cluster::{Clocks, Cluster, ClusterPlan, Disks};
 use crate::disk;
@@ -25,7 +24,7 @@ use crate::report;
 use crate::results::{Ending, RunFolder};
 use crate::run::Recorder;
 use crate::sandbox::{Captured, ControlGroups, Network, Sandbox};
-use crate::scenario::{Scenario, Service};
+use crate::scenario::Scenario;
 
 /// The largest file of packets: minutes of an ordinary run, and little enough to be opened.
 const MOST_PACKET_BYTES: u64 = 256 << 20;
@@ -113,7 +112,7 @@ async fn drive(
         cluster = Cluster::start(network, &plan, groups, folder) => Arc::new(cluster.or_exit(Exit::Unavailable)?),
         () = &mut interrupted => return Err(Failure::new(Exit::Interrupted, "interrupted before the cluster served")),
     };
-    let connect = connect_to(scenario, &cluster)?;
+    let connect = connect_to(scenario, &cluster);
     let header = header(prepared, connect.as_ref());
     let recorder = Recorder::create(&folder.history(), &header).or_exit(Exit::Unavailable)?;
     note(&format!("{} for {} s, seed {seed}", scenario.name, scenario.duration.as_secs()));
@@ -181,19 +180,6 @@ fn mount_data(folder: &RunFolder) -> Result<(), Failure> {
         .map_err(|error| {
             Failure::new(Exit::Unavailable, format!("cannot mount a memory file system for the servers' data: {error}"))
         })
-}
-
-fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Result<Arc<dyn Connect>, Failure> {
-    let recipe = match scenario.workload {
-        Workload::LockQueue(_) => Recipe::LockService,
-        Workload::CasLock(_) | Workload::Lease(_) => Recipe::Txn,
-    };
-    let endpoints = cluster.client_endpoints();
-    Ok(match scenario.service {
-        Service::EtcdV2 => Arc::new(EtcdV2::new(endpoints).with_sources(Cluster::worker_address)),
-        Service::EtcdV3 => Arc::new(EtcdV3::new(endpoints, recipe).with_sources(Cluster::worker_address)),
-        Service::Consul | Service::Zookeeper => return Err(Failure::new(Exit::Internal, "no adapter yet")),
-    })
 }
 
 fn header(prepared: &Prepared, connect: &dyn Connect) -> Header {
