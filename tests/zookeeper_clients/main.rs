@@ -265,7 +265,7 @@ async fn a_crashed_holder_loses_its_lock_when_its_time_is_over(ensemble: &Ensemb
 // What goes over the wire
 // ---------------------------------------------------------------------------------------------------------------------
 
-/// The library would ping after a seventh of the session's time-out.
+/// The library would ping after a quarter of the session's time-out.
 async fn only_what_was_asked_for_reaches_the_server(ensemble: &Ensemble) {
     let key = "wire/1";
     ensemble.prepared(Recipe::Create, &[key]).await;
