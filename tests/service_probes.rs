@@ -115,8 +115,9 @@ async fn consul() -> Servers {
 
 async fn zookeeper(version: &str) -> Servers {
     let server = server(&format!("zookeeper@{version}"));
+    let java = zookeeper::java().unwrap_or_else(|error| panic!("{error}"));
     let launch = |node, addresses: &Addresses, data: &Path| {
-        zookeeper::launch(Path::new("java"), &server.path, node, addresses, data, &ZooKeeperOptions::default())
+        zookeeper::launch(&java, &server.path, node, addresses, data, &ZooKeeperOptions::default())
     };
     let probes = |addresses: &Addresses, log_of: &dyn Fn(NodeId) -> PathBuf| -> Box<dyn Probes> {
         Box::new(ZooKeeperProbes::new(addresses.iter().map(|&(node, address)| (node, address, log_of(node)))))

@@ -9,6 +9,9 @@ use crate::history::{Action, EventType, FaultEvent, LeaderView, Op, Ops, Outcome
 /// A fault that ended no longer ago than this is named next to an anomaly.
 pub const JUST_ENDED: Duration = Duration::from_secs(10);
 
+/// How long a probe may take to show what has happened to the leadership.
+pub(crate) const JUST_SEEN: Duration = Duration::from_secs(2);
+
 /// What a node said of its leader is taken to hold for this long.
 const VIEW_LASTS: Duration = Duration::from_secs(2);
 
@@ -240,21 +243,9 @@ impl Pulse {
     /// that hung in these spans.
     #[must_use]
     pub fn of(views: &[LeaderView], hung: Vec<(RunTime, RunTime)>, end: RunTime) -> Self {
-        let mut by_node: BTreeMap<Word, Vec<RunTime>> = BTreeMap::new();
-        for view in views {
-            by_node.entry(view.node.clone()).or_default().push(view.time);
-        }
-        let mut gaps = BTreeSet::new();
-        if by_node.is_empty() {
-            gaps.insert((RunTime::default(), end));
-        }
-        for beats in by_node.values() {
-            let from = std::iter::once(RunTime::default()).chain(beats.iter().copied());
-            let until = beats.iter().copied().chain(std::iter::once(end));
-            gaps.extend(from.zip(until).filter(|(from, until)| until.since(*from) > STALL));
-        }
+        let mut gaps = stalls(views, end);
         gaps.extend(hung);
-        Self { by_node, stalls: union(gaps) }
+        Self { by_node: beats(views), stalls: union(gaps) }
     }
 
     /// For how long, between two instants, at least one node's answers were missing, or a client's.
@@ -280,6 +271,30 @@ impl Pulse {
         };
         self.by_node.values().map(second_answer).try_fold(at, |latest, heard| heard.map(|heard| heard.max(latest)))
     }
+}
+
+/// When each node told who leads.
+fn beats(views: &[LeaderView]) -> BTreeMap<Word, Vec<RunTime>> {
+    let mut by_node: BTreeMap<Word, Vec<RunTime>> = BTreeMap::new();
+    for view in views {
+        by_node.entry(view.node.clone()).or_default().push(view.time);
+    }
+    by_node
+}
+
+/// The spans, from the start of the run until `end`, in which a node that ever answered did not, or in which none ever did.
+pub(crate) fn stalls(views: &[LeaderView], end: RunTime) -> BTreeSet<(RunTime, RunTime)> {
+    let by_node = beats(views);
+    let mut gaps = BTreeSet::new();
+    if by_node.is_empty() {
+        gaps.insert((RunTime::default(), end));
+    }
+    for beats in by_node.values() {
+        let from = std::iter::once(RunTime::default()).chain(beats.iter().copied());
+        let until = beats.iter().copied().chain(std::iter::once(end));
+        gaps.extend(from.zip(until).filter(|(from, until)| until.since(*from) > STALL));
+    }
+    gaps
 }
 
 /// The spans in which requests hung and no other showed that the cluster could agree on anything.
@@ -364,7 +379,8 @@ fn shows_agreement(op: &Op) -> bool {
     }
 }
 
-fn union(sorted: BTreeSet<(RunTime, RunTime)>) -> Vec<(RunTime, RunTime)> {
+/// Spans that touch or overlap as one, in order and disjoint.
+pub(crate) fn union(sorted: BTreeSet<(RunTime, RunTime)>) -> Vec<(RunTime, RunTime)> {
     let mut union: Vec<(RunTime, RunTime)> = Vec::new();
     for (from, until) in sorted {
         match union.last_mut() {

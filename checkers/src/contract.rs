@@ -21,6 +21,9 @@ pub struct Contract {
     /// does not say, for that accuses less.
     #[serde(default = "unless_told_otherwise")]
     pub counts_from_request: bool,
+    /// What is promised of a renewal where the server that answers it is not the one that keeps the leases; `None` where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_hand: Option<SecondHand>,
     /// Whether each later grant of a lock carries a greater fencing token.
     pub fencing_tokens: bool,
     /// For how long nobody is given a lock whose holder lost it without a release, in milliseconds; `None` where the service
@@ -94,6 +97,20 @@ fn one() -> u32 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
 fn is_one(ttls: &u32) -> bool {
     *ttls == 1
+}
+
+/// A service whose servers answer renewals from what they know, and tell the one that keeps the leases a moment later.
+///
+/// Such a renewal promises something only where word of it certainly arrived: see `checkers/src/second_hand.rs`. And the servers
+/// take whatever a client asks for a sign of life, so a release that does not end a lease prolongs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecondHand {
+    /// How long after its answer a renewal is known to the server that keeps the leases, if nothing disturbs the cluster, in
+    /// milliseconds.
+    pub known_within_ms: u64,
+    /// For how long a server may go on answering that is cut off or no longer in office, in milliseconds.
+    pub out_of_touch_for_ms: u64,
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@
 //!   Where the service counts from the *request* (etcd's v2 API turns a TTL into an instant as soon as it reads it), an older
 //!   request may be carried out last. Then `E` is the **least** `inv(r) + ...` over all that may have taken effect last: the
 //!   unanswered, and those `ok` that were not over when the last of the `ok` was invoked.
+//!   Where renewals are answered by servers that do not keep the leases (ZooKeeper's followers), only those count that certainly
+//!   reached the one that does: see `checkers/src/second_hand.rs`.
 //! * **Cut** `c(g) = min(E(g), R(g))`, with `R(g)` the invocation of its first release, whatever became of that.
 //! * **Gone by** `D(g)`: the earliest completion of an observation that the lease is gone: see [`crate::observations`].
 //! * **Core**: `[end(g), c(g))` where `end(g) < c(g)`. A correct service lets nobody else hold the lock in it.
@@ -52,7 +54,8 @@
 //! # TTLs that differ
 //!
 //! A renewal with a shorter TTL brings the expiry forward, so the maximum above would promise too much. What counts is
-//! which op the service carried out last. Let `M` be the greatest `inv` of all ok ops of the grant. The last one was
+//! which op the service carried out last. Let `M` be the greatest `inv` of all ok ops of the grant (that are known, where renewals
+//! are passed on). The last one was
 //! carried out after all of these, so no earlier than `M`. It was an ok op that ended at `M` or later, or it was an
 //! unanswered renewal, which was carried out after its own `inv` as well. So `E = min over these r of max(M, inv(r)) +
 //! T(r)/(1+rho) - slack`, which is the formula above where all TTLs are the same.
@@ -70,6 +73,7 @@ use std::time::Duration;
 use crate::beliefs::beliefs;
 use crate::history::{Action, Granted, Header, Op, Ops, RunTime, Surroundings, Word};
 use crate::observations::{Observation, Witnesses};
+use crate::second_hand::Hearsay;
 
 /// From an instant until another, which does not belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,6 +135,9 @@ pub struct Grant {
     pub renewals: Vec<usize>,
     /// Its releases of any outcome, by index, in the order of their invocations.
     pub releases: Vec<usize>,
+    /// What may have prolonged its lease, by index, in the order of their invocations: its renewals, and where any sign of life
+    /// does that ([`SecondHand`](crate::contract::SecondHand)) its releases as well.
+    pub prolonged_by: Vec<usize>,
     /// The greatest TTL that was asked for or granted.
     pub longest_ttl: Duration,
     /// Before this the lease may not end but by a release.
@@ -169,7 +176,7 @@ pub type Grants = BTreeMap<Word, Vec<Grant>>;
 /// Finds the grants of a history, and what is certain about each.
 #[must_use]
 pub fn grants(header: &Header, ops: &Ops, surroundings: &Surroundings) -> Grants {
-    let promise = Promise::of(header);
+    let promise = Promise::of(header, surroundings);
     let by_owner = ops_by_owner(ops);
     let mut grants = Grants::new();
     for op in ops {
@@ -226,11 +233,13 @@ struct Promise {
     rate_error_ppm: u64,
     slack: Duration,
     counts_from_request: bool,
+    hearsay: Option<Hearsay>,
 }
 
 impl Promise {
-    fn of(header: &Header) -> Self {
+    fn of(header: &Header, surroundings: &Surroundings) -> Self {
         Self {
+            hearsay: header.contract.second_hand.map(|contract| Hearsay::of(contract, surroundings)),
             rate_error_ppm: header.clock_rate_error_ppm,
             slack: Duration::from_millis(header.contract.early_slack_ms),
             counts_from_request: header.contract.counts_from_request,
@@ -255,6 +264,7 @@ impl Promise {
             token: *token,
             renewals: owned.renewals.clone(),
             releases: owned.releases.clone(),
+            prolonged_by: self.prolonged_by(owned),
             longest_ttl: Duration::from_millis(longest_ttl_ms),
             earliest_expiry: self.earliest_expiry(op, &renewals),
             release_invoked: owned.releases.first().map(|release| ops[*release].invoked),
@@ -265,11 +275,28 @@ impl Promise {
         })
     }
 
+    fn prolonged_by(&self, owned: &Owned) -> Vec<usize> {
+        let mut ops = owned.renewals.clone();
+        if self.hearsay.is_some() {
+            ops.extend(&owned.releases);
+            ops.sort_unstable();
+        }
+        ops
+    }
+
     /// The earliest instant at which a correct service may end the lease of an acquisition with these renewals.
     fn earliest_expiry(&self, acquisition: &Op, renewals: &[&Op]) -> RunTime {
         let confirmed = || std::iter::once(&acquisition).chain(renewals).filter_map(|op| Confirmed::of(op));
-        let latest = confirmed().map(|op| op.invoked).max().unwrap_or_default();
         let shortest_ttl_ms = confirmed().map(|op| op.ttl_ms).min().unwrap_or_default();
+        let latest = match &self.hearsay {
+            None => confirmed().map(|op| op.invoked).max().unwrap_or_default(),
+            Some(hearsay) => {
+                let confirmed: Vec<&Op> =
+                    renewals.iter().copied().filter(|renewal| Confirmed::of(renewal).is_some()).collect();
+                let stands_until = |known| self.outlives(known, shortest_ttl_ms);
+                hearsay.last_known(acquisition.invoked, &confirmed, stands_until)
+            }
+        };
         let may_be_last = confirmed().filter(|op| op.ended >= latest).map(|op| (op.invoked, op.ttl_ms));
         let unanswered = renewals.iter().filter(|renewal| renewal.is_unanswered());
         let may_yet_be_last =
@@ -282,7 +309,7 @@ impl Promise {
     }
 
     /// From when a service at the earliest counts the TTL of an op that it carries out last, with `latest` the last of the
-    /// confirmed invocations.
+    /// confirmed invocations that count.
     fn counted_from(&self, invoked: RunTime, latest: RunTime) -> RunTime {
         if self.counts_from_request { invoked } else { invoked.max(latest) }
     }

@@ -36,6 +36,7 @@ pub mod holds;
 pub mod linear;
 pub mod live;
 pub mod observations;
+mod second_hand;
 pub mod verdict;
 
 #[cfg(test)]

@@ -42,6 +42,23 @@ fn a_service_that_keeps_its_word_is_never_accused() {
     assert!(judged > CORRECT_HISTORIES * 9 / 10, "only {judged} histories had a grant");
 }
 
+/// The service that passes renewals on does end leases that its clients take for renewed.
+#[test]
+fn a_service_that_passes_renewals_on_would_be_accused_by_the_terms_of_others() {
+    let (mut passing_on, mut accused) = (0, 0);
+    for seed in 0..CORRECT_HISTORIES / 10 {
+        let mut simulated = simulate(seed, None);
+        if simulated.history.header.contract.second_hand.take().is_some() {
+            passing_on += 1;
+            let judgement = leasehold_checkers::check(&simulated.history);
+            let early = proven(&judgement.anomalies).any(|anomaly| anomaly.kind == AnomalyKind::PrematureExpiry);
+            accused += u64::from(early);
+        }
+    }
+    eprintln!("{accused} of {passing_on} histories");
+    assert!(passing_on > CORRECT_HISTORIES / 50 && accused > passing_on / 50, "{accused} of {passing_on} histories");
+}
+
 /// How many of the histories that a bug touched are found out.
 fn found_out(bug: Bug, by: Option<AnomalyKind>) -> (u64, u64) {
     let (mut touched, mut found) = (0, 0);

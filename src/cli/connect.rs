@@ -8,36 +8,61 @@ use leasehold_workloads::Workload;
 use leasehold_workloads::service::Connect;
 
 use crate::NodeId;
-use crate::clients::consul::Settings;
-use crate::clients::{Consul, EtcdV2, EtcdV3, Recipe, SourceOf};
+use crate::clients::{Consul, EtcdV2, EtcdV3, SourceOf, ZooKeeper, consul, etcd_v3, zookeeper};
 use crate::cluster::Cluster;
 use crate::scenario::{Scenario, Service};
+use crate::servers::ServerSettings;
+
+/// How a lock is taken.
+#[derive(Clone, Copy)]
+enum Means {
+    /// By one request that fails where the lock is taken.
+    Attempt,
+    /// By the service's own way of waiting for it.
+    Queue,
+}
 
 /// What opens the connections of a scenario's workers to this cluster.
 pub(super) fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
-    let recipe = match scenario.workload {
-        Workload::LockQueue(_) => Recipe::LockService,
-        Workload::CasLock(_) | Workload::Lease(_) => Recipe::Txn,
+    let means = match scenario.workload {
+        Workload::LockQueue(_) => Means::Queue,
+        Workload::CasLock(_) | Workload::Lease(_) => Means::Attempt,
     };
-    adapter(scenario.service, recipe, scenario.consul, cluster.client_endpoints(), Cluster::worker_address)
+    let Scenario { service, settings, consul, .. } = *scenario;
+    let endpoints = cluster.client_endpoints();
+    adapter(service, means, settings, consul, endpoints, Cluster::worker_address)
 }
 
 /// What a service promises if nothing particular is asked of it.
 pub(super) fn contract(service: Service) -> Contract {
-    adapter(service, Recipe::Txn, Settings::default(), Vec::new(), |_| None).contract()
+    let (settings, consul) = (ServerSettings::default(), consul::Settings::default());
+    adapter(service, Means::Attempt, settings, consul, Vec::new(), |_| None).contract()
 }
 
 fn adapter(
     service: Service,
-    recipe: Recipe,
-    consul: Settings,
+    means: Means,
+    settings: ServerSettings,
+    consul: consul::Settings,
     endpoints: Vec<(NodeId, SocketAddr)>,
     source_of: SourceOf,
 ) -> Arc<dyn Connect> {
     match service {
         Service::EtcdV2 => Arc::new(EtcdV2::new(endpoints).with_sources(source_of)),
-        Service::EtcdV3 => Arc::new(EtcdV3::new(endpoints, recipe).with_sources(source_of)),
+        Service::EtcdV3 => {
+            let recipe = match means {
+                Means::Attempt => etcd_v3::Recipe::Txn,
+                Means::Queue => etcd_v3::Recipe::LockService,
+            };
+            Arc::new(EtcdV3::new(endpoints, recipe).with_sources(source_of))
+        }
         Service::Consul => Arc::new(Consul::new(endpoints).with_settings(consul).with_sources(source_of)),
-        Service::Zookeeper => todo!(),
+        Service::Zookeeper => {
+            let recipe = match means {
+                Means::Attempt => zookeeper::Recipe::Create,
+                Means::Queue => zookeeper::Recipe::Queue,
+            };
+            Arc::new(ZooKeeper::new(endpoints, recipe, &settings.zookeeper()).with_sources(source_of))
+        }
     }
 }

@@ -206,6 +206,7 @@ mod tests {
                 early_slack_ms: 0,
                 latest_expiry: None,
                 counts_from_request: false,
+                second_hand: None,
                 fencing_tokens: false,
                 lock_delay_ms: None,
                 patience: leasehold_checkers::contract::Patience::default(),

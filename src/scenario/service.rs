@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::servers::zookeeper::ZooKeeperOptions;
 use crate::servers::{ServerSettings, Software};
 
 /// A service and the interface that the clients speak to it.
@@ -58,7 +57,7 @@ impl Service {
                 Err("from 1000 to 86400000: Consul's sessions are".to_owned())
             }
             Self::Zookeeper => {
-                let tick_ms = settings.tick_ms.unwrap_or(ZooKeeperOptions::default().tick_ms);
+                let tick_ms = settings.zookeeper().tick_ms;
                 let tick = Duration::from_millis(tick_ms.into());
                 if (2 * tick..=20 * tick).contains(&ttl) {
                     return Ok(());

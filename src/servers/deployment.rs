@@ -20,6 +20,19 @@ pub struct ServerSettings {
     pub sync_limit_ticks: Option<u32>,
 }
 
+impl ServerSettings {
+    /// What ZooKeeper servers are told.
+    #[must_use]
+    pub fn zookeeper(self) -> ZooKeeperOptions {
+        let default = ZooKeeperOptions::default();
+        ZooKeeperOptions {
+            tick_ms: self.tick_ms.unwrap_or(default.tick_ms),
+            sync_limit_ticks: self.sync_limit_ticks.unwrap_or(default.sync_limit_ticks),
+            ..default
+        }
+    }
+}
+
 /// The servers of one cluster: their program and what it is told.
 #[derive(Clone, Debug)]
 pub enum Deployment {
@@ -77,13 +90,7 @@ impl Deployment {
             Software::Etcd => Self::Etcd { program, options: EtcdOptions::for_round_trip(longest_round_trip) },
             Software::Consul => Self::Consul { program, options: ConsulOptions::default() },
             Software::ZooKeeper => {
-                let default = ZooKeeperOptions::default();
-                let options = ZooKeeperOptions {
-                    tick_ms: settings.tick_ms.unwrap_or(default.tick_ms),
-                    sync_limit_ticks: settings.sync_limit_ticks.unwrap_or(default.sync_limit_ticks),
-                    ..default
-                };
-                Self::ZooKeeper { java: java::find()?, jars: program, options }
+                Self::ZooKeeper { java: java::find()?, jars: program, options: settings.zookeeper() }
             }
         })
     }

@@ -27,6 +27,7 @@ impl Writer {
             early_slack_ms: 0,
             latest_expiry: None,
             counts_from_request: false,
+            second_hand: None,
             fencing_tokens: true,
             lock_delay_ms: None,
             patience: Patience::default(),

@@ -3,7 +3,8 @@
 //! A **sighting** of a grant is a linearizable read that showed its owner, or an acquisition that failed because that
 //! owner held the lock. Its **lateness** is `inv(sighting) - (end(r) + T/(1-rho))`, where `r` is the last to end of the
 //! acquisition and of the renewals of any outcome that were invoked before the sighting's end, and `T` the greatest TTL
-//! that was asked for or granted. A renewal acts before it ends, so by then the lease has had its time.
+//! that was asked for or granted. A renewal acts before it ends, so by then the lease has had its time. (Where any sign of life
+//! prolongs a lease, which [`SecondHand`](crate::contract::SecondHand) says, a release counts as a renewal here.)
 //!
 //! It is **proven** late only where the contract names a bound, and nothing else can explain it:
 //!
@@ -168,7 +169,7 @@ impl Renewals {
     pub(crate) fn of(run: &Run<'_>, grant: &Grant) -> Self {
         let mut so_far = Some(Prolonged { op: grant.acquire, ended: grant.ended, any_unanswered: false });
         let mut up_to = vec![(grant.invoked, so_far)];
-        for renewal in grant.renewals.iter().map(|renewal| &run.ops[*renewal]) {
+        for renewal in grant.prolonged_by.iter().map(|op| &run.ops[*op]) {
             so_far = so_far.zip(renewal.ended).map(|(before, ended)| Prolonged {
                 op: if ended > before.ended { renewal.index } else { before.op },
                 ended: before.ended.max(ended),
@@ -293,6 +294,20 @@ mod tests {
     fn an_unanswered_renewal_may_take_effect_at_any_time() {
         finds(held().renew_info(1, "a", 1_000..2_000).read(4, 9_000..9_010, Some("a")), &[(Grade::Possible, 4_000)]);
         finds(held().renew_open(1, "a", 1_000).read(4, 9_000..9_010, Some("a")), &[]);
+    }
+
+    #[test]
+    fn where_any_sign_of_life_prolongs_a_lease_so_does_a_release_that_fails() {
+        let by_hearsay = |contract: &mut crate::contract::Contract| {
+            let second_hand = crate::contract::SecondHand { known_within_ms: 100, out_of_touch_for_ms: 100 };
+            contract.second_hand = Some(second_hand);
+        };
+        let failed = || held().release_fails(1, "a", 2_000..2_100, "rejected");
+        finds(failed().read(4, 6_000..6_010, Some("a")), &[(Grade::Proven, 2_900)]);
+        finds(failed().contract(by_hearsay).read(4, 6_000..6_010, Some("a")), &[]);
+        finds(failed().contract(by_hearsay).read(4, 6_101..6_110, Some("a")), &[(Grade::Proven, 1_001)]);
+        let unknown = held().release_info(1, "a", 2_000..2_100).contract(by_hearsay);
+        finds(unknown.read(4, 9_000..9_010, Some("a")), &[(Grade::Possible, 3_900)]);
     }
 
     #[test]

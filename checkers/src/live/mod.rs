@@ -10,7 +10,8 @@
 //! it its renewals, releases and what saw it, where all of the following is over, before the *horizon*: before any op on that
 //! lock was asked that is still under way, and before an interval that is called linger:
 //!
-//! * its own ops have ended, its earliest legal expiry or its first release has passed, and so has each of its client's
+//! * its own ops have ended, and what can come between them and the server that keeps the leases is known (see
+//!   `checkers/src/second_hand.rs`); its earliest legal expiry or its first release has passed, and so has each of its client's
 //!   beliefs, and the lock-delay if there is one;
 //! * the service has said, to anybody, that it is gone, or confirmed its release;
 //! * nobody saw it after that, and no checker finds anything on it, proven or possible;
@@ -63,7 +64,7 @@ use crate::checks::{
     Run, SettledLock, Totals, activity, clock, double_acquisition, fencing, lock_delay, lockup, lost_grant,
     overdue_expiry, phantom_grant, premature_expiry, split_belief, stale_read, stats,
 };
-use crate::context::{Context, Hangs, Pulse};
+use crate::context::{Context, Hangs, JUST_SEEN, Pulse};
 use crate::history::vocabulary::{FaultPhase, f};
 use crate::history::{
     Action, Event, EventType, Flaw, Header, Op, Outcome, Pairing, Process, RunTime, Surroundings, Word,
@@ -89,9 +90,6 @@ const CHECKERS: [(&str, Checker); 13] = [
     (stats::NAME, stats::check),
     (clock::NAME, clock::check),
 ];
-
-/// What was said of faults and leaders at an instant is fixed so much later.
-const CONTEXT: Duration = Duration::from_secs(2);
 
 /// When a judge settles what is past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -347,7 +345,7 @@ impl Judge {
 
     /// The instant before which things are settled.
     fn horizon(&self) -> RunTime {
-        let back = self.settling.map_or(Duration::MAX, |settling| settling.linger.saturating_add(CONTEXT));
+        let back = self.settling.map_or(Duration::MAX, |settling| settling.linger.saturating_add(JUST_SEEN));
         RunTime(self.end.as_nanos().saturating_sub(u64::try_from(back.as_nanos()).unwrap_or(u64::MAX)))
     }
 }

@@ -11,6 +11,7 @@ use crate::checks::{
     Run, SettledLock, double_acquisition, fencing, lock_delay, lost_grant, overdue_expiry, phantom_grant,
     premature_expiry, split_belief, stale_read,
 };
+use crate::context::JUST_SEEN;
 use crate::history::{Action, Op, Outcome, RunTime, Word};
 use crate::holds::Grant;
 use crate::verdict::{Anomaly, AnomalyKind, Grade};
@@ -112,7 +113,8 @@ fn of_locks(run: &Run<'_>) -> Vec<Anomaly> {
 /// Whether no later event can take an anomaly back, with the instant before which everything that was asked for on its lock has
 /// ended.
 ///
-/// A later renewal can bring the earliest legal expiry no further forward than to its own invocation less the slack. Tokens that fall
+/// A later renewal can bring the earliest legal expiry no further forward than to its own invocation less the slack. Where renewals
+/// are passed on, all of those that were answered must be known for good. Tokens that fall
 /// later show that tokens tell nothing, so what rests on them alone is not certain.
 fn is_certain(run: &Run<'_>, anomaly: &Anomaly, ended_before: RunTime) -> bool {
     let slack = Duration::from_millis(run.header.contract.early_slack_ms);
@@ -123,6 +125,7 @@ fn is_certain(run: &Run<'_>, anomaly: &Anomaly, ended_before: RunTime) -> bool {
         .filter_map(|op| run.ops.get(*op))
         .filter(|op| matches!(op.action, Action::Acquire { granted: Some(_), .. }))
         .collect();
+    let is_over = is_over && renewals_are_known(run, anomaly, ended_before);
     let by_time = || match granted.as_slice() {
         [_] => true,
         [one, other] => one.ended.is_some_and(|ended| ended < other.invoked),
@@ -136,6 +139,18 @@ fn is_certain(run: &Run<'_>, anomaly: &Anomaly, ended_before: RunTime) -> bool {
             AnomalyKind::StaleRead => is_over && granted.len() == 1,
             _ => false,
         }
+}
+
+/// Whether nothing can turn up any more that came between the renewals of the grants of an anomaly and the server that keeps the
+/// leases.
+fn renewals_are_known(run: &Run<'_>, anomaly: &Anomaly, now: RunTime) -> bool {
+    if run.header.contract.second_hand.is_none() {
+        return true;
+    }
+    let grants = run.grants.get(anomaly.key.as_str()).into_iter().flatten();
+    let concerned = grants.filter(|grant| anomaly.ops.contains(&grant.acquire));
+    let last = concerned.flat_map(|grant| &grant.renewals).filter_map(|renewal| run.ops[*renewal].ended).max();
+    last.is_none_or(|last| last.after(known_within(run)).after(JUST_SEEN) < now)
 }
 
 /// What was found out about all that is kept.
@@ -273,6 +288,7 @@ impl<'a> Lock<'a> {
 fn quiet(run: &Run<'_>, found: &Found<'_>, grant: &Grant) -> Option<RunTime> {
     let own = || grant.renewals.iter().chain(&grant.releases).map(|op| &run.ops[*op]);
     let own_ended = own().try_fold(grant.ended, |last, op| Some(last.max(op.ended?)))?;
+    let own_known = own_ended.after(known_within(run));
     let released = own().filter(|op| {
         matches!(op.action, Action::Release { .. }) && op.outcome == Outcome::Ok && op.invoked > grant.ended
     });
@@ -287,7 +303,12 @@ fn quiet(run: &Run<'_>, found: &Found<'_>, grant: &Grant) -> Option<RunTime> {
     let delay = run.header.contract.lock_delay_ms.map(Duration::from_millis);
     let open_again = delay.map(|delay| grant.earliest_expiry.max(seen_last).after(delay)).unwrap_or_default();
     let free = stuck::gone_by(run, grant).unwrap_or_default();
-    [own_ended, gone, seen_last, expired, believed, open_again, free].into_iter().max()
+    [own_known, gone, seen_last, expired, believed, open_again, free].into_iter().max()
+}
+
+/// How long word of a renewal is under way.
+fn known_within(run: &Run<'_>) -> Duration {
+    Duration::from_millis(run.header.contract.second_hand.map_or(0, |contract| contract.known_within_ms))
 }
 
 /// When, and which op shows it.

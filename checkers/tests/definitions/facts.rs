@@ -68,6 +68,23 @@ impl Grant<'_> {
     }
 }
 
+/// Something that shows that a lease is gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gone<'a> {
+    /// When it was complete.
+    pub(crate) at: u64,
+    /// To whom the lock was given, where that is all that shows it.
+    pub(crate) given_to: Option<&'a str>,
+    /// The renewal or release that was told so.
+    pub(crate) own_op: Option<usize>,
+}
+
+impl Gone<'_> {
+    fn at(at: u64) -> Self {
+        Self { at, given_to: None, own_op: None }
+    }
+}
+
 /// A request that found an owner in possession.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sight {
@@ -110,6 +127,12 @@ impl<'a> Facts<'a> {
         self.ops.iter().filter(is_one).filter(|op| op.key == grant.op.key).collect()
     }
 
+    /// What may have prolonged a lease: renewals, and where any sign of life does that, releases too.
+    pub(crate) fn signs_of_life(&self, grant: &Grant<'_>) -> Vec<&'a Op> {
+        let releases = if self.header.contract.second_hand.is_some() { self.releases(grant) } else { Vec::new() };
+        self.renewals(grant).into_iter().chain(releases).collect()
+    }
+
     pub(crate) fn releases(&self, grant: &Grant<'_>) -> Vec<&'a Op> {
         let is_one = |op: &&Op| matches!(&op.action, Action::Release { owner } if owner == grant.owner);
         self.ops.iter().filter(is_one).filter(|op| op.key == grant.op.key).collect()
@@ -150,8 +173,8 @@ impl<'a> Facts<'a> {
                 _ => None,
             }))
             .collect();
-        let last_asked = confirmed.iter().map(|(invoked, ..)| *invoked).max().expect("the grant");
         let shortest = confirmed.iter().map(|(.., ttl)| *ttl).min().expect("the grant");
+        let last_asked = self.last_known(&confirmed, shortest);
         let unanswered = renewals.iter().filter(|op| op.is_unanswered()).map(|op| match op.action {
             Action::Renew { asked_ttl_ms: Some(ttl_ms), .. } => (op.invoked.0, ttl_ms * MS),
             _ => (op.invoked.0, shortest),
@@ -167,6 +190,37 @@ impl<'a> Facts<'a> {
             .expect("the grant")
     }
 
+    /// When the last was asked for of the acquisition, which is the first of these, and of the renewals that certainly reached whoever
+    /// keeps the leases.
+    fn last_known(&self, confirmed: &[(u64, u64, u64)], shortest: u64) -> u64 {
+        let (acquired, renewals) = confirmed.split_first().expect("the grant");
+        let Some(contract) = self.header.contract.second_hand else {
+            return confirmed.iter().map(|(invoked, ..)| *invoked).max().expect("the grant");
+        };
+        let mut known = acquired.0;
+        for (invoked, ended, _) in renewals {
+            let arrived = ended + contract.known_within_ms * MS;
+            let from = invoked.saturating_sub(contract.out_of_touch_for_ms * MS);
+            let slack = self.header.contract.early_slack_ms * MS;
+            let in_time = arrived <= (known + self.by_the_fastest_clock(shortest)).saturating_sub(slack);
+            let seen_to_stand = renewals.iter().any(|(another, ..)| *another >= arrived);
+            let fault = self
+                .disturbances()
+                .any(|fault| fault.begun <= arrived && fault.ended.is_none_or(|ended| ended >= from));
+            let shown_by = arrived.max(invoked + 2_000 * MS);
+            let election = self.signs_of_elections().iter().any(|at| (from..=shown_by).contains(at));
+            let silent = self.beats.values().any(|beats| {
+                let beats: Vec<u64> = [0].iter().chain(beats).chain([&u64::MAX]).copied().collect();
+                beats.windows(2).any(|pair| pair[1] - pair[0] > 500 * MS && pair[0] <= arrived && pair[1] >= from)
+            });
+            let unseen = self.beats.is_empty();
+            if (in_time || seen_to_stand) && !fault && !election && !silent && !unseen {
+                known = known.max(*invoked);
+            }
+        }
+        known
+    }
+
     /// The greatest TTL that was asked for in a renewal, or granted.
     pub(crate) fn longest_ttl(&self, grant: &Grant<'_>) -> u64 {
         let spoken = self.renewals(grant).into_iter().flat_map(|op| match op.action {
@@ -176,9 +230,8 @@ impl<'a> Facts<'a> {
         spoken.flatten().map(|ttl_ms| ttl_ms * MS).fold(grant.ttl, u64::max)
     }
 
-    /// When each thing that shows that the lease is gone was complete, and whether it is but the grant of another, and then
-    /// whose.
-    pub(crate) fn gone(&self, grant: &Grant<'a>) -> Vec<(u64, Option<&'a str>)> {
+    /// Each thing that shows that the lease is gone.
+    pub(crate) fn gone(&self, grant: &Grant<'a>) -> Vec<Gone<'a>> {
         let key = &grant.op.key;
         let mut gone = Vec::new();
         let renewals = self.renewals(grant);
@@ -197,14 +250,14 @@ impl<'a> Facts<'a> {
                 || op.failed_with(code::EXPIRED) && (after || renewed_before)
                 || op.failed_with(code::MISMATCH) && after && alone;
             if shows {
-                gone.push((told.0, None));
+                gone.push(Gone { own_op: Some(op.index), ..Gone::at(told.0) });
             }
         }
         for op in self.ops.iter().filter(|op| op.key == *key && op.invoked.0 > grant.ended()) {
             if let Action::Read { linearizable: true, seen: Some(seen) } = &op.action
                 && seen.as_deref() != Some(grant.owner)
             {
-                gone.push((op.ended.expect("it was answered").0, None));
+                gone.push(Gone::at(op.ended.expect("it was answered").0));
             }
         }
         let others: Vec<Grant<'a>> = self.grants().into_iter().filter(|other| other.op.key == *key).collect();
@@ -212,12 +265,12 @@ impl<'a> Facts<'a> {
         for other in others.iter().filter(|other| other.op.index != grant.op.index) {
             let by_token = tokens_tell && grant.token.zip(other.token).is_some_and(|(mine, theirs)| theirs > mine);
             if other.invoked() > grant.ended() || by_token {
-                gone.push((other.ended(), Some(other.owner)));
+                gone.push(Gone { given_to: Some(other.owner), ..Gone::at(other.ended()) });
             }
         }
         let watched = self.losses.iter().filter(|loss| loss.key == *key && loss.owner == grant.owner);
-        gone.extend(watched.map(|loss| (loss.time.0, None)));
-        gone.retain(|(at, _)| *at > grant.invoked());
+        gone.extend(watched.map(|loss| Gone::at(loss.time.0)));
+        gone.retain(|gone| gone.at > grant.invoked());
         gone
     }
 

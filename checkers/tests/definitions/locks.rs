@@ -133,7 +133,8 @@ pub(crate) fn stale_reads(facts: &Facts<'_>) -> Vec<Expected> {
         let gone = facts
             .gone(&grant)
             .into_iter()
-            .filter_map(|(at, whose)| whose.is_none_or(|other| !facts.sights(key, other).is_empty()).then_some(at));
+            .filter(|gone| gone.given_to.is_none_or(|other| !facts.sights(key, other).is_empty()))
+            .map(|gone| gone.at);
         let Some(over) = released.chain(gone).min() else { continue };
         let reads = facts.sights(key, grant.owner).into_iter().filter(|sight| sight.is_read && sight.invoked > over);
         expected.extend(reads.map(|read| read.invoked).max().map(|last| Expected {

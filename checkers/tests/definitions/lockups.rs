@@ -286,8 +286,9 @@ impl Lock<'_> {
                     let counts = release.outcome == Outcome::Ok && release.invoked.0 > grant.ended();
                     release.ended.filter(|_| counts).map(|ended| ended.0)
                 });
-                let gone = self.facts.gone(grant).into_iter().filter(|(_, whose)| whose.is_none()).map(|(at, _)| at);
-                let renewals = self.facts.renewals(grant);
+                let gone =
+                    self.facts.gone(grant).into_iter().filter(|gone| gone.given_to.is_none()).map(|gone| gone.at);
+                let renewals = self.facts.signs_of_life(grant);
                 let last = renewals.iter().filter_map(|op| op.ended).map(|ended| ended.0).fold(grant.ended(), u64::max);
                 let settled = !renewals.iter().any(|op| op.is_unanswered());
                 let run_out = self.life(self.facts.longest_ttl(grant)).filter(|_| settled).map(|life| last + life);

@@ -7,6 +7,7 @@ mod lockups;
 #[path = "../oracles/mod.rs"]
 mod oracles;
 mod overdue;
+mod premature;
 
 use std::cell::Cell;
 
@@ -80,6 +81,7 @@ fn terms(random: &mut Random, step_ms: u64) -> Terms {
         slack: [0, 0, 0, 1][random.of(0..4) as usize],
         latest: random.percent(85).then(|| ([1, 1, 2][random.of(0..3) as usize], random.of(0..4), random.percent(70))),
         counts_from_request: random.percent(30),
+        second_hand: random.percent(15).then(|| (random.of(0..4), random.of(0..6))),
         fencing_tokens: random.percent(70),
         lock_delay: random.percent(40).then(|| random.of(1..6)),
         patience: [random.of(3..8), random.of(3..8), random.of(1..4), random.of(0..4)],
@@ -163,6 +165,17 @@ fn overdue_expiries() {
     };
     let (kind, of) = (AnomalyKind::OverdueExpiry, overdue::overdue_expiries);
     agree([Definition { kind, of, proven_per_mille: 4, possible_per_mille: 10 }], tells);
+}
+
+#[test]
+fn premature_expiries() {
+    let tells = |random: &mut Random| {
+        let mut story = among_faults(random, 100, 12, 0, 1);
+        story.terms.second_hand = random.percent(70).then(|| (random.of(0..4), random.of(0..6)));
+        story
+    };
+    let (kind, of) = (AnomalyKind::PrematureExpiry, premature::premature_expiries);
+    agree([Definition { kind, of, proven_per_mille: 10, possible_per_mille: 0 }], tells);
 }
 
 /// Where reads showed nobody, some show the last one who was given the lock.

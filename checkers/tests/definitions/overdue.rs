@@ -37,7 +37,7 @@ pub(crate) fn overdue_expiries(facts: &Facts<'_>) -> Vec<Expected> {
 }
 
 fn judge(facts: &Facts<'_>, grant: &Grant<'_>, sight: &Sight, stalled: &[(u64, u64)]) -> Option<(Grade, u64)> {
-    let renewals: Vec<&Op> = facts.renewals(grant).into_iter().filter(|op| op.invoked.0 <= sight.ended).collect();
+    let renewals: Vec<&Op> = facts.signs_of_life(grant).into_iter().filter(|op| op.invoked.0 <= sight.ended).collect();
     if renewals.iter().any(|op| op.ended.is_none()) {
         return None;
     }

@@ -1,6 +1,6 @@
 //! A tiny history as data: what was asked and told, so that parts of it can be left out.
 
-use leasehold_checkers::contract::{LatestExpiry, Patience};
+use leasehold_checkers::contract::{LatestExpiry, Patience, SecondHand};
 use leasehold_checkers::history::vocabulary::f;
 use leasehold_checkers::history::{
     ErrorInfo, Event, EventType, Header, History, Process, RunTime, header_to_line, to_line,
@@ -33,6 +33,8 @@ pub struct Terms {
     /// How many TTLs a lease may live, the grace, and whether a new leader starts leases anew.
     pub latest: Option<(u32, u64, bool)>,
     pub counts_from_request: bool,
+    /// Within what time a renewal is known to whoever keeps the leases, and for how long a server out of touch answers.
+    pub second_hand: Option<(u64, u64)>,
     pub fencing_tokens: bool,
     pub lock_delay: Option<u64>,
     /// Patience with an op, the cluster, a lock, and the recovery.
@@ -120,6 +122,10 @@ impl Story {
             restarts_at_leader_change: anew,
         });
         contract.counts_from_request = self.terms.counts_from_request;
+        contract.second_hand = self
+            .terms
+            .second_hand
+            .map(|(within, lag)| SecondHand { known_within_ms: within * step_ms, out_of_touch_for_ms: lag * step_ms });
         contract.fencing_tokens = self.terms.fencing_tokens;
         contract.lock_delay_ms = self.terms.lock_delay.map(|delay| delay * step_ms);
         let [op_ms, cluster_ms, lock_ms, recovery_ms] = patience.map(|steps| steps * step_ms);

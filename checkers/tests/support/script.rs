@@ -46,6 +46,7 @@ pub fn header() -> Header {
             early_slack_ms: 0,
             latest_expiry: Some(LatestExpiry { ttls: 1, grace_ms: 1_000, restarts_at_leader_change: true }),
             counts_from_request: false,
+            second_hand: None,
             fencing_tokens: true,
             lock_delay_ms: None,
             patience: Patience::default(),

@@ -1,14 +1,15 @@
 //! A lock service in virtual time that keeps its word, unless a named bug is switched on.
 //!
 //! Requests and answers travel for random times, are lost, and arrive after their client has given up. Leases end late
-//! by random times, and anew after elections; the machine stalls, nodes pause. Everything that the service does
-//! is known, so each accusation can be held against the truth.
+//! by random times, and anew after elections; the machine stalls, nodes pause. In some runs a renewal is answered by one server and kept
+//! by another, who hears of it a moment later, or never. Everything that the service does is known, so each accusation can
+//! be held against the truth.
 
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use leasehold_checkers::contract::{LatestExpiry, Patience};
+use leasehold_checkers::contract::{LatestExpiry, Patience, SecondHand};
 use leasehold_checkers::history::vocabulary::{code, f};
 use leasehold_checkers::history::{EventType, History};
 use serde_json::{Value, json};
@@ -59,6 +60,8 @@ pub struct Simulated {
 }
 
 const GRACE_MS: u64 = 1_000;
+/// Where renewals are passed on: word of one is under way for less than this, and a server out of touch answers for as long.
+const PASSED_ON: SecondHand = SecondHand { known_within_ms: 300, out_of_touch_for_ms: 800 };
 /// A correct service ends a lease within its grace, less a stall that is too short to be noticed.
 const LATEST_MS: u64 = 450;
 const RUN_MS: u64 = 9_000;
@@ -110,6 +113,11 @@ enum Step {
     Expire {
         owner: String,
         generation: u64,
+    },
+    /// Word of a renewal that was answered in this term.
+    Word {
+        owner: String,
+        term: u64,
     },
     Probe(usize),
     Election,
@@ -179,6 +187,8 @@ struct Service {
     slack: u64,
     /// Whether a TTL counts from some instant after the request, however late it takes effect.
     counts_from_request: bool,
+    /// Decides what becomes of the renewals that are passed on; `None` where they are not.
+    rumours: Option<Random>,
     lock_delay: u64,
     stops_at: u64,
     wronged: BTreeSet<String>,
@@ -193,8 +203,11 @@ impl Service {
         let bounded = random.percent(80);
         let restarts = random.percent(90);
         let ttls = if random.percent(20) { 2 } else { 1 };
-        let counts_from_request = random.percent(30);
+        let mut rumours = Random(seed ^ 0x5e55_1011);
+        let rumours = rumours.percent(25).then_some(rumours);
+        let counts_from_request = random.percent(30) && rumours.is_none();
         let script = script()
+            .contract(|contract| contract.second_hand = rumours.is_some().then_some(PASSED_ON))
             .header(|header| header.clock_rate_error_ppm = rate_error_ppm)
             .contract(|contract| contract.early_slack_ms = slack)
             .contract(|contract| contract.counts_from_request = counts_from_request)
@@ -254,6 +267,7 @@ impl Service {
             loss,
             slack,
             counts_from_request,
+            rumours,
             lock_delay,
             stops_at,
             wronged: BTreeSet::new(),
@@ -312,6 +326,7 @@ impl Service {
     fn at(&mut self, mut at: u64, step: Step) {
         let on_server = match step {
             Step::Arrive(_) | Step::Expire { .. } | Step::Election | Step::Open(_) => true,
+            Step::Word { .. } => true,
             Step::Probe(_) => !self.answers_while_paused,
             Step::Think(_) | Step::Deliver(..) | Step::GiveUp(_) => false,
         };
@@ -334,6 +349,7 @@ impl Service {
             Step::Deliver(request, answer) => self.deliver(&request, answer),
             Step::GiveUp(request) => self.give_up(&request),
             Step::Expire { owner, generation } => self.expire(&owner, generation),
+            Step::Word { owner, term } => self.hear(&owner, term),
             Step::Probe(node) => self.probe(node),
             Step::Election => self.elect(),
             Step::Open(key) => self.next_in_queue(key),
@@ -537,7 +553,8 @@ impl Service {
 
     /// Most renewals ask for the TTL of before.
     fn other_ttl(&mut self) -> Option<u64> {
-        self.random.percent(15).then(|| self.random.of(1..25) * 100)
+        let other = self.random.percent(15).then(|| self.random.of(1..25) * 100);
+        other.filter(|_| self.rumours.is_none())
     }
 
     fn grant(&mut self, request: Request, owner: &str, ttl: u64) {
@@ -651,7 +668,10 @@ impl Service {
             return self.answer(request, EventType::Fail, Value::Null, Some(code::EXPIRED));
         };
         let holds = self.locks[lease.key].holder.as_deref() == Some(owner);
-        if lease.alive && update && !holds {
+        if self.rumours.is_some() && self.answers_from_memory(&lease, update) {
+            self.pass_on(owner);
+            self.answer(request, EventType::Ok, json!({ "owner": owner, "ttl_ms": lease.ttl }), None);
+        } else if lease.alive && update && !holds {
             self.answer(request, EventType::Fail, Value::Null, Some(code::NOT_HELD));
         } else if lease.alive {
             let ttl = ttl.unwrap_or(lease.ttl);
@@ -666,6 +686,36 @@ impl Service {
             let code = if update { code::NOT_HELD } else { code::EXPIRED };
             self.answer(request, EventType::Fail, Value::Null, Some(code));
         }
+    }
+
+    /// Whether a server that does not keep the leases says yes to a keep-alive: of those that stand, and for a while also of others if it
+    /// was cut off.
+    fn answers_from_memory(&mut self, lease: &Lease, update: bool) -> bool {
+        let out_of_touch = self.is_disturbed(self.now.saturating_sub(PASSED_ON.out_of_touch_for_ms), self.now);
+        let Some(rumours) = &mut self.rumours else { return false };
+        !update && (lease.alive || out_of_touch && rumours.percent(50))
+    }
+
+    /// Sends word of a renewal to whoever keeps the leases. A pause may swallow it.
+    fn pass_on(&mut self, owner: &str) {
+        let Some(rumours) = &mut self.rumours else { return };
+        let arrives = self.now + rumours.of(0..PASSED_ON.known_within_ms);
+        let is_lost = rumours.percent(70);
+        if !(is_lost && self.is_disturbed(self.now, arrives)) {
+            self.at(arrives, Step::Word { owner: owner.to_owned(), term: self.term });
+        }
+    }
+
+    /// A leader that came into office since has given the lease its full time already.
+    fn hear(&mut self, owner: &str, term: u64) {
+        let is_alive = self.leases.get(owner).is_some_and(|lease| lease.alive);
+        if is_alive && !(self.restarts && term != self.term) {
+            self.prolong(owner, self.now);
+        }
+    }
+
+    fn is_disturbed(&self, from: u64, until: u64) -> bool {
+        self.pauses.iter().any(|(begin, end)| *begin <= until && from <= *end)
     }
 
     fn release(&mut self, request: Request, owner: &str) {

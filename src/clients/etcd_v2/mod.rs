@@ -66,6 +66,7 @@ impl Connect for EtcdV2 {
             latest_expiry: None,
             // The server that is asked turns the TTL into an instant, and all servers keep that instant.
             counts_from_request: true,
+            second_hand: None,
             fencing_tokens: true,
             lock_delay_ms: None,
             patience: Patience::default(),

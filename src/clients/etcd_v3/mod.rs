@@ -85,6 +85,7 @@ impl Connect for EtcdV3 {
             latest_expiry: Some(LatestExpiry { ttls: 1, grace_ms: 4_500, restarts_at_leader_change: true }),
             // The leader counts from when it prolongs the lease.
             counts_from_request: false,
+            second_hand: None,
             fencing_tokens: true,
             lock_delay_ms: None,
             patience: Patience::default(),

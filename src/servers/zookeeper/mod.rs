@@ -1,10 +1,12 @@
 //! ZooKeeper: how a server is started, and what it can be asked about itself.
 
+mod java;
 mod launch;
 mod log_clock;
 mod probes;
 mod words;
 
+pub use java::{NoJava, java};
 pub use launch::{ZooKeeperOptions, launch};
 pub use probes::ZooKeeperProbes;
 

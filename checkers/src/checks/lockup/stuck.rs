@@ -74,9 +74,9 @@ pub(crate) fn gone_by(run: &Run<'_>, grant: &Grant) -> Option<RunTime> {
     // That another was told that it has the lock does not show that it had.
     let shows = |loss: &&Observation| !matches!(loss.evidence, Evidence::OthersGrant(_));
     let seen = grant.losses.iter().filter(shows).map(|loss| loss.at);
-    let renewals = || grant.renewals.iter().map(|renewal| &run.ops[*renewal]);
-    let last_renewal = renewals().filter_map(|op| op.ended).fold(grant.ended, RunTime::max);
-    let is_over = renewals().all(|op| !op.is_unanswered());
+    let prolonged = || grant.prolonged_by.iter().map(|op| &run.ops[*op]);
+    let last_renewal = prolonged().filter_map(|op| op.ended).fold(grant.ended, RunTime::max);
+    let is_over = prolonged().all(|op| !op.is_unanswered());
     let expired = longest_life(run, grant.longest_ttl).filter(|_| is_over).map(|life| last_renewal.after(life));
     released.chain(seen).chain(expired).min()
 }

@@ -1,0 +1,56 @@
+//! Reading and writing nodes that belong to no session.
+
+use zookeeper_client::{Acls, CreateMode, CreateOptions, Error, Stat};
+
+use super::failure::Failure;
+use super::paths;
+use super::session::Session;
+
+pub(super) fn persistent() -> CreateOptions<'static> {
+    CreateMode::Persistent.with_acls(Acls::anyone_all())
+}
+
+/// Makes sure that what is read next in this session is no older than this.
+///
+/// A write is agreed upon by a majority, and the server at hand has it before it answers. `sync` promises less: it is no decision of the
+/// majority, and a leader that was deposed without knowing answers it as well.
+pub(super) async fn catch_up(session: &Session) -> Result<(), Failure> {
+    session.ask(|client| client.set_data(paths::root(), b"", None)).await.map(drop)
+}
+
+/// What a node has, as the server at hand knows it; `None` where there is none.
+pub(super) async fn read(session: &Session, path: &str) -> Result<Option<(Vec<u8>, Stat)>, Failure> {
+    match session.ask(|client| client.get_data(path)).await {
+        Ok(found) => Ok(Some(found)),
+        Err(Failure::Answered(Error::NoNode)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The same as text.
+pub(super) async fn text(session: &Session, path: &str) -> Result<Option<String>, Failure> {
+    let found = read(session, path).await?;
+    Ok(found.map(|(value, _)| in_words(&value)))
+}
+
+pub(super) fn in_words(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).into_owned()
+}
+
+/// Creates a node that may be there already.
+pub(super) async fn make(session: &Session, path: &str) -> Result<(), Failure> {
+    let node = persistent();
+    match session.ask(|client| client.create(path, b"", &node)).await {
+        Ok(_) | Err(Failure::Answered(Error::NodeExists)) => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Removes a node that may be there, as it was when it was looked at.
+pub(super) async fn remove(session: &Session, path: &str) -> Result<(), Failure> {
+    let Some((_, stat)) = read(session, path).await? else { return Ok(()) };
+    match session.ask(|client| client.delete(path, Some(stat.version))).await {
+        Ok(()) | Err(Failure::Answered(Error::NoNode)) => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}

@@ -1,0 +1,140 @@
+//! The recipe of ZooKeeper's own documentation: each waiter has a numbered node, the lowest has the lock, and each watches the one
+//! before it.
+//!
+//! While it waits, the session is kept alive by the library's pings, all of them within the acquisition. From then on only what the
+//! history tells of keeps it alive.
+
+use std::time::Duration;
+
+use leasehold_workloads::service::OpError;
+use zookeeper_client::{Acls, CreateMode, LockOptions, LockPrefix};
+
+use super::create::of_acquisition;
+use super::failure::Failure;
+use super::hold::{Held, ephemeral};
+use super::session::{NO_SESSION, Route, Session};
+use super::{nodes, paths};
+
+/// How nodes of ours begin; those of the library have a prefix of their own, and end in a number as well.
+const WAITER: &str = "n-";
+
+/// How often a reader may find that the first of the queue has gone before it could be looked at.
+const ATTEMPTS: usize = 10;
+
+/// Waits in the queue, as an application does that writes the recipe itself.
+pub(super) async fn acquire(route: Route, key: &str, owner: String, ttl: Duration) -> Result<Held, OpError> {
+    let session = Session::open(route, ttl).await?;
+    session.keep_alive_by_itself(true);
+    let folder = paths::queue(key);
+    let (prefix, node) = (paths::child(&folder, WAITER), ephemeral(CreateMode::EphemeralSequential));
+    let created = session.ask(|client| client.create(&prefix, owner.as_bytes(), &node)).await;
+    let (_, number) = created.map_err(of_acquisition)?;
+    let mine = format!("{WAITER}{number}");
+    wait_for_turn(&session, &folder, &mine).await?;
+    session.keep_alive_by_itself(false);
+    let path = paths::child(&folder, &mine);
+    Ok(Held::of(session, path, owner, None))
+}
+
+/// The connection may end while we wait. Then the node stands until the session ends, and may have its turn meanwhile.
+async fn wait_for_turn(session: &Session, folder: &str, mine: &str) -> Result<(), OpError> {
+    loop {
+        let waiters = waiters(session, folder).await.map_err(unknown_if_lost)?;
+        let Some(place) = waiters.iter().position(|waiter| waiter == mine) else {
+            return Err(OpError::failed(NO_SESSION, "the session ended in the queue"));
+        };
+        let Some(before) = place.checked_sub(1).map(|before| paths::child(folder, &waiters[before])) else {
+            return Ok(());
+        };
+        let watched = session.ask(|client| client.check_and_watch_stat(&before)).await;
+        if let (Some(_), watcher) = watched.map_err(unknown_if_lost)? {
+            session.changed(watcher).await.map_err(unknown_if_lost)?;
+        }
+    }
+}
+
+/// Without an answer to a look at the queue, the place in it stands all the same.
+fn unknown_if_lost(failure: Failure) -> OpError {
+    match failure {
+        Failure::Lost { code, text, .. } => OpError::unknown(code, text),
+        failure => of_acquisition(failure),
+    }
+}
+
+/// Waits in the queue by the library's own recipe.
+pub(super) async fn acquire_by_library(route: Route, key: &str, owner: String, ttl: Duration) -> Result<Held, OpError> {
+    let session = Session::open(route, ttl).await?;
+    session.keep_alive_by_itself(true);
+    let folder = paths::queue(key);
+    let prefix = LockPrefix::new_curator(&folder, "lock-").expect("the folder's path is valid");
+    let options = LockOptions::new(Acls::anyone_all());
+    let locked = session.ask(|client| client.lock(prefix, owner.as_bytes(), options)).await;
+    let guard = locked.map_err(unknown_if_lost)?.into_owned();
+    session.keep_alive_by_itself(false);
+    let path = guard.lock_path().to_owned();
+    Ok(Held::of(session, path, owner, Some(guard)))
+}
+
+/// Who stands in the queue, the first one first.
+async fn waiters(session: &Session, folder: &str) -> Result<Vec<String>, Failure> {
+    let mut waiters = session.ask(|client| client.list_children(folder)).await?;
+    waiters.sort_by_key(|waiter| number(waiter));
+    Ok(waiters)
+}
+
+/// A waiter's number. Whatever has none stands at the end.
+fn number(waiter: &str) -> u64 {
+    waiter.rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(u64::MAX)
+}
+
+/// Who has the lock, as the server at hand knows it.
+pub(super) async fn holder(session: &Session, key: &str) -> Result<Option<String>, OpError> {
+    let folder = paths::queue(key);
+    for _ in 0..ATTEMPTS {
+        let waiters = waiters(session, &folder).await.map_err(Failure::judged)?;
+        let Some(first) = waiters.first() else { return Ok(None) };
+        // Whose place it is never changes, so it does not matter that this is read later.
+        let owner = nodes::text(session, &paths::child(&folder, first)).await.map_err(Failure::judged)?;
+        if owner.is_some() {
+            return Ok(owner);
+        }
+    }
+    Err(OpError::failed("restless", format!("the first of the queue left {ATTEMPTS} times before it could be read")))
+}
+
+/// Takes everybody out of the queue.
+pub(super) async fn clear(session: &Session, key: &str) -> Result<(), Failure> {
+    let folder = paths::queue(key);
+    nodes::make(session, &folder).await?;
+    for waiter in waiters(session, &folder).await? {
+        nodes::remove(session, &paths::child(&folder, &waiter)).await?;
+    }
+    Ok(())
+}
+
+/// Who stands in the queue and has a name, by nodes.
+pub(super) async fn owners(
+    session: &Session,
+    folder: &str,
+    waiters: &[String],
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut owners = Vec::new();
+    for waiter in waiters {
+        if let Some(owner) = nodes::text(session, &paths::child(folder, waiter)).await? {
+            owners.push((waiter.clone(), owner));
+        }
+    }
+    Ok(owners)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiters_stand_by_their_numbers() {
+        let mut waiters = ["n-0000000010", "x", "_c_5f0c-1b-lock-0000000009", "n-0000000002"];
+        waiters.sort_by_key(|waiter| number(waiter));
+        assert_eq!(waiters, ["n-0000000002", "_c_5f0c-1b-lock-0000000009", "n-0000000010", "x"]);
+    }
+}
