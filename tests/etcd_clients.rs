@@ -199,6 +199,9 @@ on_both_versions! {
     probes_follow_the_leader,
 }
 
+/// In line, nobody keeps the lease alive.
+const LOCK_SERVICE: Recipe = Recipe::LockService { kept_alive: false };
+
 /// Looks until it is so.
 async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + PATIENCE;
@@ -390,19 +393,19 @@ async fn a_v3_lock_expires(version: &str) {
 async fn a_v3_watch_tells_that_a_hold_ended(version: &str) {
     let cluster = Cluster::start(version, 1).await;
     let deleted = [("p1.1".to_owned(), ChangeKind::Deleted), ("p2.1".to_owned(), ChangeKind::Deleted)];
-    for (recipe, wait) in [(Recipe::Txn, Wait::Never), (Recipe::LockService, Wait::InQueue)] {
+    for (recipe, wait) in [(Recipe::Txn, Wait::Never), (LOCK_SERVICE, Wait::InQueue)] {
         let etcd = cluster.v3(recipe);
         etcd.prepare(&[LOCK, "beacon"].map(str::to_owned)).await.expect("prepared");
         assert_eq!(changes_of_two_holds(&etcd, wait).await, deleted);
     }
-    for (recipe, process, wait) in [(Recipe::Txn, 5, Wait::Never), (Recipe::LockService, 6, Wait::InQueue)] {
+    for (recipe, process, wait) in [(Recipe::Txn, 5, Wait::Never), (LOCK_SERVICE, 6, Wait::InQueue)] {
         ends_when_nobody_listens(&cluster.v3(recipe), process, wait).await;
     }
 }
 
 async fn waiters_of_the_lock_service_queue_up(version: &str) {
     let cluster = Cluster::start(version, 1).await;
-    let etcd = cluster.v3(Recipe::LockService);
+    let etcd = cluster.v3(LOCK_SERVICE);
     etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
     let [mut a, mut b] = [0, 0].map(|node| etcd.connect(0, node));
     assert_certain(try_acquire(&mut *a, 9, 5_000).await, "unsupported");
@@ -432,7 +435,7 @@ async fn waiters_of_the_lock_service_queue_up(version: &str) {
 /// etcd before 3.5 grants a lock to a waiter whose key is gone.
 async fn a_waiter_whose_lease_ran_out(version: &str) {
     let cluster = Cluster::start(version, 1).await;
-    let etcd = cluster.v3(Recipe::LockService);
+    let etcd = cluster.v3(LOCK_SERVICE);
     etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
     let [mut a, mut b] = [0, 0].map(|node| etcd.connect(0, node));
     let first = acquire(&mut *a, 1, 60_000, Wait::InQueue).await.expect("a free lock");
@@ -450,7 +453,7 @@ async fn a_waiter_whose_lease_ran_out(version: &str) {
 
 async fn a_waiter_that_gives_up_leaves_the_queue(version: &str) {
     let cluster = Cluster::start(version, 1).await;
-    let etcd = cluster.v3(Recipe::LockService);
+    let etcd = cluster.v3(LOCK_SERVICE);
     etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
     let [mut a, mut b] = [0, 0].map(|node| etcd.connect(0, node));
     acquire(&mut *a, 1, 60_000, Wait::InQueue).await.expect("a free lock");
@@ -590,7 +593,7 @@ async fn a_server_that_dies_with_a_request_leaves_it_unknown(version: &str) {
     let services: [(Box<dyn Connect>, Wait); 3] = [
         (Box::new(cluster.v2()), Wait::Never),
         (Box::new(cluster.v3(Recipe::Txn)), Wait::Never),
-        (Box::new(cluster.v3(Recipe::LockService)), Wait::InQueue),
+        (Box::new(cluster.v3(LOCK_SERVICE)), Wait::InQueue),
     ];
     for ((etcd, wait), process) in services.into_iter().zip(1..) {
         etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
@@ -810,7 +813,7 @@ fn every_known_version_answers_every_question() {
             let services: [(Box<dyn Connect>, Wait); 3] = [
                 (Box::new(cluster.v2()), Wait::Never),
                 (Box::new(cluster.v3(Recipe::Txn)), Wait::Never),
-                (Box::new(cluster.v3(Recipe::LockService)), Wait::InQueue),
+                (Box::new(cluster.v3(LOCK_SERVICE)), Wait::InQueue),
             ];
             for (etcd, wait) in services {
                 etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");

@@ -43,9 +43,13 @@ pub(super) fn margin(anomaly: &Anomaly) -> String {
     }
     let margin = span(anomaly.margin_ns);
     match anomaly.kind {
-        AnomalyKind::DoubleAcquisition | AnomalyKind::SplitBelief | AnomalyKind::Lockup => format!("for {margin}"),
-        AnomalyKind::Nonlinearizable
-        | AnomalyKind::PrematureExpiry
+        AnomalyKind::DoubleAcquisition | AnomalyKind::DoubleRun | AnomalyKind::SplitBelief | AnomalyKind::Lockup => {
+            format!("for {margin}")
+        }
+        AnomalyKind::Nonlinearizable => {
+            format!("shown by {}", counted(anomaly.ops.len(), "operation", "operations"))
+        }
+        AnomalyKind::PrematureExpiry
         | AnomalyKind::PhantomGrant
         | AnomalyKind::LockDelayBroken
         | AnomalyKind::OverdueExpiry => format!("by {margin}"),

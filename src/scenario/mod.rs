@@ -2,6 +2,7 @@
 
 mod error;
 mod file;
+mod kinds;
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::nemesis::{Begins, FaultPlan, Site, Target};
 use crate::servers::{Runtime, ServerSpec};
 
 pub use error::{Place, ScenarioError};
+pub use kinds::WorkloadKind;
 
 /// What to run.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use leasehold_checkers::history::{FORMAT_VERSION, Header, History};
 use leasehold_checkers::verdict::{Judgement, Verdict};
-use leasehold_workloads::Workload;
 use leasehold_workloads::service::Connect;
+use leasehold_workloads::{Mutex, Workload};
 use nix::mount::{MsFlags, mount};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -185,8 +185,9 @@ fn mount_data(folder: &RunFolder) -> Result<(), Failure> {
 
 fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
     let recipe = match scenario.workload {
-        Workload::LockQueue(_) => Recipe::LockService,
-        Workload::CasLock(_) | Workload::Lease(_) => Recipe::Txn,
+        Workload::Mutex(Mutex { renewal, .. }) => Recipe::LockService { kept_alive: renewal.is_some() },
+        Workload::Election(_) => Recipe::Election,
+        Workload::CasLock(_) | Workload::Lease(_) | Workload::Guarded(_) | Workload::Register(_) => Recipe::Txn,
     };
     let endpoints = cluster.client_endpoints();
     match scenario.service {
@@ -201,7 +202,7 @@ fn header(prepared: &Prepared, connect: &dyn Connect) -> Header {
         leasehold: FORMAT_VERSION,
         scenario: scenario.name.clone(),
         workload: scenario.workload.name().to_owned(),
-        model: "lease-lock".to_owned(),
+        model: scenario.workload.model().to_owned(),
         service: scenario.service.name().to_owned(),
         servers: server.label.clone(),
         nodes: scenario.nodes,

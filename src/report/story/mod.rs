@@ -116,6 +116,7 @@ pub(super) fn broken_span(anomaly: &Anomaly) -> (u64, u64) {
     match anomaly.kind {
         AnomalyKind::OverdueExpiry => (at_ns.saturating_sub(margin_ns), at_ns),
         AnomalyKind::DoubleAcquisition
+        | AnomalyKind::DoubleRun
         | AnomalyKind::PrematureExpiry
         | AnomalyKind::Nonlinearizable
         | AnomalyKind::PhantomGrant
@@ -135,6 +136,7 @@ pub(super) fn in_words(anomaly: &Anomaly) -> &'static str {
             "a client was told that it held a lock that was another's"
         }
         AnomalyKind::DoubleAcquisition => "one lock was promised to two clients at once",
+        AnomalyKind::DoubleRun => "a job ran twice at once",
         AnomalyKind::PrematureExpiry => "a lease ended before its time",
         AnomalyKind::Nonlinearizable => "no order of the operations explains all answers",
         AnomalyKind::PhantomGrant => "a client was told that it had been given a lock and never was",

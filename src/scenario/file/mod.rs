@@ -127,7 +127,7 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
     };
     let topology = topology::topology(&source, file.topology.as_ref(), nodes)?;
     let workload = workload::workload(&source, &file.workload, file.service)?;
-    let scope = Scope { nodes, topology: &topology, keys: workload.keys(), runtime: file.service.runtime() };
+    let scope = Scope { nodes, topology: &topology, keys: workload.locks(), runtime: file.service.runtime() };
     let faults = fault::plans(&source, nemesis, &scope)?;
     Ok(Scenario {
         name: name.to_owned(),
