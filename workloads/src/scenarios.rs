@@ -48,6 +48,7 @@ pub const ALL: &[Named] = named![
     "etcd-v3-mutex-leader-change",
     "etcd-v3-election-calm",
     "etcd-v3-election-leader-change",
+    "etcd-v3-election-dead-lease",
     "etcd-v3-fenced-lock-calm",
     "etcd-v3-fenced-lock-leader-change",
     "etcd-v3-fenced-lock-frozen-holder",

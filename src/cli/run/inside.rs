@@ -186,7 +186,7 @@ fn mount_data(folder: &RunFolder) -> Result<(), Failure> {
 fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
     let recipe = match scenario.workload {
         Workload::Mutex(Mutex { renewal, .. }) => Recipe::LockService { kept_alive: renewal.is_some() },
-        Workload::Election(_) => Recipe::Election,
+        Workload::Election(Mutex { renewal, .. }) => Recipe::Election { kept_alive: renewal.is_some() },
         Workload::CasLock(_) | Workload::Lease(_) | Workload::Guarded(_) | Workload::Register(_) => Recipe::Txn,
     };
     let endpoints = cluster.client_endpoints();

@@ -39,9 +39,11 @@ impl LockService for Connection {
                 (Recipe::LockService { kept_alive }, Wait::InQueue) => {
                     queue::acquire(&client, key, *owner, *ttl, kept_alive).await
                 }
-                (Recipe::Election, Wait::InQueue) => election::campaign(&client, key, *owner, *ttl).await,
+                (Recipe::Election { kept_alive }, Wait::InQueue) => {
+                    election::campaign(&client, key, *owner, *ttl, kept_alive).await
+                }
                 (Recipe::Txn, Wait::InQueue) => Err(unsupported("a transaction cannot wait; use the lock service")),
-                (Recipe::LockService { .. } | Recipe::Election, Wait::Never) => {
+                (Recipe::LockService { .. } | Recipe::Election { .. }, Wait::Never) => {
                     Err(unsupported("the lock service and the election always wait; use a transaction"))
                 }
             },
@@ -49,15 +51,15 @@ impl LockService for Connection {
             Op::Release { hold } => match recipe {
                 Recipe::Txn => txn::release(&client, hold).await,
                 Recipe::LockService { .. } => queue::release(&client, hold).await,
-                Recipe::Election => election::resign(&client, hold).await,
+                Recipe::Election { .. } => election::resign(&client, hold).await,
             },
             Op::Read { key, linearizable } => {
                 let options = if *linearizable { GetOptions::new() } else { GetOptions::new().with_serializable() };
                 let holder = match recipe {
                     Recipe::Txn => txn::holder(&client, key, options).await,
                     Recipe::LockService { .. } => queue::holder(&client, key, options).await,
-                    Recipe::Election if *linearizable => election::leader(&client, key).await,
-                    Recipe::Election => queue::holder(&client, key, options).await,
+                    Recipe::Election { .. } if *linearizable => election::leader(&client, key).await,
+                    Recipe::Election { .. } => queue::holder(&client, key, options).await,
                 };
                 holder.map(Answer::Holder)
             }
@@ -117,7 +119,7 @@ async fn renew(client: &Client, recipe: Recipe, hold: &Hold, how: Renewal) -> Re
     keep_alive(client, lease).await?;
     match (how, recipe) {
         (Renewal::KeepAlive, _) => {}
-        (Renewal::StatusUpdate, Recipe::Election) => election::proclaim(client, hold).await?,
+        (Renewal::StatusUpdate, Recipe::Election { .. }) => election::proclaim(client, hold).await?,
         (Renewal::StatusUpdate, _) => update_status(client, recipe, hold, lease).await?,
     }
     // A lease keeps the TTL that it was granted with, and that is what the server's answer to a keep-alive repeats. The
@@ -149,7 +151,7 @@ async fn write(client: &Client, recipe: Recipe, hold: &Hold) -> Result<Answer, O
 fn key_of(recipe: Recipe, hold: &Hold, lease: i64) -> String {
     match recipe {
         Recipe::Txn => super::path(&hold.key),
-        Recipe::LockService { .. } | Recipe::Election => queue::place(&hold.key, lease),
+        Recipe::LockService { .. } | Recipe::Election { .. } => queue::place(&hold.key, lease),
     }
 }
 

@@ -18,11 +18,20 @@ const NO_LEADER: &str = "election: no leader";
 const NOT_LEADER: &str = "election: not leader";
 
 /// Waits until it leads. The token is the revision in which its key was created.
-pub(super) async fn campaign(client: &Client, key: &str, owner: Owner, ttl: Duration) -> Result<Answer, OpError> {
+///
+/// Of a candidate whose lease ran out in the line the service tells all the same that it leads, in 3.5 as well.
+pub(super) async fn campaign(
+    client: &Client,
+    key: &str,
+    owner: Owner,
+    ttl: Duration,
+    kept_alive: bool,
+) -> Result<Answer, OpError> {
     let lease = grant_lease(client, owner, ttl).await?;
     let mut elections = client.election_client();
     let campaign = elections.campaign(path(key), owner.to_string(), lease.id);
-    let won = while_kept_alive(client, &lease, campaign).await.map_err(|error| judge(&error))?;
+    let won = if kept_alive { while_kept_alive(client, &lease, campaign).await } else { campaign.await };
+    let won = won.map_err(|error| judge(&error))?;
     let created = won.leader().filter(|leader| leader.key() == place(key, lease.id).as_bytes()).map(LeaderKey::rev);
     let token = created.and_then(|created| u64::try_from(created).ok());
     let token = token.ok_or_else(|| OpError::unknown(MALFORMED, "the election service tells of another's key"))?;

@@ -33,8 +33,11 @@ pub enum Recipe {
         /// Whether a waiter keeps its lease alive, as etcd's own clients do.
         kept_alive: bool,
     },
-    /// etcd's own election service, in which candidates queue up. It serves `Wait::InQueue`, and keeps the leases of waiters alive.
-    Election,
+    /// etcd's own election service, in which candidates queue up. It serves `Wait::InQueue`.
+    Election {
+        /// Whether a candidate keeps its lease alive while it waits.
+        kept_alive: bool,
+    },
 }
 
 /// Opens connections to an etcd cluster.

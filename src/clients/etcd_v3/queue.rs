@@ -53,7 +53,7 @@ pub(super) async fn acquire(
     Ok(Answer::Acquired(Grant { ttl: lease.ttl, token: token(client, place).await, lease: Some(lease.id) }))
 }
 
-/// Waits in line, and keeps the lease alive meanwhile, as the sessions of etcd's own clients do. What comes of that is not recorded, so
+/// Waits in line and keeps the lease alive meanwhile, as the sessions of etcd's own clients do. What comes of that is not recorded, so
 /// nothing is concluded from it: to the checkers the lease began with the request.
 pub(super) async fn while_kept_alive<T>(client: &Client, lease: &Lease, wait: impl Future<Output = T>) -> T {
     let keep_alive = async {

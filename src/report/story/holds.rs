@@ -86,8 +86,8 @@ pub(super) fn of(grants: &Grants, ops: &[Op]) -> Vec<Hold> {
             work.entry((&op.key, &piece.owner)).or_default().push(op);
         }
     }
-    let work_of = |grant: &Grant| work.get(&(grant.key.as_str(), grant.owner.as_str())).map_or(&[][..], Vec::as_slice);
-    let mut holds: Vec<Hold> = grants.values().flatten().map(|grant| hold(grant, ops, work_of(grant))).collect();
+    let done = |grant: &Grant| work.get(&(grant.key.as_str(), grant.owner.as_str())).cloned().unwrap_or_default();
+    let mut holds: Vec<Hold> = grants.values().flatten().map(|grant| hold(grant, ops, &done(grant))).collect();
     holds.sort_by_key(|hold| (hold.from, hold.acquire));
     holds
 }

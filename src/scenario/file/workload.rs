@@ -79,8 +79,9 @@ impl WorkloadKind {
                 "start_ms",
             ],
             Self::Lease => &["workers", "ttl_ms", "renew_ms", "hold_ms", "poll_ms", "abandon"],
-            Self::Mutex => &["workers", "keys", "ttl_ms", "ttls_ms", "renew_ms", "renewal", "hold_ms", "retry_ms"],
-            Self::Election => &["workers", "keys", "ttl_ms", "renew_ms", "renewal", "hold_ms", "retry_ms"],
+            Self::Mutex | Self::Election => {
+                &["workers", "keys", "ttl_ms", "ttls_ms", "renew_ms", "renewal", "hold_ms", "retry_ms"]
+            }
             Self::FencedLock | Self::Job => {
                 &["workers", "keys", "ttl_ms", "renew_ms", "hold_ms", "step_ms", "retry_ms", "guard"]
             }
@@ -136,7 +137,6 @@ pub(super) fn workload(
     Ok(match kind {
         WorkloadKind::CasLock => Workload::CasLock(settings.cas_lock()?),
         WorkloadKind::Lease => Workload::Lease(settings.lease()?),
-        WorkloadKind::Mutex if table.ttls_ms.is_some() => Workload::Mutex(settings.mutex_with_ttls()?),
         WorkloadKind::Mutex => Workload::Mutex(settings.mutex("mutexes", Renewal::KeepAlive)?),
         WorkloadKind::Election => Workload::Election(settings.mutex("elections", Renewal::StatusUpdate)?),
         WorkloadKind::FencedLock => Workload::Guarded(settings.guarded(Duty::Writes, service)?),
@@ -184,6 +184,9 @@ impl Settings<'_> {
 
     fn mutex(&self, prefix: &'static str, how: Renewal) -> Result<Mutex, ScenarioError> {
         let Self { source, at, table } = self;
+        if table.ttls_ms.is_some() {
+            return self.mutex_with_ttls(prefix);
+        }
         Ok(Mutex {
             prefix,
             keys: source.count(at, "keys", &table.keys)?,
@@ -195,13 +198,11 @@ impl Settings<'_> {
     }
 
     /// So many workers for each lock as there are TTLs, and nobody renews.
-    fn mutex_with_ttls(&self) -> Result<Mutex, ScenarioError> {
+    fn mutex_with_ttls(&self, prefix: &'static str) -> Result<Mutex, ScenarioError> {
         let Self { source, at, table } = self;
         let others = ["workers", "ttl_ms", "renew_ms", "renewal"];
         if let Some((name, span)) = table.given().find(|(name, _)| others.contains(name)) {
-            return Err(
-                source.wrong(span, format!("`{name}` is no setting of mutex with `ttls_ms`: there nobody renews"))
-            );
+            return Err(source.wrong(span, format!("`{name}` is no setting beside `ttls_ms`: there nobody renews")));
         }
         let ttls = source.need(at, "ttls_ms", &table.ttls_ms)?;
         let span = table.ttls_ms.as_ref().map_or(at.clone(), Spanned::span);
@@ -212,7 +213,7 @@ impl Settings<'_> {
             ttls.iter().map(|&ms| source.ttl(span.clone(), "ttls_ms", ms)).collect::<Result<_, _>>()?;
         let keys = source.count(at, "keys", &table.keys)?;
         Ok(Mutex {
-            prefix: "mutexes",
+            prefix,
             keys,
             // Workers take turns at the locks.
             ttls: ttls.into_iter().flat_map(|ttl| std::iter::repeat_n(ttl, keys)).collect(),
@@ -316,7 +317,7 @@ mod tests {
         assert_eq!(each.renewal, None);
         assert_eq!(each.ttls.iter().map(Duration::as_secs).collect::<Vec<_>>(), [60, 60, 2, 2]);
         let both = with("ttls_ms = [60_000]\nworkers = 4").expect_err("they exclude each other");
-        assert!(both.starts_with("x.toml:12:11: `workers` is no setting of mutex with `ttls_ms`"), "{both}");
+        assert!(both.starts_with("x.toml:12:11: `workers` is no setting beside `ttls_ms`"), "{both}");
         let old_name = scenario("etcd-v3", &(MUTEX.replace("mutex", "lock-queue") + "ttls_ms = [2_000]"));
         assert_eq!(old_name.map(|workload| workload.name()), Ok("mutex"));
     }
