@@ -122,6 +122,15 @@ fn a_lock_is_given_to_a_dead_lease_on_3_4_23_alone() {
     must_be_valid(&["etcd-v3-lock-dead-lease", "--servers", "etcd@3.5.30", "--seed", "9"]);
 }
 
+/// Nobody has told etcd's election service of its own dead leases, in any version.
+#[test]
+fn a_candidate_whose_lease_ended_in_the_line_is_told_that_it_leads() {
+    let _alone = alone();
+    let run = Run::of(&["etcd-v3-election-dead-lease", "--seconds", "12", "--seed", "16"]);
+    assert_eq!(run.code(), Some(1), "{}", run.told());
+    assert!(!run.proven("double-acquisition").is_empty(), "{}", run.told());
+}
+
 /// The faults of a package that took effect, by what stands in the record.
 fn bites(run: &Run, package: &str) -> usize {
     let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");

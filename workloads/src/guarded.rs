@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(done[..2], ["acquire", "begin"]);
         assert_eq!(done[done.len() - 2..], ["end", "release"]);
         let pieces: Vec<&String> = done[2..done.len() - 2].iter().filter(|word| *word != "renew").collect();
-        assert!(pieces.len() >= 4 && pieces.len() % 2 == 0, "{done:?}");
+        assert!(pieces.len() >= 4 && pieces.len().is_multiple_of(2), "{done:?}");
         assert!(pieces.chunks(2).all(|pair| pair == ["read", "write"]), "{done:?}");
         assert!(done.contains(&"renew".to_owned()));
     }

@@ -64,6 +64,8 @@ struct JobRun {
     begun: RunTime,
     last: RunTime,
     lost: u64,
+    /// The pairs that it is in.
+    pairs: Vec<usize>,
     /// Whether it may still do something.
     goes_on: bool,
 }
@@ -99,32 +101,30 @@ impl Runs {
         if work.piece == Piece::Begin {
             self.begun += 1;
             let (owner, process) = (work.owner.clone(), op.process);
-            runs.push(JobRun { owner, process, begin: op.index, begun: at, last: at, lost: 0, goes_on: true });
+            let (begin, pairs) = (op.index, Vec::new());
+            runs.push(JobRun { owner, process, begin, begun: at, last: at, lost: 0, pairs, goes_on: true });
             return;
         }
         let Some(place) = runs.iter().position(|run| run.owner == work.owner) else { return };
-        let run = &mut runs[place];
-        run.last = at;
+        let (earlier, later) = runs[place..].split_first_mut().expect("it has this place");
+        earlier.last = at;
+        earlier.goes_on = work.piece != Piece::End;
         if let (Some(base), Some(version)) = (work.base, work.version) {
             let lost = version.saturating_sub(base).saturating_sub(1);
-            run.lost += lost;
+            earlier.lost += lost;
             self.lost += usize::try_from(lost).unwrap_or(usize::MAX);
         }
-        run.goes_on = work.piece != Piece::End;
-        let (earlier, later) = (run.clone(), &runs[place + 1..]);
-        for pair in self.pairs.iter_mut().filter(|pair| pair.key == op.key) {
-            for side in [&mut pair.earlier, &mut pair.later] {
-                if side.begin == earlier.begin {
-                    *side = earlier.clone();
-                }
-            }
+        for pair in &earlier.pairs {
+            self.pairs[*pair].note(earlier);
         }
         for later in later {
-            let is_known = |pair: &Pair| (pair.earlier.begin, pair.later.begin) == (earlier.begin, later.begin);
-            if !self.pairs.iter().any(is_known) {
-                let (key, act) = (op.key.clone(), op.index);
-                self.pairs.push(Pair { key, earlier: earlier.clone(), later: later.clone(), act });
+            if later.pairs.iter().any(|pair| earlier.pairs.contains(pair)) {
+                continue;
             }
+            let pair = Pair { key: op.key.clone(), earlier: earlier.clone(), later: later.clone(), act: op.index };
+            earlier.pairs.push(self.pairs.len());
+            later.pairs.push(self.pairs.len());
+            self.pairs.push(pair);
         }
         forget(runs);
     }
@@ -144,6 +144,13 @@ fn forget(runs: &mut Vec<JobRun>) {
 }
 
 impl Pair {
+    /// Takes in what one of the two has done by now.
+    fn note(&mut self, run: &JobRun) {
+        let side = if self.earlier.begin == run.begin { &mut self.earlier } else { &mut self.later };
+        side.last = run.last;
+        side.lost = run.lost;
+    }
+
     fn anomaly(&self, run: &Run<'_>) -> Anomaly {
         let Self { key, earlier, later, act } = self;
         let together = earlier.last.min(later.last).since(later.begun);
