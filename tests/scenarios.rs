@@ -122,7 +122,7 @@ fn a_lock_is_given_to_a_dead_lease_on_3_4_23_alone() {
     must_be_valid(&["etcd-v3-lock-dead-lease", "--servers", "etcd@3.5.30", "--seed", "9"]);
 }
 
-/// Nobody has told etcd's election service of its own dead leases, in any version.
+/// No version of etcd's election service looks whether the candidate's own key is still there.
 #[test]
 fn a_candidate_whose_lease_ended_in_the_line_is_told_that_it_leads() {
     let _alone = alone();

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use leasehold_checkers::history::vocabulary::f;
-use leasehold_checkers::history::{Outcome, RunTime};
+use leasehold_checkers::history::vocabulary::{code, f};
+use leasehold_checkers::history::{Op, Outcome, RunTime};
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Verdict};
 
 use super::proof;
@@ -82,10 +82,14 @@ pub(super) fn tally(story: &Story<'_>) -> String {
         counted(story.count(f::RELEASE, Outcome::Ok), "release", "releases"),
         counted(expiries, "expiry", "expiries"),
     ];
-    let (worked, refused) = (story.count(f::WORK, Outcome::Ok), story.count(f::WORK, Outcome::Fail));
+    let lost = |op: &&Op| op.f == f::WORK && (op.failed_with(code::FENCED) || op.failed_with(code::NOT_HELD));
+    let (worked, refused) = (story.count(f::WORK, Outcome::Ok), story.ops.iter().filter(lost).count());
     if worked + refused > 0 {
-        parts.push(counted(worked, "piece of work", "pieces of work"));
-        parts.push(counted(refused, "refused for a lost lock", "refused for a lost lock"));
+        parts.push(format!(
+            "{} ({} more refused, for the lock was lost)",
+            counted(worked, "piece of work", "pieces of work"),
+            thousands(refused)
+        ));
     }
     words::list(&parts)
 }

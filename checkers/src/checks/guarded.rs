@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::vocabulary::Guard;
+use crate::history::vocabulary::{Guard, code};
 use crate::history::{Action, Op, Outcome, RunTime, Word, Work};
 
 /// What was accepted under which token.
@@ -54,8 +54,7 @@ impl Guarded {
                         self.accept(op, *guard, Seen { token, at, process: op.process, op: op.index });
                     }
                 }
-                Outcome::Fail => self.refused += 1,
-                Outcome::Info | Outcome::Open => {}
+                _ => self.refused += usize::from(op.failed_with(code::FENCED) || op.failed_with(code::NOT_HELD)),
             },
             _ => {}
         }

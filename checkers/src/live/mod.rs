@@ -44,7 +44,12 @@
 //!
 //! Live holds with their renewals; ops under way and acquisitions without an answer; each lock's last holder; locks on which
 //! something was found, whole from there on. Besides, what grows by the time and not by the ops: the answers of the probes,
-//! faults, and one instant of service in some seconds. And 40 bytes for each acquisition, to know its name again.
+//! faults, and one instant of service in some seconds. And 40 bytes for each acquisition, to know its name again, and as many for each
+//! fencing token that was the greatest of its lock.
+//!
+//! Three things are judged event by event and settle themselves, in the same way whether the record is judged as it happens or as a
+//! whole: registers, of which that is kept which [`crate::linear::live`] keeps; the runs of a job, of which those are kept that go on,
+//! and those that began after one of them; and writes under fencing tokens.
 //!
 //! # What is certain so far
 //!
