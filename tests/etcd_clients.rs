@@ -20,7 +20,7 @@ use leasehold::servers::{
     Availability, FetchError, FetchOptions, Probes, ServerBinary, ServerSpec, fetch, known, wait_ready,
 };
 use leasehold_checkers::history::vocabulary::code;
-use leasehold_workloads::op::{Answer, Grant, Hold, Op, Owner, Renewal, Wait};
+use leasehold_workloads::op::{Answer, Grant, Guard, Hold, Op, Owner, Piece, RegisterOp, Renewal, Wait};
 use leasehold_workloads::service::{Certainty, Change, ChangeKind, Connect, LockService, OpError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -195,9 +195,17 @@ on_both_versions! {
     waiters_of_the_lock_service_queue_up,
     a_waiter_whose_lease_ran_out,
     a_waiter_that_gives_up_leaves_the_queue,
+    registers_are_read_written_and_swapped,
+    candidates_of_the_election_queue_up,
+    a_guarded_write_is_refused_to_whoever_lost_the_lock,
     a_server_that_dies_with_a_request_leaves_it_unknown,
     probes_follow_the_leader,
 }
+
+/// In line, nobody keeps the lease alive.
+const LOCK_SERVICE: Recipe = Recipe::LockService { kept_alive: false };
+/// In line, each candidate keeps its lease alive.
+const ELECTION: Recipe = Recipe::Election { kept_alive: true };
 
 /// Looks until it is so.
 async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
@@ -390,19 +398,19 @@ async fn a_v3_lock_expires(version: &str) {
 async fn a_v3_watch_tells_that_a_hold_ended(version: &str) {
     let cluster = Cluster::start(version, 1).await;
     let deleted = [("p1.1".to_owned(), ChangeKind::Deleted), ("p2.1".to_owned(), ChangeKind::Deleted)];
-    for (recipe, wait) in [(Recipe::Txn, Wait::Never), (Recipe::LockService, Wait::InQueue)] {
+    for (recipe, wait) in [(Recipe::Txn, Wait::Never), (LOCK_SERVICE, Wait::InQueue)] {
         let etcd = cluster.v3(recipe);
         etcd.prepare(&[LOCK, "beacon"].map(str::to_owned)).await.expect("prepared");
         assert_eq!(changes_of_two_holds(&etcd, wait).await, deleted);
     }
-    for (recipe, process, wait) in [(Recipe::Txn, 5, Wait::Never), (Recipe::LockService, 6, Wait::InQueue)] {
+    for (recipe, process, wait) in [(Recipe::Txn, 5, Wait::Never), (LOCK_SERVICE, 6, Wait::InQueue)] {
         ends_when_nobody_listens(&cluster.v3(recipe), process, wait).await;
     }
 }
 
 async fn waiters_of_the_lock_service_queue_up(version: &str) {
     let cluster = Cluster::start(version, 1).await;
-    let etcd = cluster.v3(Recipe::LockService);
+    let etcd = cluster.v3(LOCK_SERVICE);
     etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
     let [mut a, mut b] = [0, 0].map(|node| etcd.connect(0, node));
     assert_certain(try_acquire(&mut *a, 9, 5_000).await, "unsupported");
@@ -432,7 +440,7 @@ async fn waiters_of_the_lock_service_queue_up(version: &str) {
 /// etcd before 3.5 grants a lock to a waiter whose key is gone.
 async fn a_waiter_whose_lease_ran_out(version: &str) {
     let cluster = Cluster::start(version, 1).await;
-    let etcd = cluster.v3(Recipe::LockService);
+    let etcd = cluster.v3(LOCK_SERVICE);
     etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
     let [mut a, mut b] = [0, 0].map(|node| etcd.connect(0, node));
     let first = acquire(&mut *a, 1, 60_000, Wait::InQueue).await.expect("a free lock");
@@ -450,7 +458,7 @@ async fn a_waiter_whose_lease_ran_out(version: &str) {
 
 async fn a_waiter_that_gives_up_leaves_the_queue(version: &str) {
     let cluster = Cluster::start(version, 1).await;
-    let etcd = cluster.v3(Recipe::LockService);
+    let etcd = cluster.v3(LOCK_SERVICE);
     etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
     let [mut a, mut b] = [0, 0].map(|node| etcd.connect(0, node));
     acquire(&mut *a, 1, 60_000, Wait::InQueue).await.expect("a free lock");
@@ -460,6 +468,83 @@ async fn a_waiter_that_gives_up_leaves_the_queue(version: &str) {
     }
     // Far sooner than its lease would have run out.
     until_queue_is(&cluster, 1).await;
+}
+
+/// A waiter that keeps its lease alive outlasts its TTL in the line.
+async fn candidates_of_the_election_queue_up(version: &str) {
+    let cluster = Cluster::start(version, 1).await;
+    let etcd = cluster.v3(ELECTION);
+    etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
+    let [mut a, mut b] = [0, 0].map(|node| etcd.connect(0, node));
+    assert_certain(try_acquire(&mut *a, 9, 5_000).await, "unsupported");
+    assert_eq!(holder(&mut *a, true).await, None);
+    let first = acquire(&mut *a, 1, 60_000, Wait::InQueue).await.expect("nobody else stands");
+    assert_eq!(holder(&mut *a, true).await.as_deref(), Some("p1.1"));
+    assert_eq!(holder(&mut *a, false).await.as_deref(), Some("p1.1"));
+    for how in [Renewal::KeepAlive, Renewal::StatusUpdate] {
+        assert!(renew(&mut *a, &first, how).await.is_ok());
+    }
+    let ttl = Duration::from_secs(1);
+    let (second, ()) = tokio::join!(acquire(&mut *b, 2, 1_000, Wait::InQueue), async {
+        until_queue_is(&cluster, 2).await;
+        // The time is what this is about: three TTLs, with which etcd ends a lease by a second and a half.
+        let until = Instant::now() + 3 * ttl;
+        eventually("three TTLs", || async { (Instant::now() > until).then_some(()) }).await;
+        until_queue_is(&cluster, 2).await;
+        assert_eq!(release(&mut *a, &first).await, Ok(Answer::Released));
+    });
+    let second = second.expect("its turn");
+    assert!(second.grant.token > first.grant.token && first.grant.token.is_some());
+    assert_eq!(second.grant.ttl, ttl);
+    assert_eq!(holder(&mut *a, true).await.as_deref(), Some("p2.1"));
+    assert_certain(renew(&mut *a, &first, Renewal::KeepAlive).await, code::EXPIRED);
+    // Now nobody keeps its lease alive.
+    until_free(&mut *a).await;
+}
+
+async fn registers_are_read_written_and_swapped(version: &str) {
+    let cluster = Cluster::start(version, 1).await;
+    let services: [Box<dyn Connect>; 2] = [Box::new(cluster.v2()), Box::new(cluster.v3(Recipe::Txn))];
+    for etcd in services {
+        let mut service = etcd.connect(0, 0);
+        let mut ask = async |op| service.perform(&Op::Register { key: "registers/1".to_owned(), op }).await;
+        let read = |linearizable| RegisterOp::Read { linearizable };
+        let cas = |old, new| RegisterOp::Cas { old, new };
+        assert_eq!(ask(read(true)).await, Ok(Answer::Value(None)));
+        assert_certain(ask(cas(Some(1), 2)).await, code::MISMATCH);
+        assert_eq!(ask(cas(None, 3)).await, Ok(Answer::Written));
+        assert_certain(ask(cas(None, 4)).await, code::MISMATCH);
+        assert_certain(ask(cas(Some(2), 5)).await, code::MISMATCH);
+        assert_eq!(ask(read(true)).await, Ok(Answer::Value(Some(3))));
+        assert_eq!(ask(cas(Some(3), 6)).await, Ok(Answer::Written));
+        assert_eq!(ask(read(false)).await, Ok(Answer::Value(Some(6))));
+        assert_eq!(ask(RegisterOp::Write { value: u64::MAX }).await, Ok(Answer::Written));
+        assert_eq!(ask(read(true)).await, Ok(Answer::Value(Some(u64::MAX))));
+    }
+}
+
+async fn a_guarded_write_is_refused_to_whoever_lost_the_lock(version: &str) {
+    let cluster = Cluster::start(version, 1).await;
+    for (recipe, wait) in [(Recipe::Txn, Wait::Never), (LOCK_SERVICE, Wait::InQueue), (ELECTION, Wait::InQueue)] {
+        let etcd = cluster.v3(recipe);
+        etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
+        let mut service = etcd.connect(0, 0);
+        let write = |hold: &Hold, guard| Op::Work { hold: hold.clone(), piece: Piece::Write, base: None, guard };
+        let (one, other) = (Owner { process: 1, attempt: 1 }, Owner { process: 2, attempt: 1 });
+        let first = acquire_as(&mut *service, LOCK, one, 60_000, wait).await.expect("a free lock");
+        let written = service.perform(&write(&first, Guard::Service)).await;
+        assert_eq!(written, Ok(Answer::Worked { version: None }));
+        assert_certain(service.perform(&write(&first, Guard::Token)).await, "unsupported");
+        release(&mut *service, &first).await.expect("a release");
+        let second = acquire_as(&mut *service, LOCK, other, 60_000, wait).await.expect("a free lock");
+        assert_certain(service.perform(&write(&first, Guard::Service)).await, code::NOT_HELD);
+        assert!(service.perform(&write(&second, Guard::Service)).await.is_ok());
+        release(&mut *service, &second).await.expect("a release");
+        assert_certain(service.perform(&write(&second, Guard::Service)).await, code::NOT_HELD);
+    }
+    let client = etcd_client::Client::connect([cluster.endpoints()[0].1.to_string()], None).await.expect("a client");
+    let store = client.kv_client().get(format!("/leasehold/guarded/{LOCK}"), None).await.expect("a read");
+    assert_eq!(store.kvs()[0].value(), b"p2.1");
 }
 
 async fn until_queue_is(cluster: &Cluster, length: usize) {
@@ -590,7 +675,7 @@ async fn a_server_that_dies_with_a_request_leaves_it_unknown(version: &str) {
     let services: [(Box<dyn Connect>, Wait); 3] = [
         (Box::new(cluster.v2()), Wait::Never),
         (Box::new(cluster.v3(Recipe::Txn)), Wait::Never),
-        (Box::new(cluster.v3(Recipe::LockService)), Wait::InQueue),
+        (Box::new(cluster.v3(LOCK_SERVICE)), Wait::InQueue),
     ];
     for ((etcd, wait), process) in services.into_iter().zip(1..) {
         etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");
@@ -810,7 +895,7 @@ fn every_known_version_answers_every_question() {
             let services: [(Box<dyn Connect>, Wait); 3] = [
                 (Box::new(cluster.v2()), Wait::Never),
                 (Box::new(cluster.v3(Recipe::Txn)), Wait::Never),
-                (Box::new(cluster.v3(Recipe::LockService)), Wait::InQueue),
+                (Box::new(cluster.v3(LOCK_SERVICE)), Wait::InQueue),
             ];
             for (etcd, wait) in services {
                 etcd.prepare(&[LOCK.to_owned()]).await.expect("prepared");

@@ -122,6 +122,15 @@ fn a_lock_is_given_to_a_dead_lease_on_3_4_23_alone() {
     must_be_valid(&["etcd-v3-lock-dead-lease", "--servers", "etcd@3.5.30", "--seed", "9"]);
 }
 
+/// No version of etcd's election service looks whether the candidate's own key is still there.
+#[test]
+fn a_candidate_whose_lease_ended_in_the_line_is_told_that_it_leads() {
+    let _alone = alone();
+    let run = Run::of(&["etcd-v3-election-dead-lease", "--seconds", "12", "--seed", "16"]);
+    assert_eq!(run.code(), Some(1), "{}", run.told());
+    assert!(!run.proven("double-acquisition").is_empty(), "{}", run.told());
+}
+
 /// The faults of a package that took effect, by what stands in the record.
 fn bites(run: &Run, package: &str) -> usize {
     let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
@@ -184,4 +193,31 @@ fn a_paused_leader_is_judged_with_proof_either_way() {
     for margin in run.proven("premature-expiry") {
         assert!(margin > 0.0 && margin <= 3.0, "a lease of 3 s cannot end {margin} s early");
     }
+}
+
+/// The client that runs a job stands still past its TTL and works on.
+#[test]
+fn a_job_whose_holder_was_frozen_runs_twice_unless_it_is_fenced() {
+    let _alone = alone();
+    let run = Run::of(&["etcd-v3-job-frozen-holder", "--seconds", "16", "--seed", "14"]);
+    assert_eq!(run.code(), Some(1), "{}", run.told());
+    assert!(bites(&run, "pause") > 0, "{}", run.told());
+    let kinds: Vec<_> =
+        run.verdict()["anomalies"].as_array().expect("a list").iter().map(|a| a["kind"].clone()).collect();
+    assert!(!kinds.is_empty() && kinds.iter().all(|kind| kind == "double-run"), "{kinds:?}");
+
+    let fenced = must_be_valid(&["etcd-v3-job-frozen-holder-fenced", "--seconds", "16", "--seed", "14"]);
+    assert!(bites(&fenced, "pause") > 0, "{}", fenced.told());
+    let history = fs::read_to_string(fenced.folder.join("history.jsonl")).expect("a history");
+    assert!(history.contains("\"code\":\"fenced\""), "nothing was refused");
+}
+
+#[test]
+fn answers_of_registers_can_be_ordered_while_the_leader_is_killed() {
+    let _alone = alone();
+    let run = must_be_valid(&["etcd-v3-register-leader-change", "--seconds", "10", "--seed", "15"]);
+    assert!(bites(&run, "kill") > 0, "{}", run.told());
+    assert!(run.verdict()["ops"].as_u64() > Some(200), "{}", run.verdict());
+    let summary = fs::read_to_string(run.folder.join("summary.md")).expect("a summary");
+    assert!(summary.starts_with("# VALID: some order explains every answer"), "{summary}");
 }

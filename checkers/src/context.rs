@@ -374,7 +374,9 @@ fn shows_agreement(op: &Op) -> bool {
     match op.action {
         Action::Acquire { .. } => op.outcome == Outcome::Ok || op.failed_with(code::HELD),
         Action::Read { linearizable, .. } => linearizable && op.outcome == Outcome::Ok,
+        Action::Register { linearizable, .. } => linearizable && op.outcome == Outcome::Ok,
         Action::Release { .. } => op.outcome == Outcome::Ok,
+        Action::Work(_) => op.outcome == Outcome::Ok && op.asks_the_service(),
         Action::Renew { .. } | Action::Other => false,
     }
 }

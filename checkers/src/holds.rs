@@ -222,7 +222,11 @@ fn ops_by_owner(ops: &Ops) -> BTreeMap<(&str, &str), Owned> {
         match &op.action {
             Action::Renew { owner, .. } => by_owner.entry((&op.key, owner)).or_default().renewals.push(op.index),
             Action::Release { owner } => by_owner.entry((&op.key, owner)).or_default().releases.push(op.index),
-            Action::Acquire { .. } | Action::Read { .. } | Action::Other => {}
+            Action::Acquire { .. }
+            | Action::Read { .. }
+            | Action::Register { .. }
+            | Action::Work(_)
+            | Action::Other => {}
         }
     }
     by_owner

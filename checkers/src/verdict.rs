@@ -55,6 +55,8 @@ pub enum AnomalyKind {
     PrematureExpiry,
     /// No order of the operations explains all answers.
     Nonlinearizable,
+    /// A job that a lock guards ran twice at once, whoever is to blame.
+    DoubleRun,
     /// A client was told that it had been given a lock, and it never had.
     PhantomGrant,
     /// A client was told that it had not been given a lock, and it had.
@@ -80,6 +82,7 @@ impl AnomalyKind {
         match self {
             Self::DoubleAcquisition => "double-acquisition",
             Self::PrematureExpiry => "premature-expiry",
+            Self::DoubleRun => "double-run",
             Self::PhantomGrant => "phantom-grant",
             Self::LostGrant => "lost-grant",
             Self::Fencing => "fencing",

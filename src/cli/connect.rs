@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use leasehold_checkers::contract::Contract;
-use leasehold_workloads::Workload;
+use leasehold_workloads::{Mutex, Workload};
 use leasehold_workloads::service::Connect;
 
 use crate::NodeId;
@@ -18,19 +18,27 @@ use crate::servers::ServerSettings;
 enum Means {
     /// By one request that fails where the lock is taken.
     Attempt,
-    /// By the service's own way of waiting for it.
-    Queue,
+    /// By the service's own way of waiting for it. etcd's clients may keep the lease of a waiter alive or not.
+    Queue { kept_alive: bool },
+    /// By the service's own election.
+    Election { kept_alive: bool },
+}
+
+impl Means {
+    fn of(workload: &Workload) -> Self {
+        match workload {
+            Workload::Mutex(Mutex { renewal, .. }) => Self::Queue { kept_alive: renewal.is_some() },
+            Workload::Election(Mutex { renewal, .. }) => Self::Election { kept_alive: renewal.is_some() },
+            Workload::CasLock(_) | Workload::Lease(_) | Workload::Guarded(_) | Workload::Register(_) => Self::Attempt,
+        }
+    }
 }
 
 /// What opens the connections of a scenario's workers to this cluster.
 pub(super) fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
-    let means = match scenario.workload {
-        Workload::LockQueue(_) => Means::Queue,
-        Workload::CasLock(_) | Workload::Lease(_) => Means::Attempt,
-    };
     let Scenario { service, settings, consul, .. } = *scenario;
     let endpoints = cluster.client_endpoints();
-    adapter(service, means, settings, consul, endpoints, Cluster::worker_address)
+    adapter(service, Means::of(&scenario.workload), settings, consul, endpoints, Cluster::worker_address)
 }
 
 /// What a service promises if nothing particular is asked of it.
@@ -52,7 +60,8 @@ fn adapter(
         Service::EtcdV3 => {
             let recipe = match means {
                 Means::Attempt => etcd_v3::Recipe::Txn,
-                Means::Queue => etcd_v3::Recipe::LockService,
+                Means::Queue { kept_alive } => etcd_v3::Recipe::LockService { kept_alive },
+                Means::Election { kept_alive } => etcd_v3::Recipe::Election { kept_alive },
             };
             Arc::new(EtcdV3::new(endpoints, recipe).with_sources(source_of))
         }
@@ -60,7 +69,8 @@ fn adapter(
         Service::Zookeeper => {
             let recipe = match means {
                 Means::Attempt => zookeeper::Recipe::Create,
-                Means::Queue => zookeeper::Recipe::Queue,
+                // An election is a lock here, and no scenario asks for one.
+                Means::Queue { .. } | Means::Election { .. } => zookeeper::Recipe::Queue,
             };
             Arc::new(ZooKeeper::new(endpoints, recipe, &settings.zookeeper()).with_sources(source_of))
         }

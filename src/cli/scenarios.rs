@@ -5,7 +5,7 @@ use leasehold_workloads::scenarios::ALL;
 
 use super::terminal::say;
 use super::{Exit, Failure, OrExit};
-use crate::scenario::{Scenario, ScenarioError};
+use crate::scenario::{Scenario, ScenarioError, Service, WorkloadKind};
 
 /// What to list.
 #[derive(Debug, Args)]
@@ -53,13 +53,28 @@ fn listing() -> Result<String, Failure> {
     }
     groups.sort();
     let mut text: String = groups.iter().map(|(heading, entries)| format!("{heading}\n{entries}\n")).collect();
-    text.push_str("`leasehold run NAME` runs one; `leasehold scenarios NAME` prints its text.\n");
+    text.push_str(&grid());
+    text.push_str("\n`leasehold run NAME` runs one; `leasehold scenarios NAME` prints its text.\n");
     Ok(text)
+}
+
+/// Which workload runs on which service.
+fn grid() -> String {
+    const KIND: usize = 14;
+    const SERVICE: usize = 11;
+    let services: String = Service::ALL.iter().map(|service| format!("{:SERVICE$}", service.name())).collect();
+    let mut text = format!("{}\n", format!("{:KIND$}{services}", "workload").trim_end());
+    for kind in WorkloadKind::ALL {
+        let runs = |service: &Service| if kind.why_not_on(*service).is_none() { "yes" } else { "-" };
+        let cells: String = Service::ALL.iter().map(|service| format!("{:SERVICE$}", runs(service))).collect();
+        text.push_str(&format!("{}\n", format!("{:KIND$}{cells}", kind.name()).trim_end()));
+    }
+    text
 }
 
 /// Its name, what it takes and what is done to the servers, and below what it shows.
 fn entry(scenario: &Scenario) -> String {
-    const NAME: usize = 28;
+    const NAME: usize = 34;
     const SUMMARY: usize = 100;
     let mut packages: Vec<&str> = Vec::new();
     for plan in &scenario.faults {

@@ -44,6 +44,12 @@ fn whole_seconds(ttl: Duration) -> u64 {
     (ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0)).max(1)
 }
 
+/// What a register has, from its text.
+fn register_value(text: &str) -> Result<Option<u64>, OpError> {
+    let foreign = || OpError::unknown(MALFORMED, format!("a register has {text:?}, which is no value of ours"));
+    text.parse().map(Some).map_err(|_| foreign())
+}
+
 /// The address that a worker's connections come from, so that the network can tell its clients apart; `None` leaves it to
 /// the kernel.
 pub type SourceOf = fn(worker: u64) -> Option<IpAddr>;

@@ -55,7 +55,8 @@ impl Believer {
             (
                 Op::Read { .. } | Op::Register { .. },
                 Ok(_) | Err(OpError { certainty: Certainty::DidNotHappen, .. }),
-            ) => {}
+            )
+            | (Op::Work { .. }, Ok(_)) => {}
             // It was refused, or it is another process from now on.
             _ => self.holders.ends(self.worker),
         }

@@ -1,8 +1,8 @@
 //! Operations as history events.
 
-use leasehold_checkers::history::vocabulary::{AcquireValue, HeldValue, OwnerValue, ReadValue, code, f};
+use leasehold_checkers::history::vocabulary::{AcquireValue, HeldValue, OwnerValue, ReadValue, WorkValue, code, f};
 use leasehold_checkers::history::{ErrorInfo, EventType, Process};
-use leasehold_workloads::op::{Answer, Op, RegisterOp, Wait};
+use leasehold_workloads::op::{Answer, Guard, Op, RegisterOp, Wait};
 use leasehold_workloads::service::{Certainty, OpError};
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ pub(super) fn invocation(process: u64, node: NodeId, op: &Op) -> Entry {
         f: name(op).to_owned(),
         key: Some(op.key().clone()),
         value: asked(op),
-        node: Some(node.to_string()),
+        node: asks_the_service(op).then(|| node.to_string()),
         error: None,
     }
 }
@@ -38,14 +38,21 @@ pub(super) fn completion(process: u64, node: NodeId, op: &Op, result: &Result<An
     Entry { kind, value, error, ..invocation(process, node, op) }
 }
 
+/// Whether a server is asked. The ledger of [`Guard::None`] and [`Guard::Token`] is ours.
+pub(super) fn asks_the_service(op: &Op) -> bool {
+    !matches!(op, Op::Work { guard: Guard::None | Guard::Token, .. })
+}
+
 fn name(op: &Op) -> &'static str {
     match op {
         Op::Acquire { .. } => f::ACQUIRE,
         Op::Renew { .. } => f::RENEW,
         Op::Release { .. } => f::RELEASE,
-        Op::Read { .. } | Op::Register { op: RegisterOp::Read { .. }, .. } => f::READ,
+        Op::Read { .. } | Op::Register { op: RegisterOp::Read { linearizable: true }, .. } => f::READ,
+        Op::Register { op: RegisterOp::Read { linearizable: false }, .. } => f::LOCAL_READ,
         Op::Register { op: RegisterOp::Write { .. }, .. } => f::WRITE,
         Op::Register { op: RegisterOp::Cas { .. }, .. } => f::CAS,
+        Op::Work { .. } => f::WORK,
     }
 }
 
@@ -65,6 +72,7 @@ fn asked(op: &Op) -> Value {
         Op::Register { op: RegisterOp::Read { .. }, .. } => Value::Null,
         Op::Register { op: RegisterOp::Write { value }, .. } => value_of(value),
         Op::Register { op: RegisterOp::Cas { old, new }, .. } => value_of(&(old, new)),
+        Op::Work { .. } => value_of(&worked(op, None)),
     }
 }
 
@@ -84,8 +92,15 @@ fn answered(op: &Op, answer: &Answer) -> Value {
             value_of(&ReadValue { linearizable: *linearizable, owner: owner.clone() })
         }
         (Op::Register { .. }, Answer::Value(value)) => value_of(value),
+        (Op::Work { .. }, Answer::Worked { version }) => value_of(&worked(op, *version)),
         _ => asked(op),
     }
+}
+
+fn worked(op: &Op, version: Option<u64>) -> Option<WorkValue> {
+    let Op::Work { hold, piece, base, guard } = op else { return None };
+    let (owner, token) = (hold.owner.to_string(), hold.grant.token);
+    Some(WorkValue { owner, piece: *piece, guard: *guard, token, base: *base, version })
 }
 
 fn refused(op: &Op, error: &OpError) -> Value {

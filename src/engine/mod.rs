@@ -1,10 +1,10 @@
 //! Runs a scenario against a cluster and records what happens.
 //!
 //! ```text
-//! prepare the locks
+//! prepare the locks; registers begin without a value, in a cluster of the run's own
 //! main phase    workers at their scripts · nemesis at its schedule · probes · watch
 //! heal          every fault is taken back, the cluster recovers
-//! final phase   every lock is read once through every node
+//! final phase   every lock or register is read once through every node
 //! ```
 //!
 //! Everything that happens is an event of the [`Recorder`], stamped on one clock.
@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use crate::NodeId;
 use crate::cluster::Cluster;
 use crate::nemesis::{Field, Nemesis, PlannedFault};
-use crate::run::{Gates, Holders, Leadership, Recorder, Stop, WorkerId, stop_signal};
+use crate::run::{Gates, Holders, Leadership, Ledger, Recorder, Stop, WorkerId, stop_signal};
 use believer::Believer;
 use worker::Client;
 
@@ -106,8 +106,8 @@ async fn phases(
     recorder: Recorder,
     stop: Stop,
 ) -> Result<(), EngineError> {
-    let keys = plan.workload.keys();
-    connect.prepare(&keys).await.map_err(EngineError::Prepare)?;
+    let locks = plan.workload.locks();
+    connect.prepare(&locks).await.map_err(EngineError::Prepare)?;
 
     let field = Field {
         cluster: Arc::clone(&cluster),
@@ -133,7 +133,7 @@ async fn phases(
         if let Err(error) = cluster.wait_ready(RECOVERY_LIMIT).await {
             tracing::warn!("after all faults were healed: {error}");
         }
-        join_all(start_final_reads(&plan.workload, &cluster, &connect, &recorder, &keys, &stop)).await;
+        join_all(start_final_reads(&plan.workload, &cluster, &connect, &recorder, &stop)).await;
     }
     background_stopper.request();
     join_all(background).await;
@@ -148,8 +148,10 @@ fn background(plan: &Plan, field: &Field, connect: &Arc<dyn Connect>, recorder: 
         tasks.spawn(probes::health_and_clock(Arc::clone(cluster), recorder.clone(), node, stop.clone()));
     }
     tasks.spawn(probes::host_clock(recorder.clone(), stop.clone()));
-    let (nodes, keys) = (cluster.nodes(), plan.workload.keys());
-    tasks.spawn(watching::watch(Arc::clone(connect), recorder.clone(), nodes, keys, stop.clone()));
+    let (nodes, locks) = (cluster.nodes(), plan.workload.locks());
+    if !locks.is_empty() {
+        tasks.spawn(watching::watch(Arc::clone(connect), recorder.clone(), nodes, locks, stop.clone()));
+    }
     tasks.spawn(progress::show(recorder.clone(), plan.duration, stop.clone()));
     tasks
 }
@@ -164,11 +166,13 @@ fn start_workers(
 ) -> JoinSet<()> {
     let nodes = field.cluster.nodes();
     let stride = stride(&plan.workload, &nodes);
+    let ledger = Ledger::default();
     let mut tasks = JoinSet::new();
     for worker in 0..plan.workload.workers() as u64 {
         let node = nodes[usize::try_from(worker).unwrap_or(0) % nodes.len()];
         let gate = field.gates.gate(WorkerId(worker));
-        let client = Client::new(Arc::clone(connect), recorder.clone(), node, worker, stride).behind(gate.clone());
+        let client = Client::new(Arc::clone(connect), recorder.clone(), node, worker, stride);
+        let client = client.behind(gate.clone()).at_work_on(ledger.clone());
         let script = plan.workload.script(plan.seed, worker);
         let believer = Believer::new(field.holders.clone(), WorkerId(worker), node);
         tasks.spawn(gate.behind(worker::work(client, script, believer, until, stop.clone())));
@@ -182,7 +186,6 @@ fn start_final_reads(
     cluster: &Cluster,
     connect: &Arc<dyn Connect>,
     recorder: &Recorder,
-    keys: &[String],
     stop: &Stop,
 ) -> JoinSet<()> {
     let nodes = cluster.nodes();
@@ -190,8 +193,8 @@ fn start_final_reads(
     let mut tasks = JoinSet::new();
     for (reader, &node) in (workload.workers() as u64..).zip(&nodes) {
         let client = Client::new(Arc::clone(connect), recorder.clone(), node, reader, stride);
-        let (keys, stop) = (keys.to_vec(), stop.clone());
-        tasks.spawn(async move { worker::read_all(client, &keys, stop).await });
+        let (reads, stop) = (workload.final_reads(), stop.clone());
+        tasks.spawn(async move { worker::read_all(client, &reads, stop).await });
     }
     tasks
 }

@@ -9,9 +9,9 @@ use leasehold_workloads::script::{Script, Step};
 use leasehold_workloads::service::{Certainty, Connect, LockService, OpError};
 
 use super::believer::Believer;
-use super::events::{completion, invocation};
+use super::events::{asks_the_service, completion, invocation};
 use crate::NodeId;
-use crate::run::{Gate, Recorder, Stop};
+use crate::run::{Gate, Ledger, Recorder, Stop};
 
 /// How long an operation may take before its outcome counts as unknown.
 const OP_LIMIT: Duration = Duration::from_secs(2);
@@ -30,13 +30,21 @@ pub(super) struct Client {
     connection: Box<dyn LockService>,
     /// What may make it stand still.
     gate: Gate,
+    /// Where it does what the locks guard.
+    ledger: Ledger,
 }
 
 impl Client {
     /// The client that is this worker. Its first process has the worker's number.
     pub(super) fn new(connect: Arc<dyn Connect>, recorder: Recorder, node: NodeId, worker: u64, stride: u64) -> Self {
         let connection = connect.connect(worker, node.index());
-        Self { connect, recorder, node, worker, process: worker, stride, connection, gate: Gate::default() }
+        let (gate, ledger) = (Gate::default(), Ledger::default());
+        Self { connect, recorder, node, worker, process: worker, stride, connection, gate, ledger }
+    }
+
+    /// The same client, at work with others on this ledger.
+    pub(super) fn at_work_on(self, ledger: Ledger) -> Self {
+        Self { ledger, ..self }
     }
 
     /// The same client with this gate.
@@ -48,6 +56,14 @@ impl Client {
     /// for which the client stands still does not count: an answer that came meanwhile it sees when it goes on.
     pub(super) async fn perform(&mut self, op: &Op, limit: Duration, stop: &mut Stop) -> Result<Answer, OpError> {
         self.recorder.record(invocation(self.process, self.node, op));
+        if let Op::Work { hold, piece, guard, .. } = op
+            && !asks_the_service(op)
+        {
+            let record = |result: &Result<_, _>| {
+                self.recorder.record(completion(self.process, self.node, op, result));
+            };
+            return self.ledger.take(hold, *piece, *guard, record);
+        }
         let result = tokio::select! {
             biased;
             result = self.connection.perform(op) => result,
@@ -106,14 +122,13 @@ fn limit_of(op: &Op) -> Duration {
     }
 }
 
-/// Reads every lock once through one node. The record of what is left when all faults are healed.
-pub(super) async fn read_all(mut client: Client, keys: &[String], mut stop: Stop) {
-    for key in keys {
+/// Reads everything once through one node. The record of what is left when all faults are healed.
+pub(super) async fn read_all(mut client: Client, reads: &[Op], mut stop: Stop) {
+    for read in reads {
         if stop.is_requested() {
             return;
         }
-        let op = Op::Read { key: key.clone(), linearizable: true };
         // Whatever comes back stands in the history; there is nobody else to tell.
-        let _ = client.perform(&op, OP_LIMIT, &mut stop).await;
+        let _ = client.perform(read, OP_LIMIT, &mut stop).await;
     }
 }

@@ -43,8 +43,7 @@ pub(super) fn of(story: &Story<'_>, folder: &Path, colour: bool, width: usize) -
     }
     screen.blank();
     screen.path("report", &folder.join("summary.md"));
-    let picture = if story.telling_anomaly().is_some() { plots::CLOSEUP } else { plots::GANTT };
-    screen.path("picture", &folder.join("plots").join(format!("{picture}.svg")));
+    screen.path("picture", &folder.join("plots").join(format!("{}.svg", plots::first(story))));
     screen.verbatim("again", &command::reproduce(&story.history.header));
     screen.text
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use leasehold_checkers::history::vocabulary::f;
-use leasehold_checkers::history::{Outcome, RunTime};
+use leasehold_checkers::history::vocabulary::{code, f};
+use leasehold_checkers::history::{Op, Outcome, RunTime};
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Verdict};
 
 use super::proof;
@@ -19,13 +19,21 @@ pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String 
         1 => "once".to_owned(),
         many => format!("{} times", thousands(many)),
     };
-    format!(
-        "{} broke its promise {times} on {}; at worst {} {}",
-        words::one_line(&story.history.header.service, 40),
-        counted(impact.keys.len(), "lock", "locks"),
-        in_words(worst),
-        margin(worst),
-    )
+    let service = words::one_line(&story.history.header.service, 40);
+    let keys = keys(story, impact.keys.len());
+    match worst.kind {
+        AnomalyKind::DoubleRun => {
+            let is_all = impact.kinds.iter().all(|count| count.proven == 0 || count.kind == AnomalyKind::DoubleRun);
+            let kept = if is_all { format!("; {service} kept its word") } else { String::new() };
+            format!("a job ran twice at once, {times} on {keys}, at worst {}{kept}", margin(worst))
+        }
+        _ => format!("{service} broke its promise {times} on {keys}; at worst {} {}", in_words(worst), margin(worst)),
+    }
+}
+
+/// So many locks, or registers.
+pub(super) fn keys(story: &Story<'_>, count: usize) -> String {
+    if story.is_about_registers() { counted(count, "register", "registers") } else { counted(count, "lock", "locks") }
 }
 
 /// The faults around the worst anomaly, a few of them.
@@ -43,9 +51,13 @@ pub(super) fn margin(anomaly: &Anomaly) -> String {
     }
     let margin = span(anomaly.margin_ns);
     match anomaly.kind {
-        AnomalyKind::DoubleAcquisition | AnomalyKind::SplitBelief | AnomalyKind::Lockup => format!("for {margin}"),
-        AnomalyKind::Nonlinearizable
-        | AnomalyKind::PrematureExpiry
+        AnomalyKind::DoubleAcquisition | AnomalyKind::DoubleRun | AnomalyKind::SplitBelief | AnomalyKind::Lockup => {
+            format!("for {margin}")
+        }
+        AnomalyKind::Nonlinearizable => {
+            format!("shown by {}", counted(anomaly.ops.len(), "operation", "operations"))
+        }
+        AnomalyKind::PrematureExpiry
         | AnomalyKind::PhantomGrant
         | AnomalyKind::LockDelayBroken
         | AnomalyKind::OverdueExpiry => format!("by {margin}"),
@@ -55,13 +67,30 @@ pub(super) fn margin(anomaly: &Anomaly) -> String {
 
 /// What the verdict rests on, in numbers.
 pub(super) fn tally(story: &Story<'_>) -> String {
+    if story.is_about_registers() {
+        let parts = [
+            counted(story.count(f::READ, Outcome::Ok), "read", "reads"),
+            counted(story.count(f::WRITE, Outcome::Ok), "write", "writes"),
+            counted(story.count(f::CAS, Outcome::Ok), "swap", "swaps"),
+        ];
+        return words::list(&parts);
+    }
     let expiries = story.holds.iter().filter(|hold| matches!(hold.end, End::Gone(..))).count();
-    let parts = [
+    let mut parts = vec![
         counted(story.count(f::ACQUIRE, Outcome::Ok), "acquisition", "acquisitions"),
         counted(story.count(f::RENEW, Outcome::Ok), "renewal", "renewals"),
         counted(story.count(f::RELEASE, Outcome::Ok), "release", "releases"),
         counted(expiries, "expiry", "expiries"),
     ];
+    let lost = |op: &&Op| op.f == f::WORK && (op.failed_with(code::FENCED) || op.failed_with(code::NOT_HELD));
+    let (worked, refused) = (story.count(f::WORK, Outcome::Ok), story.ops.iter().filter(lost).count());
+    if worked + refused > 0 {
+        parts.push(format!(
+            "{} ({} more refused, for the lock was lost)",
+            counted(worked, "piece of work", "pieces of work"),
+            thousands(refused)
+        ));
+    }
     words::list(&parts)
 }
 

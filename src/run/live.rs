@@ -26,8 +26,11 @@ impl LiveJudge {
         let (events, incoming) = channel();
         let found = Arc::new(AtomicUsize::new(0));
         let told = Arc::clone(&found);
-        let judge = Judge::that_settles(header, Settling { every: EVERY, ..Settling::default() });
-        let thread = thread::Builder::new().name("judge".to_owned()).spawn(move || follow(judge, &incoming, &told))?;
+        let follow = move || {
+            let judge = Judge::that_settles(header, Settling { every: EVERY, ..Settling::default() });
+            follow(judge, &incoming, &told)
+        };
+        let thread = thread::Builder::new().name("judge".to_owned()).spawn(follow)?;
         Ok(Self { events, found, thread })
     }
 

@@ -2,6 +2,7 @@
 
 mod error;
 mod file;
+mod kinds;
 mod service;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ use crate::nemesis::{Begins, FaultPlan, Site, Target};
 use crate::servers::{ServerSettings, ServerSpec};
 
 pub use error::{Place, ScenarioError};
+pub use kinds::WorkloadKind;
 pub use service::Service;
 
 /// What to run.

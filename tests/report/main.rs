@@ -188,3 +188,49 @@ fn every_story_is_written_whole() {
         assert!(written.iter().all(|file| file.metadata().is_ok_and(|file| file.len() > 0)), "{written:?}");
     }
 }
+
+/// A recorded history of the fixtures, and what is said of it.
+fn fixture(name: &str) -> (History, Judgement) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/histories").join(name);
+    let history = History::read(path).expect("it is there");
+    let judgement = leasehold_checkers::check(&history);
+    (history, judgement)
+}
+
+#[test]
+fn registers_are_shown_without_locks() {
+    let (history, judgement) = fixture("etcd-v3-register-stale-read.jsonl");
+    let summary = report::summary(&history, &judgement);
+    for needed in [
+        "# INVALID: no order explains the answers (etcd 3.5.30, `etcd-v3-register-calm`)",
+        "on 1 register; at worst no order of the operations explains all answers shown by 2 operations",
+    ] {
+        assert!(summary.contains(needed), "{needed:?} is missing from\n{summary}");
+    }
+    assert!(!summary.contains("lease may end") && !summary.contains("acquisition"), "{summary}");
+    let names: Vec<&str> =
+        report::plots(&history, &judgement).expect("drawn").into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["gantt-anomaly", "latency", "rate"]);
+    let witness = texts(&svg(&history, &judgement, "gantt-anomaly"));
+    assert!(witness.iter().any(|text| text.starts_with("read 4, from ")), "{witness:?}");
+    assert!(witness.iter().any(|text| text.starts_with("write 106, from ")), "{witness:?}");
+    let told = report::console(&history, &judgement, Path::new("results/latest"), false, 100);
+    assert!(told.contains("results/latest/plots/gantt-anomaly.svg"), "{told}");
+
+    let (history, judgement) = fixture("etcd-v3-register.jsonl");
+    let told = report::console(&history, &judgement, Path::new("results/latest"), false, 100);
+    assert!(told.contains("results/latest/plots/rate.svg") && told.contains(" swaps"), "{told}");
+}
+
+#[test]
+fn a_job_that_ran_twice_is_no_broken_promise() {
+    let (history, judgement) = fixture("etcd-v3-job-frozen-holder.jsonl");
+    let summary = report::summary(&history, &judgement);
+    assert!(summary.starts_with("# INVALID: the job ran twice"), "{summary}");
+    assert!(summary.contains("at worst for 2.19 s; etcd-v3 kept its word"), "{summary}");
+    assert!(summary.contains("**first double run**") && !summary.contains("broken promise"), "{summary}");
+    let closeup = texts(&svg(&history, &judgement, "gantt-anomaly"));
+    for needed in ["double run", "ran twice at once for 2.19 s", "a piece of work"] {
+        assert!(closeup.iter().any(|text| text == needed), "{needed:?} is missing from {closeup:?}");
+    }
+}

@@ -172,6 +172,7 @@ mod tests {
                         Op::Renew { hold, .. } => Answer::Renewed { ttl: hold.ttl },
                         Op::Release { .. } => Answer::Released,
                         Op::Read { .. } => Answer::Holder(None),
+                        other => panic!("unexpected {other:?}"),
                     };
                     script.completed(now, &op, &Ok(answer));
                     done.push((now, op));
@@ -191,6 +192,7 @@ mod tests {
                 Op::Renew { .. } => "renew",
                 Op::Release { .. } => "release",
                 Op::Read { .. } => "read",
+                other => panic!("unexpected {other:?}"),
             })
             .collect();
         assert_eq!(kinds[0], "acquire");

@@ -10,14 +10,19 @@ pub mod script;
 pub mod service;
 
 mod cas_lock;
+mod guarded;
 mod lease;
-mod lock_queue;
+mod mutex;
+mod register;
 
 pub use cas_lock::{CasLock, CasLockScript};
+pub use guarded::{Duty, Guarded, GuardedScript};
 pub use lease::{Lease, LeaseScript};
-pub use lock_queue::{LockQueue, LockQueueScript};
+pub use mutex::{Mutex, MutexScript};
+pub use register::{Register, RegisterScript};
 
-use op::Key;
+use leasehold_checkers::history::{CAS_REGISTER, JOB, LEASE_LOCK};
+use op::{Key, Op, RegisterOp};
 use script::Script;
 
 /// What the clients of a run do.
@@ -28,7 +33,13 @@ pub enum Workload {
     /// Leases from grant to end.
     Lease(Lease),
     /// The service's own queueing lock.
-    LockQueue(LockQueue),
+    Mutex(Mutex),
+    /// The service's own election.
+    Election(Mutex),
+    /// Writes to a guarded store, or a job that must run once.
+    Guarded(Guarded),
+    /// Registers of the store itself.
+    Register(Register),
 }
 
 impl Workload {
@@ -38,17 +49,44 @@ impl Workload {
         match self {
             Self::CasLock(_) => "cas-lock",
             Self::Lease(_) => "lease",
-            Self::LockQueue(_) => "lock-queue",
+            Self::Mutex(_) => "mutex",
+            Self::Election(_) => "election",
+            Self::Guarded(Guarded { duty: Duty::Writes, .. }) => "fenced-lock",
+            Self::Guarded(Guarded { duty: Duty::Job, .. }) => JOB,
+            Self::Register(_) => "register",
         }
     }
 
-    /// The locks it is about.
+    /// The model that its histories are judged by.
     #[must_use]
-    pub fn keys(&self) -> Vec<Key> {
+    pub fn model(&self) -> &'static str {
+        match self {
+            Self::Register(_) => CAS_REGISTER,
+            _ => LEASE_LOCK,
+        }
+    }
+
+    /// The locks it is about; none where it is about registers.
+    #[must_use]
+    pub fn locks(&self) -> Vec<Key> {
         match self {
             Self::CasLock(settings) => settings.keys(),
             Self::Lease(settings) => settings.keys(),
-            Self::LockQueue(settings) => settings.keys(),
+            Self::Mutex(settings) | Self::Election(settings) => settings.keys(),
+            Self::Guarded(settings) => settings.keys(),
+            Self::Register(_) => Vec::new(),
+        }
+    }
+
+    /// The reads that show what is left in the end.
+    #[must_use]
+    pub fn final_reads(&self) -> Vec<Op> {
+        match self {
+            Self::Register(settings) => {
+                let op = RegisterOp::Read { linearizable: true };
+                settings.keys().into_iter().map(|key| Op::Register { key, op }).collect()
+            }
+            _ => self.locks().into_iter().map(|key| Op::Read { key, linearizable: true }).collect(),
         }
     }
 
@@ -58,7 +96,9 @@ impl Workload {
         match self {
             Self::CasLock(settings) => settings.workers,
             Self::Lease(settings) => settings.workers,
-            Self::LockQueue(settings) => settings.ttls.len() * settings.keys,
+            Self::Mutex(settings) | Self::Election(settings) => settings.ttls.len(),
+            Self::Guarded(settings) => settings.workers,
+            Self::Register(settings) => settings.workers,
         }
     }
 
@@ -68,7 +108,9 @@ impl Workload {
         match self {
             Self::CasLock(settings) => Box::new(settings.script(seed, worker)),
             Self::Lease(settings) => Box::new(settings.script(seed, worker)),
-            Self::LockQueue(settings) => Box::new(settings.script(seed, worker)),
+            Self::Mutex(settings) | Self::Election(settings) => Box::new(settings.script(seed, worker)),
+            Self::Guarded(settings) => Box::new(settings.script(seed, worker)),
+            Self::Register(settings) => Box::new(settings.script(seed, worker)),
         }
     }
 }

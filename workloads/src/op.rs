@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+pub use leasehold_checkers::history::vocabulary::{Guard, Piece};
+
 /// The name of one acquisition: no other acquisition of the run has it.
 ///
 /// It is the value that stands in the lock, so a read tells who holds it.
@@ -82,14 +84,15 @@ pub struct Grant {
     pub lease: Option<i64>,
 }
 
-/// What a client asks of a register: a key of the store itself, with no lease and no owner.
+/// What a client asks of a register: a key of the store itself, with no lease and no owner. Nothing is there before the first
+/// write.
 ///
 /// A value is written once in a run, so that a read tells which write it saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegisterOp {
     /// Ask for its value.
     Read {
-        /// Whether the answer must be current.
+        /// Whether the answer must be current; else it is that of the asked server alone.
         linearizable: bool,
     },
     /// Give it a value, whatever it has.
@@ -146,6 +149,21 @@ pub enum Op {
         /// What for.
         op: RegisterOp,
     },
+    /// Do a piece of what the lock guards.
+    ///
+    /// Adapters are asked for writes under [`Guard::Service`] only, the rest goes to the harness's own ledger. Such a write puts the
+    /// owner's name into a key that belongs to the lock, and is none of its own, in one transaction with the condition that the hold
+    /// still stands. Where it does not the answer is `not-held`.
+    Work {
+        /// The hold under which it is done.
+        hold: Hold,
+        /// What is done.
+        piece: Piece,
+        /// Of a write: the version that the worker had read.
+        base: Option<u64>,
+        /// Who sees to it that only the holder does it.
+        guard: Guard,
+    },
 }
 
 impl Op {
@@ -154,7 +172,7 @@ impl Op {
     pub fn key(&self) -> &Key {
         match self {
             Self::Acquire { key, .. } | Self::Read { key, .. } | Self::Register { key, .. } => key,
-            Self::Renew { hold, .. } | Self::Release { hold } => &hold.key,
+            Self::Renew { hold, .. } | Self::Release { hold } | Self::Work { hold, .. } => &hold.key,
         }
     }
 }
@@ -177,6 +195,11 @@ pub enum Answer {
     Value(Option<u64>),
     /// A register was written, or swapped.
     Written,
+    /// A piece of work was done.
+    Worked {
+        /// The version that it read, or made.
+        version: Option<u64>,
+    },
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! Whether anything happened that could be judged: a lock that nobody got was never tested.
+//! Whether anything happened that could be judged: a lock that nobody got was never tested, nor was a
+//! register that nobody wrote.
 
 use super::Run;
 use crate::explain::Count;
+use crate::history::vocabulary::f;
 use crate::verdict::{Anomaly, CheckerResult, Verdict};
 
 /// The name of this checker.
@@ -10,16 +12,22 @@ pub const NAME: &str = "activity";
 /// Says `unknown` where no acquisition succeeded, or where faults were injected and not one is seen to have taken effect.
 #[must_use]
 pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
-    let granted = run.totals.grants;
+    let (granted, what) = match run.registers {
+        None => (run.totals.grants, "acquisition"),
+        Some(_) => {
+            let written = [f::WRITE, f::CAS].into_iter().filter_map(|kind| run.totals.by_kind.get(kind));
+            (written.map(|tried| tried.ok).sum(), "write")
+        }
+    };
     let ops = Count(run.totals.ops, "op");
     let faults = run.context.faults.len();
     let missed = run.context.faults.iter().filter(|fault| !fault.bit).count();
     let (verdict, reason) = if granted == 0 {
-        (Verdict::Unknown, format!("no acquisition succeeded in {ops}"))
+        (Verdict::Unknown, format!("no {what} succeeded in {ops}"))
     } else if faults > 0 && missed == faults {
         (Verdict::Unknown, format!("none of the faults took effect, as far as is known, of {}", Count(faults, "fault")))
     } else {
-        let granted = Count(granted, "acquisition");
+        let granted = Count(granted, what);
         let without_effect = match missed {
             0 => String::new(),
             missed => format!("; {missed} of {} had no effect that is known", Count(faults, "fault")),

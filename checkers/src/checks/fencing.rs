@@ -11,12 +11,17 @@
 //! time between the two: by so much at least a time on record would have to be wrong for the service to be right. For
 //! equal tokens at overlapping times it is the time for which the two overlap.
 //!
+//! And where a lock's holders write under its guard: a write was accepted whose token is smaller than one that the guard had
+//! certainly seen before the write was asked for. The service has seen all tokens that it had granted; the harness's ledger those
+//! that it had been shown, for a lock that is granted says nothing to a store.
+//!
 //! A grant here is an acquisition answered `ok`. Whether it was lawful does not matter: a token that came with it will
 //! fence nobody if it is too small.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::guarded::{Guarded, TooOld};
 use super::{Finding, Run, word};
 use crate::explain::{Count, human, lock, when};
 use crate::holds::Grant;
@@ -32,8 +37,38 @@ pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
         let reason = "the contract names no fencing tokens".to_owned();
         return (CheckerResult { verdict: Verdict::Valid, reason }, Vec::new());
     }
-    let anomalies: Vec<Anomaly> = run.grants.values().flat_map(|grants| among(run, grants)).collect();
-    (word(&anomalies, Count(run.totals.tokens, "token")), anomalies)
+    let mut anomalies: Vec<Anomaly> = run.grants.values().flat_map(|grants| among(run, grants)).collect();
+    anomalies.extend(run.guarded.broken.iter().map(|write| accepted_too_late(run, write)));
+    let mut result = word(&anomalies, Count(run.totals.tokens, "token"));
+    let Guarded { accepted, refused, .. } = run.guarded;
+    if accepted + refused > 0 {
+        let of = Count(accepted + refused, "guarded write");
+        result.reason.push_str(&format!("; of {of} {refused} had lost their lock and were refused"));
+    }
+    (result, anomalies)
+}
+
+fn accepted_too_late(run: &Run<'_>, TooOld { key, newer, write, invoked }: &TooOld) -> Anomaly {
+    let explanation = format!(
+        "process {} wrote under {} with the fencing token {}, {}, and was not refused, although process {} had already come with {} \
+         {} earlier",
+        write.process,
+        lock(key),
+        write.token,
+        when(&run.context, write.at),
+        newer.process,
+        newer.token,
+        human(write.at.since(newer.at)),
+    );
+    run.anomaly(Finding {
+        kind: AnomalyKind::Fencing,
+        grade: Grade::Proven,
+        key,
+        ops: vec![newer.op, write.op],
+        at: write.at,
+        margin_ns: u64::try_from(invoked.since(newer.at).as_nanos()).unwrap_or(u64::MAX),
+        explanation,
+    })
 }
 
 /// The grants of one lock, which are in the order of their invocations.
@@ -103,6 +138,7 @@ fn finding(run: &Run<'_>, earlier: &Grant, later: &Grant, margin: Duration, expl
 
 #[cfg(test)]
 mod tests {
+    use crate::history::vocabulary::{Guard, Piece};
     use crate::script::{Script, found_of_kind, script};
     use crate::verdict::AnomalyKind;
 
@@ -152,6 +188,24 @@ mod tests {
         let none =
             first().acquire_token(2, "b", 900..1_000, 500, 6).contract(|contract| contract.fencing_tokens = false);
         accuses(none, &[]);
+    }
+
+    #[test]
+    fn a_write_under_an_old_token_that_is_accepted_after_a_newer_one() {
+        let newer = || first().acquire_token(2, "b", 900..1_000, 500, 8);
+        accuses(newer().write_guarded(1, "a", 1_100..1_110, (Guard::Service, 7)), &[(1, 2, 100)]);
+        // Asked for before the newer grant was answered: nobody knows which was first.
+        accuses(newer().write_guarded(1, "a", 1_000..1_110, (Guard::Service, 7)), &[]);
+        accuses(newer().write_guarded(2, "b", 1_100..1_110, (Guard::Service, 8)), &[]);
+    }
+
+    #[test]
+    fn a_ledger_knows_the_tokens_only_that_it_was_shown() {
+        let newer = || first().acquire_token(2, "b", 900..1_000, 500, 8);
+        accuses(newer().write_guarded(1, "a", 1_100..1_110, (Guard::Token, 7)), &[]);
+        let shown = newer().write_guarded(2, "b", 1_100..1_110, (Guard::Token, 8));
+        accuses(shown.clone().write_guarded(1, "a", 1_200..1_210, (Guard::Token, 7)), &[(2, 3, 90)]);
+        accuses(shown.work_fenced(1, "a", 1_200, Piece::Write), &[]);
     }
 
     #[test]

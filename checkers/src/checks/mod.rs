@@ -3,10 +3,13 @@
 pub mod activity;
 pub mod clock;
 pub mod double_acquisition;
+pub mod double_run;
 pub mod fencing;
+pub mod guarded;
 pub mod lock_delay;
 pub mod lockup;
 pub mod lost_grant;
+pub mod nonlinearizable;
 pub mod overdue_expiry;
 pub mod phantom_grant;
 pub mod premature_expiry;
@@ -25,7 +28,10 @@ use crate::history::{Action, Header, Op, Ops, Outcome, RunTime, Word};
 use crate::holds::{Grant, Grants};
 use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Verdict};
 
+use double_run::Runs;
+use guarded::Guarded;
 use lockup::service::Service;
+use nonlinearizable::Registers;
 use probes::Probes;
 
 /// Everything that the checkers need to know of a history, worked out once.
@@ -49,6 +55,12 @@ pub struct Run<'a> {
     pub probes: &'a Probes,
     /// Which requests were served.
     pub service: &'a Service,
+    /// What the ledger of a job took.
+    pub runs: &'a Runs,
+    /// Which writes were accepted under fencing tokens.
+    pub guarded: &'a Guarded,
+    /// The registers, where the run is about such.
+    pub registers: Option<&'a Registers>,
     /// How many ops there were of each kind, settled or not.
     pub totals: &'a Totals,
     /// What is left of the settled grants, by lock.

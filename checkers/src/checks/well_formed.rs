@@ -1,7 +1,7 @@
 //! Whether the record keeps to the assumptions on which all other checkers rest: see [`Flaw`].
 
 use crate::explain::Count;
-use crate::history::{Event, Flaw, FlawKind, Header, LEASE_LOCK, RunTime};
+use crate::history::{CAS_REGISTER, Event, Flaw, FlawKind, Header, LEASE_LOCK, RunTime};
 use crate::verdict::{CheckerResult, Verdict};
 
 /// The name of this checker.
@@ -22,7 +22,7 @@ pub(crate) struct Form {
 impl Form {
     pub(crate) fn of(header: &Header) -> Self {
         let mut form = Self { events: 0, now: RunTime::default(), first: None, flawed_lines: 0, last_flawed: 0 };
-        if header.model != LEASE_LOCK {
+        if ![LEASE_LOCK, CAS_REGISTER].contains(&header.model.as_str()) {
             form.note(&Flaw { line: 1, kind: FlawKind::UnknownModel { model: header.model.clone() } });
         }
         form
@@ -104,7 +104,10 @@ mod tests {
         history.header.model = "semaphore:2".to_owned();
         let judgement = crate::check(&history);
         assert_eq!((judgement.verdict, judgement.anomalies.len()), (Verdict::Unknown, 0));
-        assert_eq!(reason(&judgement), "line 1: the model `semaphore:2` is not known: `lease-lock` is");
+        assert_eq!(
+            reason(&judgement),
+            "line 1: the model `semaphore:2` is not known: `lease-lock` and `cas-register` are"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::header::LEASE_LOCK;
+use super::header::{CAS_REGISTER, LEASE_LOCK};
 use super::{Process, RunTime};
 
 /// An assumption that a line of the history breaks.
@@ -29,7 +29,7 @@ impl fmt::Display for Flaw {
 pub enum FlawKind {
     /// The history is judged by a model that the checkers know. Under another, such as a semaphore's, what they would
     /// call a broken promise may be none.
-    #[error("the model `{model}` is not known: `{LEASE_LOCK}` is")]
+    #[error("the model `{model}` is not known: `{LEASE_LOCK}` and `{CAS_REGISTER}` are")]
     UnknownModel {
         /// The model that the header names.
         model: String,

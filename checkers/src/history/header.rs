@@ -10,6 +10,12 @@ pub const FORMAT_VERSION: u32 = 1;
 /// The model of a lock that one owner holds at a time, under a lease that may end from the earliest legal instant on.
 pub const LEASE_LOCK: &str = "lease-lock";
 
+/// The model of registers that are read, written and swapped, and begin without a value.
+pub const CAS_REGISTER: &str = "cas-register";
+
+/// The workload whose ledger tells whether a job ran twice.
+pub const JOB: &str = "job";
+
 /// The first line of `history.jsonl`: what was run, and against what promises it is to be judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {

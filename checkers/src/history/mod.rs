@@ -17,10 +17,10 @@ mod word;
 
 pub use event::{ErrorInfo, Event, EventType, Process, RunTime};
 pub use flaw::{Flaw, FlawKind};
-pub use header::{FORMAT_VERSION, Header, LEASE_LOCK};
+pub use header::{CAS_REGISTER, FORMAT_VERSION, Header, JOB, LEASE_LOCK};
 pub use json::Json;
 pub(crate) use ops::Pairing;
-pub use ops::{Action, Granted, Op, Ops, Outcome};
+pub use ops::{Action, Granted, Op, Ops, Outcome, Work};
 pub use reader::{MAX_EVENTS, MAX_LINE_BYTES, header_to_line, to_line};
 pub use surroundings::{FaultEvent, LeaderView, Loss, Surroundings, WatchedLoss};
 pub use word::Word;

@@ -6,8 +6,8 @@ use std::ops::Index;
 use serde::de::DeserializeOwned;
 
 use super::names::Names;
-use super::vocabulary::{AcquireValue, HeldValue, OwnerValue, ReadValue, code, f};
-use super::{ErrorInfo, Event, EventType, Flaw, FlawKind, History, Process, RunTime, Word};
+use super::vocabulary::{AcquireValue, Guard, HeldValue, OwnerValue, Piece, ReadValue, WorkValue, code, f};
+use super::{CAS_REGISTER, ErrorInfo, Event, EventType, Flaw, FlawKind, Header, History, Process, RunTime, Word};
 
 /// The operations of all clients, in the order of their invocations.
 ///
@@ -95,8 +95,34 @@ pub enum Action {
         /// Who was seen to hold it, where it was answered: the inner `None` is nobody.
         seen: Option<Option<String>>,
     },
+    /// Use a register. What it says is judged by [`crate::linear`].
+    Register {
+        /// Whether it may change the register.
+        writes: bool,
+        /// Whether the service promises that the answer is current.
+        linearizable: bool,
+    },
+    /// Do a piece of what the lock guards.
+    Work(Work),
     /// Anything that no checker here judges.
     Other,
+}
+
+/// A piece of work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// The name of the acquisition under which it is done.
+    pub owner: String,
+    /// What is done.
+    pub piece: Piece,
+    /// Who guards it.
+    pub guard: Guard,
+    /// The fencing token that it comes with.
+    pub token: Option<u64>,
+    /// The version that the writer had read.
+    pub base: Option<u64>,
+    /// The version that was read or written, where it was (`ok`).
+    pub version: Option<u64>,
 }
 
 /// What the service granted to an acquisition.
@@ -112,7 +138,7 @@ impl Ops {
     /// Pairs the invocations and completions of a history.
     #[must_use]
     pub fn of(history: &History) -> Self {
-        let mut pairing = Pairing::default();
+        let mut pairing = Pairing::of(&history.header);
         let mut flaws = Vec::new();
         for (line, event) in history.lines() {
             if let Process::Client(process) = event.process
@@ -174,6 +200,12 @@ impl Op {
         self.error.as_ref().map(|error| error.code.as_str())
     }
 
+    /// Whether the service was asked. The ledger of a job is the harness's own.
+    #[must_use]
+    pub fn asks_the_service(&self) -> bool {
+        !matches!(&self.action, Action::Work(work) if work.guard != Guard::Service)
+    }
+
     /// Whether it ran at the server and certainly did not happen, for the reason that this code names.
     #[must_use]
     pub fn failed_with(&self, code: &str) -> bool {
@@ -198,9 +230,16 @@ pub(crate) struct Pairing {
     /// How many ops there were.
     pub(crate) count: usize,
     processes: BTreeMap<u64, Doing>,
+    /// Whether they are about registers.
+    registers: bool,
 }
 
 impl Pairing {
+    /// For the events of a run with this header.
+    pub(crate) fn of(header: &Header) -> Self {
+        Self { registers: header.model == CAS_REGISTER, ..Self::default() }
+    }
+
     /// Takes the event of a client, and gives the index of the op that it begins or ends.
     pub(crate) fn take(&mut self, line: usize, process: u64, event: &Event) -> Result<usize, FlawKind> {
         match event.kind {
@@ -227,7 +266,7 @@ impl Pairing {
             invoked: event.time,
             ended: None,
             outcome: Outcome::Open,
-            action: asked(event)?,
+            action: if self.registers { of_register(event)? } else { asked(event)? },
             error: None,
             line,
         };
@@ -292,6 +331,23 @@ fn asked(event: &Event) -> Result<Action, FlawKind> {
             let ReadValue { linearizable, .. } = value_of(event)?;
             Action::Read { linearizable, seen: None }
         }
+        f::WORK => {
+            let WorkValue { owner, piece, guard, token, base, .. } = value_of(event)?;
+            Action::Work(Work { owner, piece, guard, token, base, version: None })
+        }
+        _ => Action::Other,
+    })
+}
+
+/// What an invocation asks of a register.
+fn of_register(event: &Event) -> Result<Action, FlawKind> {
+    Ok(match event.f.as_str() {
+        f::READ => Action::Register { writes: false, linearizable: true },
+        f::LOCAL_READ => Action::Register { writes: false, linearizable: false },
+        f::CAS if event.value.as_array().is_none_or(|pair| pair.len() != 2) => {
+            return Err(malformed(event, "a pair of the old and the new value is needed"));
+        }
+        f::WRITE | f::CAS => Action::Register { writes: true, linearizable: true },
         _ => Action::Other,
     })
 }
@@ -324,6 +380,11 @@ fn take_answer(op: &mut Op, event: &Event) -> Result<(), FlawKind> {
             let answer: ReadValue = value_of(event)?;
             *linearizable &= answer.linearizable;
             *seen = Some(answer.owner);
+        }
+        (Action::Work(work), Outcome::Ok) => {
+            let answer: WorkValue = value_of(event)?;
+            same_owner(op.index, &work.owner, &answer.owner)?;
+            work.version = answer.version;
         }
         _ => {}
     }
@@ -394,15 +455,15 @@ mod tests {
 
     #[test]
     fn ops_of_other_kinds_pass() {
-        let work = script().client(0, 1, EventType::Invoke, "work", json!(7), None).client(
+        let ponder = script().client(0, 1, EventType::Invoke, "ponder", json!(7), None).client(
             5,
             1,
             EventType::Ok,
-            "work",
+            "ponder",
             json!(8),
             None,
         );
-        assert_eq!(flaws(work), Vec::<String>::new());
+        assert_eq!(flaws(ponder), Vec::<String>::new());
     }
 
     #[test]

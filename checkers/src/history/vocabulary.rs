@@ -5,7 +5,8 @@
 //! | client | `acquire` | [`AcquireValue`]: owner, TTL asked for | `ok`: owner, TTL granted, token, lease; `fail` with code `held`: [`HeldValue`], who holds it instead |
 //! | client | `renew`, `release` | [`OwnerValue`] | `ok`: [`OwnerValue`], a renewal with the TTL granted |
 //! | client | `read` | [`ReadValue`] with no owner | `ok`: who holds the lock, `null` for nobody |
-//! | client | `read`, `write`, `cas` of a register | –, the value, `[old, new]` | `ok`: the value that was read, or that of the invocation |
+//! | client | `read`, `local-read`, `write`, `cas` of a register | –, –, the value, `[old, new]` | `ok`: the value that was read, `null` for none, or that of the invocation |
+//! | client | `work` | [`WorkValue`] | `ok`: [`WorkValue`] with the version that was read or written; `fail` with code `fenced`: a greater token was there before |
 //! | nemesis | the package: `clock`, `pause`, … | [`FaultValue`] | [`FaultValue`] with the proof of effect: `ok` if it bit, `info` if it did not |
 //! | probe | `leader` | – | [`LeaderValue`], as `node` sees it |
 //! | probe | `health` | – | [`HealthValue`], as `node` claims |
@@ -28,12 +29,16 @@ pub mod f {
     pub const RENEW: &str = "renew";
     /// Give it back.
     pub const RELEASE: &str = "release";
-    /// Ask who holds it.
+    /// Ask who holds it; or what a register has, where the answer must be current.
     pub const READ: &str = "read";
+    /// Ask what a register has, where the answer may be old: no promise is tested by it.
+    pub const LOCAL_READ: &str = "local-read";
     /// Give a register a value.
     pub const WRITE: &str = "write";
     /// Give it a value if it has another.
     pub const CAS: &str = "cas";
+    /// Do a piece of what a lock guards.
+    pub const WORK: &str = "work";
     /// A probe of who leads.
     pub const LEADER: &str = "leader";
     /// A probe of what a server says of its own health.
@@ -65,6 +70,8 @@ pub mod code {
     pub const EXPIRED: &str = "expired";
     /// A compare-and-swap found another value.
     pub const MISMATCH: &str = "mismatch";
+    /// A guarded store had seen a greater fencing token.
+    pub const FENCED: &str = "fenced";
 }
 
 /// The value of an acquisition.
@@ -113,6 +120,55 @@ pub struct ReadValue {
     /// Who holds the lock; `None` for nobody.
     #[serde(default)]
     pub owner: Option<String>,
+}
+
+/// What a piece of work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Piece {
+    /// A run of the job begins.
+    Begin,
+    /// It reads what it means to change.
+    Read,
+    /// It writes.
+    Write,
+    /// It is done.
+    End,
+}
+
+/// Who sees to it that only the holder of the lock does a piece of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guard {
+    /// Nobody. The harness's own ledger takes whatever it is given.
+    None,
+    /// The harness's own ledger, which takes nothing that comes with a smaller fencing token than it has seen.
+    Token,
+    /// The service, which does it in one transaction with the condition that the hold still stands.
+    Service,
+}
+
+/// The value of a piece of work.
+///
+/// The ledger of [`Guard::None`] and [`Guard::Token`] is in the harness: it takes one piece at a time, and the completions in the
+/// record stand in the order in which it took them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkValue {
+    /// The owner of the hold under which the work is done.
+    pub owner: String,
+    /// What is done.
+    pub piece: Piece,
+    /// Who guards it.
+    pub guard: Guard,
+    /// The fencing token of the hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<u64>,
+    /// Of a write: the version that its writer had read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u64>,
+    /// The version that was read, or that a write made. Each write makes the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
 }
 
 /// What the nemesis does at an event: the beginning or the end of a fault.

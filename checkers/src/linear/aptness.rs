@@ -23,7 +23,7 @@ enum Family {
     Lock,
 }
 
-const REGISTER: [&str; 3] = [f::READ, "write", "cas"];
+const REGISTER: [&str; 4] = [f::READ, f::LOCAL_READ, f::WRITE, f::CAS];
 const KV: [&str; 3] = ["get", "put", "append"];
 const LOCK: [&str; 8] = [f::ACQUIRE, f::RENEW, f::RELEASE, f::READ, "lock", "unlock", "refresh", "keepalive"];
 

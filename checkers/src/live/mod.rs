@@ -45,7 +45,12 @@
 //!
 //! Live holds with their renewals; ops under way and acquisitions without an answer; each lock's last holder; locks on which
 //! something was found, whole from there on. Besides, what grows by the time and not by the ops: the answers of the probes,
-//! faults, and one instant of service in some seconds. And 40 bytes for each acquisition, to know its name again.
+//! faults, and one instant of service in some seconds. And 40 bytes for each acquisition, to know its name again, and as many for each
+//! fencing token that was the greatest of its lock.
+//!
+//! Three things are judged event by event and settle themselves, in the same way whether the record is judged as it happens or as a
+//! whole: registers, of which that is kept which [`crate::linear::live`] keeps; the runs of a job, of which those are kept that go on,
+//! and those that began after one of them; and writes under fencing tokens.
 //!
 //! # What is certain so far
 //!
@@ -57,17 +62,21 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use crate::checks::double_run::Runs;
+use crate::checks::guarded::Guarded;
 use crate::checks::lockup::service::Service;
+use crate::checks::nonlinearizable::Registers;
 use crate::checks::probes::Probes;
 use crate::checks::well_formed::{self, Form};
 use crate::checks::{
-    Run, SettledLock, Totals, activity, clock, double_acquisition, fencing, lock_delay, lockup, lost_grant,
-    overdue_expiry, phantom_grant, premature_expiry, split_belief, stale_read, stats,
+    Run, SettledLock, Totals, activity, clock, double_acquisition, double_run, fencing, lock_delay, lockup, lost_grant,
+    nonlinearizable, overdue_expiry, phantom_grant, premature_expiry, split_belief, stale_read, stats,
 };
 use crate::context::{Context, Hangs, JUST_SEEN, Pulse};
 use crate::history::vocabulary::{FaultPhase, f};
 use crate::history::{
-    Action, Event, EventType, Flaw, Header, Op, Outcome, Pairing, Process, RunTime, Surroundings, Word,
+    Action, CAS_REGISTER, Event, EventType, Flaw, Header, JOB, Op, Outcome, Pairing, Process, RunTime, Surroundings,
+    Word,
 };
 use crate::holds::grants;
 use crate::verdict::{Anomaly, CheckerResult, Judgement, Verdict};
@@ -75,7 +84,8 @@ use crate::verdict::{Anomaly, CheckerResult, Judgement, Verdict};
 /// A checker that takes the record's form for granted.
 type Checker = fn(&Run<'_>) -> (CheckerResult, Vec<Anomaly>);
 
-const CHECKERS: [(&str, Checker); 13] = [
+/// Those of a lock.
+const OF_LOCKS: &[(&str, Checker)] = &[
     (activity::NAME, activity::check),
     (premature_expiry::NAME, premature_expiry::check),
     (double_acquisition::NAME, double_acquisition::check),
@@ -90,6 +100,24 @@ const CHECKERS: [(&str, Checker); 13] = [
     (stats::NAME, stats::check),
     (clock::NAME, clock::check),
 ];
+
+/// Those of registers: there is no lease that could end, and nobody holds anything.
+const OF_REGISTERS: &[(&str, Checker)] = &[
+    (activity::NAME, activity::check),
+    (nonlinearizable::NAME, nonlinearizable::check),
+    (lockup::NAME, lockup::check),
+    (stats::NAME, stats::check),
+    (clock::NAME, clock::check),
+];
+
+/// The checkers of a run, by what it is about.
+fn checkers(header: &Header) -> Vec<(&'static str, Checker)> {
+    let mut checkers = if header.model == CAS_REGISTER { OF_REGISTERS } else { OF_LOCKS }.to_vec();
+    if header.workload == JOB {
+        checkers.push((double_run::NAME, double_run::check));
+    }
+    checkers
+}
 
 /// When a judge settles what is past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +153,9 @@ pub struct Judge {
     probes: Probes,
     totals: Totals,
     service: Service,
+    runs: Runs,
+    guarded: Guarded,
+    registers: Option<Registers>,
     hangs: Hangs,
     settled: BTreeMap<Word, SettledLock>,
     /// Grants that are settled, but still needed to judge others by, by their acquisitions.
@@ -160,11 +191,14 @@ impl Judge {
             line: 1,
             end: RunTime::default(),
             form: Form::of(&header),
-            pairing: Pairing::default(),
+            pairing: Pairing::of(&header),
             surroundings: Surroundings::default(),
             probes: Probes::default(),
             totals: Totals::default(),
             service: Service::new(&header.contract.patience),
+            runs: Runs::default(),
+            guarded: Guarded::default(),
+            registers: (header.model == CAS_REGISTER).then(Registers::default),
             hangs: Hangs::default(),
             settled: BTreeMap::new(),
             past: BTreeSet::new(),
@@ -182,6 +216,9 @@ impl Judge {
         self.end = event.time;
         self.form.take(self.line, event);
         self.beware(event);
+        if let Some(registers) = &mut self.registers {
+            registers.take(event);
+        }
         let taken = match event.process {
             Process::Client(process) => self.pairing.take(self.line, process, event).map(|op| self.take_op(op)),
             Process::Nemesis | Process::Probe | Process::Watch => {
@@ -214,19 +251,22 @@ impl Judge {
     /// # Errors
     ///
     /// [`Reopened`] where an event spoke of what was settled. Then only a judge that forgets nothing can tell.
-    pub fn finish(self, truncated: bool) -> Result<Judgement, Reopened> {
+    pub fn finish(mut self, truncated: bool) -> Result<Judgement, Reopened> {
+        if let Some(registers) = &mut self.registers {
+            registers.conclude(self.end);
+        }
         let form = self.form.result(truncated);
-        let (mut checkers, anomalies) = match form.verdict {
+        let (mut results, anomalies) = match form.verdict {
             Verdict::Valid if self.reopened => return Err(Reopened),
             Verdict::Valid => judged(&self.run()),
-            Verdict::Unknown | Verdict::Invalid => (not_judged(&form), Vec::new()),
+            Verdict::Unknown | Verdict::Invalid => (not_judged(&self.header, &form), Vec::new()),
         };
-        checkers.insert(well_formed::NAME.to_owned(), form);
+        results.insert(well_formed::NAME.to_owned(), form);
         Ok(Judgement {
-            verdict: checkers.values().map(|result| result.verdict).fold(Verdict::Valid, Verdict::merge),
+            verdict: results.values().map(|result| result.verdict).fold(Verdict::Valid, Verdict::merge),
             anomalies,
             ops: self.totals.ops,
-            checkers,
+            checkers: results,
         })
     }
 
@@ -245,6 +285,9 @@ impl Judge {
             pulse: Pulse::of(&self.surroundings.leaders, self.hangs.spans(ops, self.end), self.end),
             probes: &self.probes,
             service: &self.service,
+            runs: &self.runs,
+            guarded: &self.guarded,
+            registers: self.registers.as_ref(),
             totals: &self.totals,
             settled: &self.settled,
             end: self.end,
@@ -257,8 +300,12 @@ impl Judge {
             self.totals.begin(op);
         } else {
             self.totals.end(op);
-            self.hangs.take(op);
-            self.service.take(op);
+            if op.asks_the_service() {
+                self.hangs.take(op);
+                self.service.take(op);
+            }
+            self.runs.take(op);
+            self.guarded.take(op);
         }
         self.reopened |= self.speaks_of_the_past(index);
         self.note_stranger(index);
@@ -279,7 +326,7 @@ impl Judge {
                 falls || was_seen || seen_by(op).is_some_and(|seen| is_settled(seen) || self.is_old_stranger(op, seen))
             }
             Action::Read { .. } => seen_by(op).is_some_and(|seen| is_settled(seen) || self.is_old_stranger(op, seen)),
-            Action::Other => false,
+            Action::Register { .. } | Action::Work(_) | Action::Other => false,
         }
     }
 
@@ -360,20 +407,20 @@ fn seen_by(op: &Op) -> Option<&str> {
 }
 
 fn judged(run: &Run<'_>) -> (BTreeMap<String, CheckerResult>, Vec<Anomaly>) {
-    let mut checkers = BTreeMap::new();
+    let mut results = BTreeMap::new();
     let mut anomalies = Vec::new();
-    for (name, checker) in CHECKERS {
+    for (name, checker) in checkers(run.header) {
         let (result, found) = checker(run);
-        checkers.insert(name.to_owned(), result);
+        results.insert(name.to_owned(), result);
         anomalies.extend(found);
     }
     anomalies.sort_by(|a, b| (a.kind, a.at_ns, &a.ops, &a.key).cmp(&(b.kind, b.at_ns, &b.ops, &b.key)));
-    (checkers, anomalies)
+    (results, anomalies)
 }
 
 /// A record that breaks an assumption could make any checker accuse a correct service.
-fn not_judged(form: &CheckerResult) -> BTreeMap<String, CheckerResult> {
+fn not_judged(header: &Header, form: &CheckerResult) -> BTreeMap<String, CheckerResult> {
     let reason = format!("not judged: {}", form.reason);
     let result = CheckerResult { verdict: Verdict::Unknown, reason };
-    CHECKERS.iter().map(|(name, _)| ((*name).to_owned(), result.clone())).collect()
+    checkers(header).into_iter().map(|(name, _)| (name.to_owned(), result.clone())).collect()
 }

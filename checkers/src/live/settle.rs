@@ -8,8 +8,8 @@ use crate::checks::lockup::calm::Calm;
 use crate::checks::lockup::stuck;
 use crate::checks::overdue_expiry::{Renewals, overdue, sightings};
 use crate::checks::{
-    Run, SettledLock, double_acquisition, fencing, lock_delay, lost_grant, overdue_expiry, phantom_grant,
-    premature_expiry, split_belief, stale_read,
+    Run, SettledLock, double_acquisition, double_run, fencing, lock_delay, lost_grant, nonlinearizable, overdue_expiry,
+    phantom_grant, premature_expiry, split_belief, stale_read,
 };
 use crate::context::JUST_SEEN;
 use crate::history::{Action, Op, Outcome, RunTime, Word};
@@ -73,6 +73,11 @@ impl Judge {
         };
         let is_certain = |anomaly: &Anomaly| is_certain(&run, anomaly, under_way(&anomaly.key));
         plan.certain = anomalies.into_iter().filter(is_certain).collect();
+        // What a ledger took, and what was answered, is never taken back.
+        plan.certain.extend(double_run::check(&run).1);
+        if run.registers.is_some() {
+            plan.certain.extend(nonlinearizable::check(&run).1);
+        }
         plan
     }
 
@@ -366,7 +371,7 @@ impl<'a> Kept<'a> {
                     || self.needs_sighting(op)
             }
             Action::Read { linearizable: true, seen: Some(_) } => self.needs_sighting(op) || self.bears_witness(op),
-            Action::Read { .. } | Action::Other => false,
+            Action::Read { .. } | Action::Register { .. } | Action::Work(_) | Action::Other => false,
         }
     }
 

@@ -125,7 +125,7 @@ fn hung(facts: &Facts<'_>) -> Vec<(u64, u64)> {
             Action::Acquire { .. } => op.outcome == Outcome::Ok || op.failed_with(code::HELD),
             Action::Read { linearizable, .. } => linearizable && op.outcome == Outcome::Ok,
             Action::Release { .. } => op.outcome == Outcome::Ok,
-            Action::Renew { .. } | Action::Other => false,
+            Action::Renew { .. } | Action::Register { .. } | Action::Work(_) | Action::Other => false,
         })
         .map(span)
         .collect();

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use leasehold_checkers::contract::{Contract, LatestExpiry, Patience};
 use leasehold_checkers::history::vocabulary::{
-    AcquireValue, ClockValue, FaultPhase, FaultValue, HealthValue, HeldValue, LeaderValue, OwnerValue, ReadValue, code,
-    f,
+    AcquireValue, ClockValue, FaultPhase, FaultValue, Guard, HealthValue, HeldValue, LeaderValue, OwnerValue, Piece,
+    ReadValue, WorkValue, code, f,
 };
 use leasehold_checkers::history::{
     ErrorInfo, Event, EventType, FORMAT_VERSION, Header, History, Process, RunTime, Word,
@@ -141,6 +141,43 @@ impl Script {
         let asked = Self::asks_for(owner, ttl_ms, true, None);
         let told = Self::asks_for(owner, ttl_ms, true, Some(token));
         self.op(process, f::ACQUIRE, at, asked, (EventType::Ok, told, None))
+    }
+
+    /// A piece of work, which takes no time.
+    pub fn work(self, process: u64, owner: &str, at: u64, (guard, piece): (Guard, Piece)) -> Self {
+        let value = Self::works(owner, guard, piece);
+        self.op(process, f::WORK, at..at, json_of(&value), (EventType::Ok, json_of(&value), None))
+    }
+
+    /// A piece of work that nobody guards, and that reads or makes a version.
+    pub fn work_version(
+        self,
+        process: u64,
+        owner: &str,
+        at: u64,
+        piece: Piece,
+        base: Option<u64>,
+        version: u64,
+    ) -> Self {
+        let asked = WorkValue { base, ..Self::works(owner, Guard::None, piece) };
+        let told = WorkValue { version: Some(version), ..asked.clone() };
+        self.op(process, f::WORK, at..at, json_of(&asked), (EventType::Ok, json_of(&told), None))
+    }
+
+    /// A piece of work that is refused for its token.
+    pub fn work_fenced(self, process: u64, owner: &str, at: u64, piece: Piece) -> Self {
+        let value = json_of(Self::works(owner, Guard::Token, piece));
+        self.op(process, f::WORK, at..at, value.clone(), (EventType::Fail, value, Some(code::FENCED)))
+    }
+
+    /// A write that is accepted under a token.
+    pub fn write_guarded(self, process: u64, owner: &str, at: Range<u64>, (guard, token): (Guard, u64)) -> Self {
+        let value = json_of(WorkValue { token: Some(token), ..Self::works(owner, guard, Piece::Write) });
+        self.op(process, f::WORK, at, value.clone(), (EventType::Ok, value, None))
+    }
+
+    fn works(owner: &str, guard: Guard, piece: Piece) -> WorkValue {
+        WorkValue { owner: owner.to_owned(), piece, guard, token: None, base: None, version: None }
     }
 
     pub fn acquire_held(self, process: u64, owner: &str, at: Range<u64>, holder: &str) -> Self {

@@ -188,7 +188,7 @@ fn header(prepared: &Prepared, connect: &dyn Connect) -> Header {
         leasehold: FORMAT_VERSION,
         scenario: scenario.name.clone(),
         workload: scenario.workload.name().to_owned(),
-        model: "lease-lock".to_owned(),
+        model: scenario.workload.model().to_owned(),
         service: scenario.service.name().to_owned(),
         servers: server.label.clone(),
         nodes: scenario.nodes,

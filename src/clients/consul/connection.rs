@@ -39,6 +39,7 @@ impl LockService for Connection {
                 Ok(Answer::Holder(read.as_ref().and_then(Entry::holder).map(str::to_owned)))
             }
             Op::Register { key, op } => register::perform(&self.wire, key, *op, self.settings.current()).await,
+            Op::Work { .. } => Err(OpError::failed(UNSUPPORTED, "guarded writes are asked of etcd v3 only")),
         }
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use leasehold_checkers::history::vocabulary::code;
-use leasehold_workloads::op::{Answer, Grant, Hold, Op, Owner, Renewal, Wait};
+use leasehold_workloads::op::{Answer, Grant, Hold, Op, Owner, RegisterOp, Renewal, Wait};
 use leasehold_workloads::service::{LockService, OpError};
 use reqwest::{Client, RequestBuilder, Url};
 
 use super::reply::{self, COMPARE_FAILED, Failure, KEY_EXISTS, KEY_NOT_FOUND, Refusal, Reply};
 use super::{AT_REST, HELD_BY, holder};
 use crate::causes;
-use crate::clients::{CONNECT, MALFORMED, PREFIX, REFUSED, UNSUPPORTED, http, whole_seconds};
+use crate::clients::{CONNECT, MALFORMED, PREFIX, REFUSED, UNSUPPORTED, http, register_value, whole_seconds};
 
 /// Far more than the answer about one lock takes.
 pub(super) const ANSWER_BYTES: usize = 256 * 1024;
@@ -39,7 +39,8 @@ impl LockService for Connection {
             Op::Renew { hold, how } => self.renew(hold, *how).await,
             Op::Release { hold } => self.release(hold).await,
             Op::Read { key, linearizable } => self.read(key, *linearizable).await,
-            Op::Register { .. } => Err(OpError::failed(UNSUPPORTED, "registers are not built yet")),
+            Op::Register { key, op } => self.register(key, *op).await,
+            Op::Work { .. } => Err(OpError::failed(UNSUPPORTED, "the v2 API has no transactions")),
         }
     }
 }
@@ -100,11 +101,40 @@ impl Connection {
     }
 
     async fn read(&self, key: &str, linearizable: bool) -> Result<Answer, OpError> {
+        Ok(Answer::Holder(self.value(key, linearizable).await?.as_deref().and_then(holder)))
+    }
+
+    /// What a key has; `None` where there is no key.
+    async fn value(&self, key: &str, linearizable: bool) -> Result<Option<String>, OpError> {
         let request = self.http.get(self.url(key));
         let request = if linearizable { request.query(&[("quorum", "true")]) } else { request };
         match self.ask(request).await {
-            Ok(reply) => Ok(Answer::Holder(reply.node.value.as_deref().and_then(holder))),
-            Err(Failure::Refused(refusal)) if refusal.code == KEY_NOT_FOUND => Ok(Answer::Holder(None)),
+            Ok(reply) => Ok(reply.node.value),
+            Err(Failure::Refused(refusal)) if refusal.code == KEY_NOT_FOUND => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn register(&self, key: &str, op: RegisterOp) -> Result<Answer, OpError> {
+        let (new, condition) = match op {
+            RegisterOp::Read { linearizable } => {
+                let text = self.value(key, linearizable).await?;
+                return text.map_or(Ok(None), |text| register_value(&text)).map(Answer::Value);
+            }
+            RegisterOp::Write { value } => (value, None),
+            RegisterOp::Cas { old: Some(old), new } => (new, Some(("prevValue", old.to_string()))),
+            RegisterOp::Cas { old: None, new } => (new, Some(("prevExist", "false".to_owned()))),
+        };
+        let new = new.to_string();
+        let form = std::iter::once(("value", new.as_str()));
+        let form: Vec<Field<'_>> = form.chain(condition.iter().map(|(name, value)| (*name, value.as_str()))).collect();
+        match self.put(key, &form).await {
+            Ok(_) => Ok(Answer::Written),
+            Err(Failure::Refused(refusal))
+                if matches!(refusal.code, KEY_NOT_FOUND | COMPARE_FAILED | KEY_EXISTS) && condition.is_some() =>
+            {
+                Err(refusal.observed(code::MISMATCH))
+            }
             Err(failure) => Err(failure.into()),
         }
     }

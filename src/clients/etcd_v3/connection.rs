@@ -5,12 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use etcd_client::{Client, Compare, CompareOp, ConnectOptions, GetOptions, LeaseGrantOptions, PutOptions, Txn, TxnOp};
 use leasehold_checkers::history::vocabulary::code;
-use leasehold_workloads::op::{Answer, Hold, Op, Owner, Renewal, Wait};
+use leasehold_workloads::op::{Answer, Guard, Hold, Op, Owner, Piece, Renewal, Wait};
 use leasehold_workloads::service::{Certainty, LockService, OpError};
 use tonic::transport::Endpoint;
 
 use super::failure::judge;
-use super::{Recipe, client, queue, txn};
+use super::{Recipe, client, election, queue, register, txn};
 use crate::clients::{REFUSED, UNSUPPORTED, whole_seconds};
 
 /// For how long an operation whose outcome is known already goes on to clear up after itself.
@@ -36,26 +36,36 @@ impl LockService for Connection {
         match op {
             Op::Acquire { key, owner, ttl, wait } => match (recipe, wait) {
                 (Recipe::Txn, Wait::Never) => txn::acquire(&client, key, *owner, *ttl).await,
-                (Recipe::LockService, Wait::InQueue) => queue::acquire(&client, key, *owner, *ttl).await,
+                (Recipe::LockService { kept_alive }, Wait::InQueue) => {
+                    queue::acquire(&client, key, *owner, *ttl, kept_alive).await
+                }
+                (Recipe::Election { kept_alive }, Wait::InQueue) => {
+                    election::campaign(&client, key, *owner, *ttl, kept_alive).await
+                }
                 (Recipe::Txn, Wait::InQueue) => Err(unsupported("a transaction cannot wait; use the lock service")),
-                (Recipe::LockService, Wait::Never) => {
-                    Err(unsupported("the lock service always waits; use a transaction"))
+                (Recipe::LockService { .. } | Recipe::Election { .. }, Wait::Never) => {
+                    Err(unsupported("the lock service and the election always wait; use a transaction"))
                 }
             },
             Op::Renew { hold, how } => renew(&client, recipe, hold, *how).await,
             Op::Release { hold } => match recipe {
                 Recipe::Txn => txn::release(&client, hold).await,
-                Recipe::LockService => queue::release(&client, hold).await,
+                Recipe::LockService { .. } => queue::release(&client, hold).await,
+                Recipe::Election { .. } => election::resign(&client, hold).await,
             },
             Op::Read { key, linearizable } => {
                 let options = if *linearizable { GetOptions::new() } else { GetOptions::new().with_serializable() };
                 let holder = match recipe {
                     Recipe::Txn => txn::holder(&client, key, options).await,
-                    Recipe::LockService => queue::holder(&client, key, options).await,
+                    Recipe::LockService { .. } => queue::holder(&client, key, options).await,
+                    Recipe::Election { .. } if *linearizable => election::leader(&client, key).await,
+                    Recipe::Election { .. } => queue::holder(&client, key, options).await,
                 };
                 holder.map(Answer::Holder)
             }
-            Op::Register { .. } => Err(unsupported("registers are not built yet")),
+            Op::Register { key, op } => register::perform(&client, key, *op).await,
+            Op::Work { hold, guard: Guard::Service, piece: Piece::Write, .. } => write(&client, recipe, hold).await,
+            Op::Work { .. } => Err(unsupported("only writes are guarded by the service")),
         }
     }
 }
@@ -107,8 +117,10 @@ pub(super) async fn revoke_if_possible(client: &Client, lease: Option<i64>) {
 async fn renew(client: &Client, recipe: Recipe, hold: &Hold, how: Renewal) -> Result<Answer, OpError> {
     let lease = hold.grant.lease.ok_or_else(|| unsupported("a hold without a lease cannot be renewed"))?;
     keep_alive(client, lease).await?;
-    if how == Renewal::StatusUpdate {
-        update_status(client, recipe, hold, lease).await?;
+    match (how, recipe) {
+        (Renewal::KeepAlive, _) => {}
+        (Renewal::StatusUpdate, Recipe::Election { .. }) => election::proclaim(client, hold).await?,
+        (Renewal::StatusUpdate, _) => update_status(client, recipe, hold, lease).await?,
     }
     // A lease keeps the TTL that it was granted with, and that is what the server's answer to a keep-alive repeats. The
     // client crate keeps the number to itself: it only tells that it was not 0.
@@ -116,17 +128,31 @@ async fn renew(client: &Client, recipe: Recipe, hold: &Hold, how: Renewal) -> Re
 }
 
 /// One request and one answer, and the stream is closed.
-async fn keep_alive(client: &Client, lease: i64) -> Result<(), OpError> {
+pub(super) async fn keep_alive(client: &Client, lease: i64) -> Result<(), OpError> {
     client.lease_client().keep_alive(lease).await.map(drop).map_err(|error| judge(&error))
 }
 
 async fn update_status(client: &Client, recipe: Recipe, hold: &Hold, lease: i64) -> Result<(), OpError> {
-    let (key, value) = match recipe {
-        Recipe::Txn => (super::path(&hold.key), hold.owner.to_string()),
-        Recipe::LockService => (queue::place(&hold.key, lease), String::new()),
-    };
+    let key = key_of(recipe, hold, lease);
+    let value = if recipe == Recipe::Txn { hold.owner.to_string() } else { String::new() };
     let put = TxnOp::put(key.clone(), value, Some(PutOptions::new().with_lease(lease)));
     if_still_held(client, key, hold, put).await
+}
+
+/// Writes the owner's name beside the lock, if that is still held.
+async fn write(client: &Client, recipe: Recipe, hold: &Hold) -> Result<Answer, OpError> {
+    let lease = hold.grant.lease.ok_or_else(|| unsupported("a hold without a lease guards nothing"))?;
+    let put = TxnOp::put(super::guarded(&hold.key), hold.owner.to_string(), None);
+    if_still_held(client, key_of(recipe, hold, lease), hold, put).await?;
+    Ok(Answer::Worked { version: None })
+}
+
+/// The key that is the hold.
+fn key_of(recipe: Recipe, hold: &Hold, lease: i64) -> String {
+    match recipe {
+        Recipe::Txn => super::path(&hold.key),
+        Recipe::LockService { .. } | Recipe::Election { .. } => queue::place(&hold.key, lease),
+    }
 }
 
 /// Does this on the condition that the hold's key is still the one that was created when the lock was taken.

@@ -1,10 +1,12 @@
 //! Locks on etcd's API of today: a key under a lease.
 //!
-//! Two recipes are in use, and they differ in how they fail, so a cluster is asked by one of them at a time: see [`Recipe`].
+//! Several recipes are in use, and they differ in how they fail, so a cluster is asked by one of them at a time: see [`Recipe`].
 
 mod connection;
+mod election;
 pub(crate) mod failure;
 mod queue;
+mod register;
 mod txn;
 mod watch;
 
@@ -27,7 +29,15 @@ pub enum Recipe {
     /// A transaction puts the key, with a lease, if it does not exist. It serves `Wait::Never`.
     Txn,
     /// etcd's own lock service, in which waiters queue up. It serves `Wait::InQueue`.
-    LockService,
+    LockService {
+        /// Whether a waiter keeps its lease alive, as etcd's own clients do.
+        kept_alive: bool,
+    },
+    /// etcd's own election service, in which candidates queue up. It serves `Wait::InQueue`.
+    Election {
+        /// Whether a candidate keeps its lease alive while it waits.
+        kept_alive: bool,
+    },
 }
 
 /// Opens connections to an etcd cluster.
@@ -128,6 +138,11 @@ async fn client(endpoint: Endpoint, options: ConnectOptions) -> Result<Client, O
     // from.
     let channel = tonic::transport::Channel::balance_list(std::iter::once(endpoint));
     Client::from_channel(Channel::Tonic(channel), Some(options)).await.map_err(|error| failure::judge(&error))
+}
+
+/// The key of what a lock guards.
+fn guarded(key: &str) -> String {
+    format!("{PREFIX}guarded/{key}")
 }
 
 /// The key of a lock.

@@ -6,7 +6,7 @@ use etcd_client::{Client, GetOptions, LockOptions, SortOrder, SortTarget};
 use leasehold_workloads::op::{Answer, Grant, Hold, Owner};
 use leasehold_workloads::service::OpError;
 
-use super::connection::{grant_lease, revoke_if_possible};
+use super::connection::{Lease, grant_lease, keep_alive, revoke_if_possible};
 use super::failure::judge;
 use super::path;
 use crate::clients::{MALFORMED, UNSUPPORTED};
@@ -32,16 +32,41 @@ pub(super) fn owner_of(place: &[u8]) -> Option<String> {
     Owner::from_lease_id(lease).map(|owner| owner.to_string())
 }
 
-pub(super) async fn acquire(client: &Client, key: &str, owner: Owner, ttl: Duration) -> Result<Answer, OpError> {
+pub(super) async fn acquire(
+    client: &Client,
+    key: &str,
+    owner: Owner,
+    ttl: Duration,
+    kept_alive: bool,
+) -> Result<Answer, OpError> {
     let lease = grant_lease(client, owner, ttl).await?;
     let options = LockOptions::new().with_lease(lease.id);
-    let locked = client.lock_client().lock(path(key), Some(options)).await.map_err(|error| judge(&error))?;
+    let mut locks = client.lock_client();
+    let lock = locks.lock(path(key), Some(options));
+    let locked = if kept_alive { while_kept_alive(client, &lease, lock).await } else { lock.await };
+    let locked = locked.map_err(|error| judge(&error))?;
     let place = place(key, lease.id);
     if locked.key() != place.as_bytes() {
         let odd = String::from_utf8_lossy(locked.key()).into_owned();
         return Err(OpError::unknown(MALFORMED, format!("the lock service made the key {odd} and not {place}")));
     }
     Ok(Answer::Acquired(Grant { ttl: lease.ttl, token: token(client, place).await, lease: Some(lease.id) }))
+}
+
+/// Waits in line and keeps the lease alive meanwhile, as the sessions of etcd's own clients do. What comes of that is not recorded, so
+/// nothing is concluded from it: to the checkers the lease began with the request.
+pub(super) async fn while_kept_alive<T>(client: &Client, lease: &Lease, wait: impl Future<Output = T>) -> T {
+    let keep_alive = async {
+        loop {
+            tokio::time::sleep(lease.ttl / 3).await;
+            // Whether the lease is gone is told to whoever stands in line on it.
+            let _ = keep_alive(client, lease.id).await;
+        }
+    };
+    tokio::select! {
+        waited = wait => waited,
+        () = keep_alive => unreachable!("it has no end"),
+    }
 }
 
 /// The revision in which a waiter's key was created, which is what orders the waiters; the lock service does not tell it.

@@ -53,9 +53,11 @@ pub(super) async fn watch(
 fn change(recipe: Recipe, event: &Event) -> Option<Change> {
     let key = event.kv()?.key();
     let (lock, owner, kind) = match (recipe, event.event_type()) {
-        (Recipe::LockService, EventType::Delete) => (queue_of(key)?, queue::owner_of(key)?, ChangeKind::Deleted),
+        (Recipe::LockService { .. } | Recipe::Election { .. }, EventType::Delete) => {
+            (queue_of(key)?, queue::owner_of(key)?, ChangeKind::Deleted)
+        }
         // Taking a place in the queue ends nothing.
-        (Recipe::LockService, EventType::Put) => return None,
+        (Recipe::LockService { .. } | Recipe::Election { .. }, EventType::Put) => return None,
         (Recipe::Txn, EventType::Delete) => (lock_of(key)?, owner(event.prev_kv()?.value()), ChangeKind::Deleted),
         // Nor does a renewal, which writes the same owner again.
         (Recipe::Txn, EventType::Put) if event.prev_kv()?.value() == event.kv()?.value() => return None,

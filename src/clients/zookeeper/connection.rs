@@ -42,6 +42,7 @@ impl LockService for Connection {
                 let session = self.aside().await?;
                 registers::perform(session, key, *op).await
             }
+            Op::Work { .. } => Err(OpError::failed(UNSUPPORTED, "guarded writes are asked of etcd v3 only")),
         }
     }
 }

@@ -55,6 +55,7 @@ pub(super) fn margin_text(anomaly: &Anomaly, margin: &str) -> String {
         AnomalyKind::DoubleAcquisition if anomaly.lease_gone_for_ns.is_some() => "given on a dead lease".to_owned(),
         AnomalyKind::DoubleAcquisition => format!("promised to two for {margin}"),
         AnomalyKind::PrematureExpiry => format!("expired {margin} early"),
+        AnomalyKind::DoubleRun => format!("ran twice at once for {margin}"),
         AnomalyKind::Nonlinearizable => "cannot be ordered".to_owned(),
         AnomalyKind::PhantomGrant => format!("never given, by {margin}"),
         AnomalyKind::LostGrant => format!("given unsaid, seen {margin} later"),

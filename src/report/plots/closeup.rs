@@ -1,13 +1,13 @@
 //! One anomaly from close by: a row for each hold that has to do with it, with the times in words.
 
 use leasehold_checkers::explain::lock;
-use leasehold_checkers::verdict::Anomaly;
+use leasehold_checkers::verdict::{Anomaly, AnomalyKind};
 
 use super::bar;
 use super::broken::{self, margin_text};
 use super::font;
 use super::gantt::{LOST, PROMISED};
-use super::mark::Mark;
+use super::mark::{Mark, cross};
 use super::palette::{self, BODY, BROKEN, QUIET, SMALL, STRONG, TAG, TEXT, WHITE};
 use super::picture::{Anchor, Area, Picture};
 use super::sheet::Sheet;
@@ -24,12 +24,16 @@ pub(super) fn of(story: &Story<'_>, anomaly: &Anomaly) -> Picture {
     let key = words::one_line(&lock(&anomaly.key), 40).replace('`', "");
     let mut sheet = Sheet::new(story, &format!("{}: {key}", anomaly.kind), window);
     sheet.sentence(&anomaly.explanation.replace('`', ""));
-    sheet.legend(&[
+    let mut legend = vec![
         (Mark::Bar(palette::process(0)), "a hold; ticks are renewals"),
         (Mark::Hollow(BROKEN), LOST),
         (Mark::Cross(BROKEN), "first seen to be gone"),
         (Mark::Diamond(TEXT), PROMISED),
-    ]);
+    ];
+    if holds.iter().any(|hold| !hold.work.is_empty()) {
+        legend.push((Mark::Dot(TEXT), "a piece of work"));
+    }
+    sheet.legend(&legend);
     sheet.surroundings();
     draw_margin(&mut sheet, anomaly);
     let top = sheet.y;
@@ -91,7 +95,8 @@ fn draw_margin(sheet: &mut Sheet<'_>, anomaly: &Anomaly) {
     } else {
         sheet.picture.text(text, (left - 8, y), Anchor::End, STRONG, BROKEN);
     }
-    sheet.gutter("broken promise", y, TAG, BROKEN);
+    let offence = if anomaly.kind == AnomalyKind::DoubleRun { "double run" } else { "broken promise" };
+    sheet.gutter(offence, y, TAG, BROKEN);
     sheet.y += 44;
 }
 
@@ -102,6 +107,14 @@ fn draw_row(sheet: &mut Sheet<'_>, hold: &Hold, is_named: bool) {
     let node = hold.node.as_ref().map(|node| format!(" via {}", words::one_line(node, 12))).unwrap_or_default();
     sheet.gutter(&format!("process {}{node}", hold.process), y, name_type, ink);
     bar::draw(sheet, hold, y, 12, Some(BROKEN));
+    for (at, accepted) in hold.work.iter().filter(|(at, _)| sheet.time.sees(at.0, at.0)) {
+        let spot = (sheet.time.x(at.0), y + 9);
+        if *accepted {
+            sheet.picture.dot(spot, 3, TEXT);
+        } else {
+            cross(&mut sheet.picture, spot, 4, QUIET);
+        }
+    }
     let text = remark(hold);
     let left = sheet.time.x(hold.from.0).min(sheet.right() - font::width(&text, SMALL)).max(sheet.left());
     let room = sheet.right() - left;

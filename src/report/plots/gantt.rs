@@ -56,7 +56,7 @@ fn legend(story: &Story<'_>) -> Vec<(Mark, &'static str)> {
         entries.push((Mark::Hollow(if is_broken { BROKEN } else { QUIET }), LOST));
     }
     if is_broken {
-        entries.push((Mark::Bar(BROKEN), "broken promise"));
+        entries.push((Mark::Bar(BROKEN), story.offence()));
     }
     entries
 }

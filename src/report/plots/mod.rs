@@ -16,10 +16,12 @@ mod render;
 mod scale;
 mod sheet;
 mod surroundings;
+mod witness;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use leasehold_checkers::verdict::AnomalyKind;
 use plotters::prelude::{BitMapBackend, IntoDrawingArea as _, SVGBackend};
 
 use self::picture::Picture;
@@ -27,10 +29,24 @@ use super::ReportError;
 use super::story::Story;
 
 /// Who held which lock over the whole run.
-pub(super) const GANTT: &str = "gantt";
+const GANTT: &str = "gantt";
 
 /// The close-up of the most telling anomaly, where there is one.
 pub(super) const CLOSEUP: &str = "gantt-anomaly";
+
+/// How many operations there were over the whole run.
+const RATE: &str = "rate";
+
+/// The picture to look at first.
+pub(super) fn first(story: &Story<'_>) -> &'static str {
+    if story.telling_anomaly().is_some() {
+        CLOSEUP
+    } else if story.is_about_registers() {
+        RATE
+    } else {
+        GANTT
+    }
+}
 
 /// Writes all plots into a folder: the files written, and what failed.
 pub(super) fn write_all(story: &Story<'_>, folder: &Path) -> (Vec<PathBuf>, Vec<ReportError>) {
@@ -55,11 +71,17 @@ pub(super) fn write_all(story: &Story<'_>, folder: &Path) -> (Vec<PathBuf>, Vec<
 
 /// Every picture that the story gives something to draw for, by name.
 fn pictures(story: &Story<'_>) -> Vec<(&'static str, Picture)> {
-    let mut pictures = vec![(GANTT, gantt::whole_run(story))];
-    pictures.extend(story.telling_anomaly().map(|anomaly| (CLOSEUP, closeup::of(story, anomaly))));
+    let mut pictures = Vec::new();
+    if !story.is_about_registers() {
+        pictures.push((GANTT, gantt::whole_run(story)));
+    }
+    pictures.extend(story.telling_anomaly().map(|anomaly| match anomaly.kind {
+        AnomalyKind::Nonlinearizable => (CLOSEUP, witness::of(story, anomaly)),
+        _ => (CLOSEUP, closeup::of(story, anomaly)),
+    }));
     if !story.ops.is_empty() {
         pictures.push(("latency", latency::of(story)));
-        pictures.push(("rate", rate::of(story)));
+        pictures.push((RATE, rate::of(story)));
     }
     if !story.clocks.is_empty() {
         pictures.push(("clocks", clocks::of(story)));

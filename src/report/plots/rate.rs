@@ -13,7 +13,7 @@ use crate::report::story::Story;
 
 const HEIGHT: i32 = 130;
 /// More kinds of operation than this are some other tool's history; the rest is not drawn.
-const NAMES_MAX: usize = 6;
+const NAMES_MAX: usize = 8;
 /// More steps than this along the time axis are noise.
 const BINS: f64 = 80.0;
 
@@ -38,10 +38,12 @@ pub(super) fn of(story: &Story<'_>) -> Picture {
     sheet.finish()
 }
 
-/// The operations by name: those of locks in the order in which they are used, then whatever else there is.
+/// The operations by name: those of locks and registers in the order in which they are used, then whatever else there is.
 pub(super) fn by_name<'s>(story: &'s Story<'_>) -> Vec<(&'s str, Vec<&'s Op>)> {
-    let mut names: Vec<(&str, Vec<&Op>)> =
-        [f::ACQUIRE, f::RENEW, f::RELEASE, f::READ].into_iter().map(|name| (name, Vec::new())).collect();
+    let mut names: Vec<(&str, Vec<&Op>)> = [f::ACQUIRE, f::RENEW, f::RELEASE, f::WORK, f::READ, f::WRITE, f::CAS]
+        .into_iter()
+        .map(|name| (name, Vec::new()))
+        .collect();
     for op in &story.ops {
         match names.iter().position(|(name, _)| op.f == *name) {
             Some(known) => names[known].1.push(op),

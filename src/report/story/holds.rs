@@ -1,6 +1,8 @@
 //! Holds: each grant from its answer to its end, as a reader wants to see it.
 
-use leasehold_checkers::history::{Action, Op, RunTime};
+use std::collections::BTreeMap;
+
+use leasehold_checkers::history::{Action, Op, Outcome, RunTime};
 use leasehold_checkers::holds::{Grant, Grants};
 use leasehold_checkers::observations::{Evidence, Observation};
 
@@ -54,6 +56,8 @@ pub(in crate::report) struct Hold {
     pub end: End,
     /// All its operations, by index.
     pub ops: Vec<usize>,
+    /// When a piece of work was done under it, and whether it was accepted.
+    pub work: Vec<(RunTime, bool)>,
 }
 
 impl Hold {
@@ -76,12 +80,19 @@ impl Hold {
 
 /// All holds, in the order in which they were granted.
 pub(super) fn of(grants: &Grants, ops: &[Op]) -> Vec<Hold> {
-    let mut holds: Vec<Hold> = grants.values().flatten().map(|grant| hold(grant, ops)).collect();
+    let mut work: BTreeMap<(&str, &str), Vec<&Op>> = BTreeMap::new();
+    for op in ops {
+        if let Action::Work(piece) = &op.action {
+            work.entry((&op.key, &piece.owner)).or_default().push(op);
+        }
+    }
+    let done = |grant: &Grant| work.get(&(grant.key.as_str(), grant.owner.as_str())).cloned().unwrap_or_default();
+    let mut holds: Vec<Hold> = grants.values().flatten().map(|grant| hold(grant, ops, &done(grant))).collect();
     holds.sort_by_key(|hold| (hold.from, hold.acquire));
     holds
 }
 
-fn hold(grant: &Grant, ops: &[Op]) -> Hold {
+fn hold(grant: &Grant, ops: &[Op], work: &[&Op]) -> Hold {
     let acquire = &ops[grant.acquire];
     let ttl_ms = match acquire.action {
         Action::Acquire { granted: Some(granted), .. } => granted.ttl_ms,
@@ -101,7 +112,12 @@ fn hold(grant: &Grant, ops: &[Op]) -> Hold {
         renewals: grant.renewals.iter().filter_map(renewed).collect(),
         promised: grant.earliest_expiry,
         end: end(grant, ops),
-        ops: [&[grant.acquire], grant.renewals.as_slice(), grant.releases.as_slice()].concat(),
+        ops: [&[grant.acquire], grant.renewals.as_slice(), grant.releases.as_slice()]
+            .concat()
+            .into_iter()
+            .chain(work.iter().map(|op| op.index))
+            .collect(),
+        work: work.iter().filter_map(|op| Some((op.ended?, op.outcome == Outcome::Ok))).collect(),
     }
 }
 

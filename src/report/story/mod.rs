@@ -11,7 +11,8 @@ mod leaders;
 
 use std::cmp::Reverse;
 
-use leasehold_checkers::history::{History, Op, Ops, Outcome, RunTime, Surroundings};
+use leasehold_checkers::history::vocabulary::f;
+use leasehold_checkers::history::{CAS_REGISTER, History, Op, Ops, Outcome, RunTime, Surroundings};
 use leasehold_checkers::holds::grants;
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Grade, Judgement};
 
@@ -101,10 +102,52 @@ impl<'a> Story<'a> {
         self.judgement.anomalies.iter().filter(|anomaly| anomaly.grade == Grade::Proven)
     }
 
+    /// Whether the run was about registers, which nobody holds.
+    pub(super) fn is_about_registers(&self) -> bool {
+        self.history.header.model == CAS_REGISTER
+    }
+
+    /// What a proven anomaly of this run is called, in two words. A job that ran twice is nobody's promise.
+    pub(super) fn offence(&self) -> &'static str {
+        let mut kinds = self.proven().map(|anomaly| anomaly.kind).peekable();
+        let is_job = kinds.peek().is_some() && kinds.all(|kind| kind == AnomalyKind::DoubleRun);
+        if is_job { "double run" } else { "broken promise" }
+    }
+
+    /// What was asked by an op and answered, in a few words.
+    pub(super) fn exchange(&self, op: &Op) -> String {
+        const FIRST_EVENT: usize = 2;
+        let asked = op.line.saturating_sub(FIRST_EVENT);
+        let Some(invocation) = self.history.events.get(asked) else { return String::new() };
+        let process = invocation.process;
+        let answer = self.history.events[asked..].iter().skip(1).find(|event| event.process == process);
+        let text = match (op.f.as_str(), op.outcome) {
+            (f::READ | f::LOCAL_READ, Outcome::Ok) => {
+                format!("{} {}", op.f, answer.map_or(String::new(), |answer| plain(&answer.value)))
+            }
+            (f::CAS, _) => match invocation.value.as_array().map(Vec::as_slice) {
+                Some([old, new]) => format!("swap {} for {}", plain(old), plain(new)),
+                _ => op.f.to_string(),
+            },
+            (f::WRITE, _) => format!("write {}", plain(&invocation.value)),
+            _ => op.f.to_string(),
+        };
+        match op.outcome {
+            Outcome::Ok => text,
+            Outcome::Fail => format!("{text}, refused"),
+            Outcome::Info | Outcome::Open => format!("{text}, not answered"),
+        }
+    }
+
     /// How many operations of this name ended so.
     pub(super) fn count(&self, f: &str, outcome: Outcome) -> usize {
         self.ops.iter().filter(|op| op.f == f && op.outcome == outcome).count()
     }
+}
+
+/// A value of a register in words.
+fn plain(value: &serde_json::Value) -> String {
+    if value.is_null() { "nothing".to_owned() } else { value.to_string() }
 }
 
 /// From when until when the promise stood broken, in ns.
@@ -116,6 +159,7 @@ pub(super) fn broken_span(anomaly: &Anomaly) -> (u64, u64) {
     match anomaly.kind {
         AnomalyKind::OverdueExpiry => (at_ns.saturating_sub(margin_ns), at_ns),
         AnomalyKind::DoubleAcquisition
+        | AnomalyKind::DoubleRun
         | AnomalyKind::PrematureExpiry
         | AnomalyKind::Nonlinearizable
         | AnomalyKind::PhantomGrant
@@ -135,6 +179,7 @@ pub(super) fn in_words(anomaly: &Anomaly) -> &'static str {
             "a client was told that it held a lock that was another's"
         }
         AnomalyKind::DoubleAcquisition => "one lock was promised to two clients at once",
+        AnomalyKind::DoubleRun => "a job ran twice at once",
         AnomalyKind::PrematureExpiry => "a lease ended before its time",
         AnomalyKind::Nonlinearizable => "no order of the operations explains all answers",
         AnomalyKind::PhantomGrant => "a client was told that it had been given a lock and never was",

@@ -5,7 +5,7 @@ mod timeline;
 
 use std::fmt::Write as _;
 
-use leasehold_checkers::verdict::Verdict;
+use leasehold_checkers::verdict::{AnomalyKind, Verdict};
 
 use super::markdown::{code, prose};
 use super::story::{Impact, Story};
@@ -20,7 +20,7 @@ pub(super) fn of(story: &Story<'_>) -> String {
     page.paragraph(&in_short(story, &impact));
     page.paragraph(&the_run(story));
     if story.telling_anomaly().is_some() {
-        page.paragraph(&format!("![The holds around the broken promise](plots/{}.png)", plots::CLOSEUP));
+        page.paragraph(&format!("![What happened around the {}](plots/{}.png)", story.offence(), plots::CLOSEUP));
     }
     page.section("What happened", &timeline::of(story));
     if story.judgement.verdict == Verdict::Unknown {
@@ -44,9 +44,13 @@ impl Page {
     fn title(&mut self, story: &Story<'_>) {
         let header = &story.history.header;
         let verdict = story.judgement.verdict;
+        let is_job = story.worst_anomaly().is_some_and(|worst| worst.kind == AnomalyKind::DoubleRun);
         let meaning = match verdict {
+            Verdict::Invalid if is_job => "the job ran twice",
+            Verdict::Invalid if story.is_about_registers() => "no order explains the answers",
             Verdict::Invalid => "the lock did not hold",
             Verdict::Unknown => "this run proves nothing",
+            Verdict::Valid if story.is_about_registers() => "some order explains every answer",
             Verdict::Valid => "the lock held",
         };
         let word = verdict.to_string().to_uppercase();

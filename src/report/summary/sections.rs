@@ -37,6 +37,13 @@ pub(super) fn impact(story: &Story<'_>, impact: &Impact<'_>) -> Vec<String> {
             span(impact.double_total_ns),
         ));
     }
+    if impact.kinds.iter().any(|count| count.kind == AnomalyKind::DoubleRun) {
+        lines.push(
+            "no lock keeps a holder that stands still from going on when it wakes: only a store that refuses old fencing tokens does \
+             (`guard = \"token\"`)"
+                .to_owned(),
+        );
+    }
     for count in impact.kinds.iter().filter(|count| count.possible > 0) {
         let worst = match count.worst.grade {
             Grade::Possible => format!(", for example: {}", prose(&count.worst.explanation, SENTENCE_MAX)),
@@ -53,7 +60,7 @@ fn keys_of(story: &Story<'_>, kind: AnomalyKind) -> String {
     keys.sort_unstable();
     keys.dedup();
     if keys.len() > NAMES_MAX {
-        return counted(keys.len(), "lock", "locks");
+        return phrases::keys(story, keys.len());
     }
     words::list(&keys.into_iter().map(lock).collect::<Vec<_>>())
 }
@@ -67,7 +74,7 @@ pub(super) fn faults(story: &Story<'_>) -> Vec<String> {
         .map(|fault| {
             let told = prose(&phrases::fault(fault), SENTENCE_MAX);
             let is_near = first.is_some_and(|at| fault.touches(at));
-            let remark = if is_near { "; **near the first broken promise**" } else { "" };
+            let remark = if is_near { format!("; **near the first {}**", story.offence()) } else { String::new() };
             if fault.missed() { format!("**{told}**{remark}") } else { format!("{told}{remark}") }
         })
         .collect();
@@ -138,15 +145,15 @@ pub(super) fn limits(story: &Story<'_>) -> Vec<String> {
     let contract = &header.contract;
     let mut lines =
         vec![format!("the promises are those of {} ({})", prose(&contract.service, 40), link(&contract.source))];
-    lines.push(format!(
-        "all times are the harness's {}, which no fault touches; a lease may end {} its TTL after the request that \
-         granted it",
-        code(&header.clock),
-        match contract.early_slack_ms {
-            0 => "no earlier than".to_owned(),
-            slack => format!("{} before", span(slack.saturating_mul(1_000_000))),
+    let clock = format!("all times are the harness's {}, which no fault touches", code(&header.clock));
+    lines.push(match contract.early_slack_ms {
+        _ if story.is_about_registers() => clock,
+        0 => format!("{clock}; a lease may end no earlier than its TTL after the request that granted it"),
+        slack => {
+            let slack = span(slack.saturating_mul(1_000_000));
+            format!("{clock}; a lease may end {slack} before its TTL after the request that granted it")
         }
-    ));
+    });
     if header.clock_rate_error_ppm > 0 {
         lines.push(format!("clocks were allowed to run wrong by {} ppm", header.clock_rate_error_ppm));
     }

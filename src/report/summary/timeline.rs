@@ -69,9 +69,9 @@ fn anomaly_moments(story: &Story<'_>) -> Vec<(RunTime, String)> {
         .into_iter()
         .map(|anomaly| {
             let mark = match (is(anomaly, first), is(anomaly, worst)) {
-                (true, _) => "**first broken promise**: ",
-                (false, true) => "**worst**: ",
-                (false, false) => "",
+                (true, _) => format!("**first {}**: ", story.offence()),
+                (false, true) => "**worst**: ".to_owned(),
+                (false, false) => String::new(),
             };
             (RunTime(anomaly.at_ns), format!("{mark}{}", prose(&anomaly.explanation, SENTENCE_MAX)))
         })

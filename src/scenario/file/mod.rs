@@ -141,7 +141,7 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
     let settings = settings::of_servers(&source, file.service, file.zookeeper.as_ref())?;
     let consul = settings::of_consul(&source, file.service, file.consul.as_ref())?;
     let workload = workload::workload(&source, &file.workload, Asked { service: file.service, settings })?;
-    let scope = Scope { nodes, topology: &topology, keys: workload.keys(), runtime: file.service.software().runtime() };
+    let scope = Scope { nodes, topology: &topology, keys: workload.locks(), runtime: file.service.software().runtime() };
     let faults = fault::plans(&source, nemesis, &scope)?;
     Ok(Scenario {
         name: name.to_owned(),

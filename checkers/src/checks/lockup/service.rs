@@ -26,7 +26,7 @@ pub(super) fn should_be_served(op: &Op) -> bool {
 }
 
 pub(super) fn is_write(op: &Op) -> bool {
-    !matches!(op.action, Action::Read { .. })
+    !matches!(op.action, Action::Read { .. } | Action::Register { writes: false, .. })
 }
 
 /// What is known of the service of a run.

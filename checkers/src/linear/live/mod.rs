@@ -94,7 +94,8 @@ pub struct Live<'a> {
     under_way: HashMap<u64, (usize, Event)>,
     ops: usize,
     events: usize,
-    broken: Option<(String, Witness)>,
+    /// Those whose answers nothing explains. They are not searched any more.
+    broken: BTreeMap<String, Witness>,
 }
 
 impl<'a> Live<'a> {
@@ -114,7 +115,7 @@ impl<'a> Live<'a> {
             under_way: HashMap::new(),
             ops: 0,
             events: 0,
-            broken: None,
+            broken: BTreeMap::new(),
         }
     }
 
@@ -134,6 +135,9 @@ impl<'a> Live<'a> {
                 return Err(CallsError::StillUnderWay { event: place, process });
             }
             let paired = Paired { op, process, begun: event, ended: None, place };
+            if self.broken.contains_key(&paired.key()) {
+                return Ok(());
+            }
             let words = self.words.clone();
             return self.key(event).begins(&paired, &words);
         }
@@ -149,6 +153,9 @@ impl<'a> Live<'a> {
             });
         }
         let paired = Paired { op, process, begun: &begun, ended: Some(event), place };
+        if self.broken.contains_key(&paired.key()) {
+            return Ok(());
+        }
         let words = self.words.clone();
         let key = self.key(&begun);
         key.ends(&paired, &words)?;
@@ -156,7 +163,7 @@ impl<'a> Live<'a> {
         let budget = Budget { out_of_time: self.budget.out_of_time, memory_bytes: room };
         let key = self.keys.get_mut(&paired.key()).unwrap_or_else(|| unreachable!("it was called before"));
         if let Some(witness) = key.settle(&budget) {
-            self.broken.get_or_insert((paired.key(), witness));
+            self.broken.insert(paired.key(), witness);
         }
         Ok(())
     }
@@ -164,7 +171,7 @@ impl<'a> Live<'a> {
     /// What is known already, with the lag of the slowest operation under way.
     #[must_use]
     pub fn so_far(&self) -> SoFar {
-        if let Some((key, witness)) = &self.broken {
+        if let Some((key, witness)) = self.broken.first_key_value() {
             return SoFar::Broken { key: key.clone(), witness: witness.clone() };
         }
         let given_up = self.keys.iter().find_map(|(name, key)| Some((name, key.given_up()?)));
@@ -176,29 +183,39 @@ impl<'a> Live<'a> {
 
     /// The verdict on the events so far: operations under way may or may not have happened.
     pub fn now(&mut self) -> SoFar {
-        if self.broken.is_none() {
-            let budget = Budget { out_of_time: self.budget.out_of_time, memory_bytes: self.room() };
-            let mut undecided = None;
-            for (name, key) in &mut self.keys {
-                match key.now(&budget) {
-                    super::Decision::Linearizable => {}
-                    super::Decision::Broken(witness) => {
-                        self.broken = Some((name.clone(), witness));
-                        break;
-                    }
-                    super::Decision::Undecided { reason, .. } => {
-                        undecided.get_or_insert((name.clone(), reason));
-                    }
+        let budget = Budget { out_of_time: self.budget.out_of_time, memory_bytes: self.room() };
+        let mut undecided = None;
+        for (name, key) in &mut self.keys {
+            if self.broken.contains_key(name) {
+                continue;
+            }
+            match key.now(&budget) {
+                super::Decision::Linearizable => {}
+                super::Decision::Broken(witness) => {
+                    self.broken.insert(name.clone(), witness);
+                }
+                super::Decision::Undecided { reason, .. } => {
+                    undecided.get_or_insert((name.clone(), reason));
                 }
             }
-            if let (None, Some((key, reason))) = (&self.broken, undecided) {
-                return SoFar::Undecided { key, reason };
-            }
         }
-        match &self.broken {
-            Some((key, witness)) => SoFar::Broken { key: key.clone(), witness: witness.clone() },
-            None => SoFar::Explained,
+        match (self.broken.first_key_value(), undecided) {
+            (Some((key, witness)), _) => SoFar::Broken { key: key.clone(), witness: witness.clone() },
+            (None, Some((key, reason))) => SoFar::Undecided { key, reason },
+            (None, None) => SoFar::Explained,
         }
+    }
+
+    /// All registers or keys whose answers nothing explains, as far as that is known.
+    #[must_use]
+    pub fn broken(&self) -> &BTreeMap<String, Witness> {
+        &self.broken
+    }
+
+    /// How many registers or keys there are.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.keys.len()
     }
 
     /// The verdict on all events.
