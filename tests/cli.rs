@@ -158,6 +158,17 @@ fn broken_histories_give_a_clear_error_or_an_unknown_verdict() {
     let cut = format!("{header}\n{}\n{}\n{{\"time\":3,\"proc", read(1, "invoke"), read(2, "ok"));
     let output = check("cut", &cut);
     assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(stderr(&output).contains("cut ends inside line 4; judged to line 3"), "{}", told(&output));
+    let whole = check("whole", &format!("{header}\n{}\n{}\n", read(1, "invoke"), read(2, "ok")));
+    assert!(!stderr(&whole).contains("ends inside"), "{}", told(&whole));
+
+    let edn = "{:process 0, :type :invoke, :f :lock}\n{:process 0, :type :ok, :f :lock}\n{:process 0, :ty";
+    let path = root.path().join("cut.edn");
+    fs::write(&path, edn).expect("it can be written");
+    let output = run(&["check", "--json", "--model", "mutex", path.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(stderr(&output).contains("cut.edn ends inside an operation; judged to the last whole one, on line 2"));
+    assert!(stdout(&output).contains("ends in the middle of a line, which is left out"), "{}", told(&output));
 
     let backwards = format!("{header}\n{}\n{}\n", read(5, "invoke"), read(2, "ok"));
     let output = check("backwards", &backwards);

@@ -4,9 +4,11 @@ mod linear_locks_support;
 
 use std::time::Duration;
 
+use leasehold_checkers::history::RunTime;
 use leasehold_checkers::linear::generate::{Load, LockWorkload};
 use leasehold_checkers::linear::locks::{
-    LeaseTerms, LockHistory, LockModel, Procedure, decide, expired, linearize, procedure,
+    Deed, LeaseTerms, LockAction, LockCall, LockHistory, LockModel, Owner, Procedure, decide, expired, linearize,
+    procedure,
 };
 use leasehold_checkers::linear::{Decision, Happening};
 use linear_locks_support::drawn::{drawn, history};
@@ -89,6 +91,73 @@ fn orders_of_tiny_histories() {
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
+}
+
+/// Requests, each with its owner, when it was called and when it returned.
+fn history_of<const N: usize>(calls: [(u32, u64, Option<u64>, Deed); N]) -> LockHistory {
+    let call = |(op, (owner, called, returned, deed)): (usize, (u32, u64, Option<u64>, Deed))| LockCall {
+        op,
+        process: u64::from(owner),
+        called: RunTime(called),
+        returned: returned.map(RunTime),
+        action: LockAction { owner: Owner(owner), deed },
+    };
+    let owners = (0..4).map(|owner| format!("process {owner}")).collect();
+    LockHistory { key: String::new(), calls: calls.into_iter().enumerate().map(call).collect(), owners }
+}
+
+fn acquired(expires: u64) -> Deed {
+    Deed::Acquired { token: None, expires: RunTime(expires) }
+}
+
+const REFUSED: Deed = Deed::Refused { holder: None };
+
+/// Found by the oracle in CI: who was refused met one whose acquisition never got an answer. Its release, which never got one
+/// either, was called in time for the next one, so its lease need not run out.
+#[test]
+fn regression_a_phantom_that_gives_the_lock_back_in_time() -> Result<(), TestCaseError> {
+    let history = history_of([
+        (2, 0, None, acquired(0)),
+        (1, 0, Some(0), REFUSED),
+        (0, 1, Some(1), Deed::Released),
+        (0, 4, Some(5), acquired(6)),
+        (2, 5, None, Deed::Released),
+    ]);
+    assert_eq!(expired(&MODELS[5], &history, &unbounded()), []);
+    spelled_out(&MODELS[5], &history)
+}
+
+/// Found by the oracle: the first owner was seen to hold the lock, so its acquisition happened although it never got an answer.
+/// Whether its release did is not known either; it was called in time for the other owner.
+#[test]
+fn regression_a_release_before_the_begin_of_what_is_held_for_ever() -> Result<(), TestCaseError> {
+    let history = history_of([
+        (2, 0, Some(5), Deed::Seen { holder: Some(Owner(1)) }),
+        (1, 0, None, acquired(0)),
+        (0, 0, Some(1), acquired(0)),
+        (1, 1, None, Deed::Released),
+    ]);
+    assert_eq!(expired(&MODELS[5], &history, &unbounded()), []);
+    spelled_out(&MODELS[5], &history)
+}
+
+/// Of two phantoms either can explain the first refusal, and one of them gives the lock back too late for that, but not for the
+/// second.
+#[test]
+fn phantoms_are_used_where_they_need_not_run_out() -> Result<(), TestCaseError> {
+    let history = history_of([
+        (1, 0, None, acquired(0)),
+        (2, 0, None, acquired(0)),
+        (3, 1, Some(1), REFUSED),
+        (0, 3, Some(4), acquired(9)),
+        (0, 5, Some(5), Deed::Released),
+        (1, 6, None, Deed::Released),
+        (3, 7, Some(7), REFUSED),
+        (0, 9, Some(9), acquired(12)),
+    ]);
+    let told = expired(&MODELS[5], &history, &unbounded());
+    assert_eq!(told.iter().map(|told| told.grant).collect::<Vec<_>>(), [1]);
+    spelled_out(&MODELS[5], &history)
 }
 
 #[test]

@@ -17,7 +17,7 @@ const SEEDS: u64 = 600;
 /// Settles as soon and as often as can be, so that short histories are enough.
 const AT_ONCE: Settling = Settling { linger: Duration::ZERO, every: 1 };
 
-const BUGS: [Bug; 12] = [
+const BUGS: [Bug; 13] = [
     Bug::ExpireEarly,
     Bug::GrantTwice,
     Bug::LockOnDeadLease,
@@ -25,6 +25,7 @@ const BUGS: [Bug; 12] = [
     Bug::NeverExpire,
     Bug::PhantomGrant,
     Bug::LostGrant,
+    Bug::ForgetGrant,
     Bug::StaleRead,
     Bug::TokensFall,
     Bug::ForgetLockDelay,

@@ -143,6 +143,11 @@ fn grants_that_nobody_was_told_of_are_found() {
 }
 
 #[test]
+fn grants_that_are_forgotten_are_found() {
+    is_found_out_as(AnomalyKind::LostGrant, Bug::ForgetGrant, 10);
+}
+
+#[test]
 fn stale_reads_are_found() {
     is_found_out_as(AnomalyKind::StaleRead, Bug::StaleRead, 10);
 }

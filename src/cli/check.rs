@@ -9,7 +9,7 @@ use clap::Args;
 use leasehold_checkers::history::History;
 use leasehold_checkers::verdict::Judgement;
 
-use super::terminal::{colour, say, width};
+use super::terminal::{colour, note, say, width};
 use super::{Exit, Failure, OrExit};
 use crate::report;
 use crate::results::{ResultsError, RunFolder, write_atomically};
@@ -43,6 +43,10 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
         return Ok(judgement.verdict.into());
     }
     let history = History::read(&path).or_exit(Exit::BadInput)?;
+    if history.truncated {
+        let last = history.lines().last().map_or(1, |(line, _)| line);
+        note(&format!("note: {} ends inside line {}; judged to line {last}", path.display(), last + 1));
+    }
     let judgement = leasehold_checkers::check(&history);
     write_out(arguments, &judgement)?;
     if arguments.json {

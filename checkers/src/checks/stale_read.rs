@@ -69,7 +69,8 @@ fn end_of(run: &Run<'_>, grant: &Grant, sightings: &BTreeMap<(&str, &str), Vec<&
     released.into_iter().chain(lost).min_by_key(|end| end.at)
 }
 
-fn was_seen(acquisition: &Op, sightings: &BTreeMap<(&str, &str), Vec<&Op>>) -> bool {
+/// Whether anybody saw the owner of this acquisition hold the lock.
+pub(super) fn was_seen(acquisition: &Op, sightings: &BTreeMap<(&str, &str), Vec<&Op>>) -> bool {
     match &acquisition.action {
         Action::Acquire { owner, .. } => sightings.contains_key(&(acquisition.key.as_str(), owner.as_str())),
         _ => false,

@@ -7,6 +7,9 @@ use crate::verdict::{CheckerResult, Verdict};
 /// The name of this checker.
 pub const NAME: &str = "well-formed";
 
+/// What is said of a record that was cut, after what was judged of the rest.
+pub const CUT: &str = "; the file ends in the middle of a line, which is left out";
+
 /// What is known of the form of a record, as its lines come.
 #[derive(Debug)]
 pub(crate) struct Form {
@@ -52,7 +55,7 @@ impl Form {
     pub(crate) fn result(&self, truncated: bool) -> CheckerResult {
         let Some(first) = &self.first else {
             let events = Count(self.events, "event");
-            let cut = if truncated { "; the file ends in the middle of a line, which is left out" } else { "" };
+            let cut = if truncated { CUT } else { "" };
             return CheckerResult { verdict: Verdict::Valid, reason: format!("{events}{cut}") };
         };
         let others = match self.flawed_lines - 1 {

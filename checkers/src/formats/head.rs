@@ -25,7 +25,7 @@ pub(super) fn event_of_recorder(line: &[u8], lexicon: &mut Lexicon) -> Option<Ev
     let f = lexicon.word(text(rest)?);
     let key = word_after(rest, br#","key":"#, lexicon)?;
     let value = match literal(rest, br#","value":"#) {
-        Some(()) => Json::of_raw(json(rest)?).ok()?,
+        Some(()) => json(rest)?,
         None => Json::default(),
     };
     let node = word_after(rest, br#","node":"#, lexicon)?;
@@ -54,11 +54,47 @@ fn error(rest: &mut &[u8], lexicon: &mut Lexicon) -> Option<ErrorInfo> {
 }
 
 /// A whole value of any shape.
-fn json<'a>(rest: &mut &'a [u8]) -> Option<&'a RawValue> {
+fn json(rest: &mut &[u8]) -> Option<Json> {
+    if let Some(length) = length_of_flat_object(rest) {
+        let (text, after) = rest.split_at(length);
+        *rest = after;
+        return std::str::from_utf8(text).ok().map(Json::of_flat_object);
+    }
     let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
-    let raw = values.next()?.ok()?;
+    let json = Json::of_raw(values.next()?.ok()?).ok()?;
     *rest = &rest[values.byte_offset()..];
-    Some(raw)
+    Some(json)
+}
+
+/// How long an object is that holds nothing but strings without escapes, whole numbers and words: nearly all that the recorder
+/// writes. `None` for any other value.
+fn length_of_flat_object(bytes: &[u8]) -> Option<usize> {
+    let rest = &mut &*bytes;
+    literal(rest, b"{")?;
+    loop {
+        string(rest)?;
+        literal(rest, b":")?;
+        scalar(rest)?;
+        match rest.split_first()? {
+            (b',', after) => *rest = after,
+            (b'}', after) => return Some(bytes.len() - after.len()),
+            _ => return None,
+        }
+    }
+}
+
+fn scalar(rest: &mut &[u8]) -> Option<()> {
+    match rest.first()? {
+        b'"' => string(rest).map(|_| ()),
+        b't' => literal(rest, b"true"),
+        b'f' => literal(rest, b"false"),
+        b'n' => literal(rest, b"null"),
+        _ => {
+            number(rest)?;
+            // No fraction, no exponent.
+            rest.first().filter(|next| matches!(next, b',' | b'}')).map(|_| ())
+        }
+    }
 }
 
 fn literal(rest: &mut &[u8], text: &[u8]) -> Option<()> {
@@ -79,12 +115,17 @@ fn number(rest: &mut &[u8]) -> Option<u64> {
 
 /// A string without escapes.
 fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    std::str::from_utf8(string(rest)?).ok()
+}
+
+/// The same, of which nobody knows yet whether it is UTF-8.
+fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     literal(rest, b"\"")?;
     let length = rest.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\'))?;
     let (text, after) = rest.split_at(length);
     *rest = after;
     literal(rest, b"\"")?;
-    std::str::from_utf8(text).ok()
+    Some(text)
 }
 
 fn process_by_name(name: &str) -> Option<Process> {

@@ -51,6 +51,11 @@ impl Json {
         }
     }
 
+    /// Takes a text that is known to be JSON: an object without escapes, fractions, exponents or anything nested.
+    pub(crate) fn of_flat_object(text: &str) -> Self {
+        Self { text: Some(text.into()), tree: OnceLock::new() }
+    }
+
     /// Takes a text that is known to look like JSON. What only a full parse would find wrong with it is found now.
     pub(crate) fn of_raw(raw: &RawValue) -> Result<Self, serde_json::Error> {
         let text = raw.get();

@@ -27,8 +27,8 @@
 //! * *overdue-expiry, stale-read, lost-grant*: a later sighting would name it. So would a sighting that makes it, or an owner
 //!   that it was taken from, the holder around a *phantom-grant*; of owners that were seen without a grant the time of the first
 //!   sighting is kept, and to see one of them again counts as naming the past.
-//! * *fencing*: the greatest token is kept; a later one that is not greater counts as naming the past, and so all tokens that
-//!   are compared with each other's times are there.
+//! * *fencing, and lost-grant by tokens*: the greatest token is kept; a later one that is not greater counts as naming the past,
+//!   and so all tokens that are compared with each other's times are there. A renewal after its lock was gone names it.
 //! * *lock-delay*: it has passed.
 //! * *lockup* of a lock: by when all of them were gone, and their longest TTL, is kept. A lock that is refused to everybody
 //!   without a known reason is kept whole from the first such refusal. For the other shapes see

@@ -253,11 +253,23 @@ impl<'a> Facts<'a> {
                 gone.push(Gone { own_op: Some(op.index), ..Gone::at(told.0) });
             }
         }
+        gone.extend(self.elsewhere(grant).into_iter().map(|(at, given_to)| Gone { given_to, ..Gone::at(at) }));
+        let watched = self.losses.iter().filter(|loss| loss.key == *key && loss.owner == grant.owner);
+        gone.extend(watched.map(|loss| Gone::at(loss.time.0)));
+        gone.retain(|gone| gone.at > grant.invoked());
+        gone
+    }
+
+    /// When each thing was complete that shows the lock in nobody's hands or in another's, and whether it is but the grant of
+    /// another, and then whose.
+    pub(crate) fn elsewhere(&self, grant: &Grant<'a>) -> Vec<(u64, Option<&'a str>)> {
+        let key = &grant.op.key;
+        let mut elsewhere = Vec::new();
         for op in self.ops.iter().filter(|op| op.key == *key && op.invoked.0 > grant.ended()) {
             if let Action::Read { linearizable: true, seen: Some(seen) } = &op.action
                 && seen.as_deref() != Some(grant.owner)
             {
-                gone.push(Gone::at(op.ended.expect("it was answered").0));
+                elsewhere.push((op.ended.expect("it was answered").0, None));
             }
         }
         let others: Vec<Grant<'a>> = self.grants().into_iter().filter(|other| other.op.key == *key).collect();
@@ -265,13 +277,11 @@ impl<'a> Facts<'a> {
         for other in others.iter().filter(|other| other.op.index != grant.op.index) {
             let by_token = tokens_tell && grant.token.zip(other.token).is_some_and(|(mine, theirs)| theirs > mine);
             if other.invoked() > grant.ended() || by_token {
-                gone.push(Gone { given_to: Some(other.owner), ..Gone::at(other.ended()) });
+                elsewhere.push((other.ended(), Some(other.owner)));
             }
         }
-        let watched = self.losses.iter().filter(|loss| loss.key == *key && loss.owner == grant.owner);
-        gone.extend(watched.map(|loss| Gone::at(loss.time.0)));
-        gone.retain(|gone| gone.at > grant.invoked());
-        gone
+        elsewhere.retain(|(at, _)| *at > grant.invoked());
+        elsewhere
     }
 
     /// When a probe told of a newer term or another leader than before, or of none.

@@ -7,7 +7,8 @@ use leasehold_checkers::verdict::Grade;
 
 use super::facts::{Expected, Facts, Grant, MS};
 
-/// An acquisition failed, and a request that was invoked after that answer found its owner in possession.
+/// An acquisition failed, and a request that was invoked after that answer found its owner in possession; or a grant was
+/// forgotten.
 pub(crate) fn lost_grants(facts: &Facts<'_>) -> Vec<Expected> {
     let mut expected = Vec::new();
     for op in facts.ops.iter().filter(|op| op.outcome == Outcome::Fail) {
@@ -21,7 +22,42 @@ pub(crate) fn lost_grants(facts: &Facts<'_>) -> Vec<Expected> {
             ops: vec![op.index],
         }));
     }
+    expected.extend(
+        facts.grants().iter().filter_map(|grant| forgotten_by_token(facts, grant).or_else(|| outlived(facts, grant))),
+    );
     expected
+}
+
+/// The contract says that tokens grow, and a grant that was asked for after the answer has no greater one: the least is told.
+fn forgotten_by_token(facts: &Facts<'_>, grant: &Grant<'_>) -> Option<Expected> {
+    let token = grant.token.filter(|_| facts.header.contract.fencing_tokens)?;
+    let of_lock = facts.grants().into_iter().filter(|other| other.op.key == grant.op.key);
+    let later = of_lock.filter(|other| other.invoked() > grant.ended() && other.token.is_some());
+    let least = later.min_by_key(|other| (other.token, other.invoked(), other.op.index))?;
+    (least.token <= Some(token)).then(|| Expected {
+        at: least.ended(),
+        grade: Grade::Proven,
+        margins: [least.invoked() - grant.ended()].into(),
+        ops: vec![grant.op.index, least.op.index],
+    })
+}
+
+/// Too early, and with no release, its lock was another's or nobody's; then its lease was renewed, and nobody saw it hold the lock.
+fn outlived(facts: &Facts<'_>, grant: &Grant<'_>) -> Option<Expected> {
+    let key = &grant.op.key;
+    let is_seen = |other: &str| !facts.sights(key, other).is_empty();
+    let elsewhere = facts.elsewhere(grant).into_iter();
+    let gone = elsewhere.filter(|(_, whose)| whose.is_none_or(is_seen)).map(|(at, _)| at).min()?;
+    let released = facts.releases(grant).iter().any(|release| release.invoked.0 <= gone);
+    let is_back = facts.sights(key, grant.owner).iter().any(|sight| sight.invoked > gone);
+    let renewals = facts.renewals(grant).into_iter().filter(|op| op.outcome == Outcome::Ok && op.invoked.0 > gone);
+    let renewed = renewals.map(|op| op.invoked.0).max()?;
+    (gone < facts.earliest_expiry(grant) && !released && !is_back).then(|| Expected {
+        at: gone,
+        grade: Grade::Possible,
+        margins: [renewed - gone].into(),
+        ops: vec![grant.op.index],
+    })
 }
 
 /// One other owner certainly had the lock before it was asked for and was seen to have it by a request that was invoked after

@@ -130,8 +130,9 @@ fn among_faults(random: &mut Random, step_ms: u64, requests: u64, outages: u64, 
 #[test]
 fn of_one_lock() {
     let definition = |kind, of, proven_per_mille| Definition { kind, of, proven_per_mille, possible_per_mille: 0 };
+    let lost = definition(AnomalyKind::LostGrant, locks::lost_grants as fn(&Facts<'_>) -> _, 20);
     let definitions = [
-        definition(AnomalyKind::LostGrant, locks::lost_grants as fn(&Facts<'_>) -> _, 3),
+        Definition { possible_per_mille: 1, ..lost },
         definition(AnomalyKind::PhantomGrant, locks::phantom_grants, 3),
         definition(AnomalyKind::Fencing, locks::fencing, 20),
         definition(AnomalyKind::StaleRead, locks::stale_reads, 10),

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
+use leasehold_checkers::checks::well_formed::CUT;
 use leasehold_checkers::explain::{human, lock};
 use leasehold_checkers::formats::{Events, Format, Options, Record};
 use leasehold_checkers::history::Event;
@@ -65,6 +66,8 @@ const MEMORY_BYTES: usize = 2 << 30;
 /// What is judged, as the model shall read it.
 pub(super) struct ByModel {
     events: Vec<Event>,
+    /// Whether the file ended in the middle of a line, which is left out.
+    is_cut: bool,
     model: Model,
     reading: Reading,
     limit: Duration,
@@ -79,6 +82,12 @@ pub(super) fn is_foreign(path: &Path) -> bool {
 pub(super) fn read(path: &Path, arguments: &ByModelArguments) -> Result<ByModel, Failure> {
     let options = Options { format: arguments.format, ..Options::default() };
     let mut record = Record::read(path, &options).or_exit(Exit::BadInput)?;
+    if let (true, Some(last)) = (record.truncated, record.lines.last()) {
+        note(&format!(
+            "note: {} ends inside an operation; judged to the last whole one, on line {last}",
+            path.display()
+        ));
+    }
     let mut model = model(&record, arguments.model)?;
     record.tokens_as_owners();
     if record.goes_back_at().is_some() {
@@ -108,12 +117,18 @@ pub(super) fn read(path: &Path, arguments: &ByModelArguments) -> Result<ByModel,
             Says::Ignore => NullReads::Ignore,
         },
     };
-    Ok(ByModel { events: record.events, model, reading, limit: Duration::from_secs(arguments.limit_s) })
+    let is_cut = record.truncated;
+    Ok(ByModel { events: record.events, is_cut, model, reading, limit: Duration::from_secs(arguments.limit_s) })
 }
 
 impl ByModel {
     pub(super) fn judge(&self) -> Result<Judgement, Failure> {
-        self.within_limit(|budget| linear::judge(&self.events, &self.model, &self.reading, budget))
+        let mut judgement =
+            self.within_limit(|budget| linear::judge(&self.events, &self.model, &self.reading, budget))?;
+        if self.is_cut {
+            judgement.checkers.values_mut().for_each(|checker| checker.reason.push_str(CUT));
+        }
+        Ok(judgement)
     }
 
     /// An order of each key's operations, one step a line.

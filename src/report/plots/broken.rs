@@ -58,7 +58,7 @@ pub(super) fn margin_text(anomaly: &Anomaly, margin: &str) -> String {
         AnomalyKind::DoubleRun => format!("ran twice at once for {margin}"),
         AnomalyKind::Nonlinearizable => "cannot be ordered".to_owned(),
         AnomalyKind::PhantomGrant => format!("never given, by {margin}"),
-        AnomalyKind::LostGrant => format!("given unsaid, seen {margin} later"),
+        AnomalyKind::LostGrant => format!("grant lost, seen {margin} later"),
         AnomalyKind::Fencing => format!("old token {margin} later"),
         AnomalyKind::LockDelayBroken => format!("given {margin} too soon"),
         AnomalyKind::StaleRead => format!("stale by {margin}"),

@@ -183,7 +183,7 @@ pub(super) fn in_words(anomaly: &Anomaly) -> &'static str {
         AnomalyKind::PrematureExpiry => "a lease ended before its time",
         AnomalyKind::Nonlinearizable => "no order of the operations explains all answers",
         AnomalyKind::PhantomGrant => "a client was told that it had been given a lock and never was",
-        AnomalyKind::LostGrant => "a client was given a lock and told that it was not",
+        AnomalyKind::LostGrant => "a client was told one thing of a grant, and the service knew another",
         AnomalyKind::Fencing => "a fencing token did not grow",
         AnomalyKind::LockDelayBroken => "a lock was given away before its delay had passed",
         AnomalyKind::StaleRead => "a read that was promised to be current was not",

@@ -58,25 +58,33 @@ impl fmt::Display for Expired {
 /// Keeps holds from running out, the first gained first, as long as there is still an order: a hold that does not run out is held
 /// until its release is called, or for ever.
 ///
-/// The shape stays one in which nothing contradicts itself. For a hold to last longer it must not meet the next core, nor,
-/// if it had none itself, the core before it; and no window may come to lie inside it. The holds that are not spared
-/// cannot be spared later either, for what stands in their way stays: a core only grows, and a floater whose window a
-/// hold would cover is gained within it, whether it gets a core or not.
+/// The shape stays one in which nothing contradicts itself. For a hold to last longer is for its core to grow, or for its
+/// window to begin later. A hold that gets a core, or a longer one, must not meet the next core, nor, if it had none itself, the
+/// core before it; and no window may come to lie inside it. The window of one that stays a floater must not come to lie inside a
+/// core, which could only be the one before it. The holds that are not spared cannot be spared later either, for what
+/// stands in their way stays: a core only grows, and a floater whose window a hold would cover is gained within it, whether it
+/// gets a core or not.
 pub(super) fn spare(shape: &mut Shape, calls: &[LockCall]) {
     let sections = &mut shape.sections;
-    let mut held_until = RunTime(0);
+    let mut core_before: Option<Section> = None;
     for number in 0..sections.len() {
         let section = sections[number];
-        if let Some(longer) = without_expiry(&section, calls).filter(|longer| *longer > section.earliest) {
-            let meets_the_core_before = held_until > section.gained;
+        let is_held = core_before.is_some_and(|core| core.earliest > section.gained);
+        let can_last_until = |longer: RunTime| {
+            if longer <= section.gained {
+                let window_from = section.asked.max(longer);
+                return !is_held || core_before.is_none_or(|core| window_from <= core.gained);
+            }
             let is_in_the_way = |later: &Section| later.has_core() || later.window_from() > section.gained;
             let mut inside = sections[number + 1..].iter().take_while(|later| later.gained < longer);
-            if !meets_the_core_before && !inside.any(is_in_the_way) {
-                sections[number].earliest = longer;
-            }
+            !is_held && !inside.any(is_in_the_way)
+        };
+        let longer = without_expiry(&section, calls).filter(|longer| *longer > section.earliest);
+        if let Some(longer) = longer.filter(|longer| can_last_until(*longer)) {
+            sections[number].earliest = longer;
         }
         if sections[number].has_core() {
-            held_until = sections[number].earliest;
+            core_before = Some(sections[number]);
         }
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! An order has no expiry that could be left out of it: each is followed by an answer that could not have been given
 //! without it. More is true where [`super::leases`] decides: holds are first kept from expiring one by one, the first gained first,
-//! as long as there is still an order ([`super::expiries`]). So no smaller part of these expiries explains the history, though
+//! as long as there is still an order ([`super::expiries`]), and acquisitions of unknown outcome that have to have happened are
+//! chosen such that as few of them as can be expire ([`super::schedule`]). So no smaller part of these expiries explains the history, though
 //! another choice might need fewer.
 
 use super::action::{Deed, LockModel};

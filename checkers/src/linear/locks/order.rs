@@ -208,7 +208,7 @@ pub(super) struct Gap {
     /// When it did.
     first_return: RunTime,
     /// When the section after the gap had begun.
-    next_gained: RunTime,
+    pub(super) next_gained: RunTime,
     ended_by: Option<u32>,
     acquired_by: Option<u32>,
 }

@@ -33,6 +33,7 @@
 //! be missed: the general search decides that.
 
 use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::action::{Deed, LockCall};
@@ -49,9 +50,6 @@ pub(super) fn applies(permits: u32, calls: &[LockCall]) -> bool {
 /// All earlier answers take part in the contradiction, for each of them counts: were any acquisition of unknown outcome,
 /// there would be one permit more. So those are named that are nearest.
 pub(super) fn first_unexplained<P: Placed>(permits: u32, calls: &[LockCall], placed: &mut P) -> Option<Contradiction> {
-    let mut returns: Vec<(RunTime, u32)> =
-        (0..).zip(calls).filter_map(|(position, call)| Some((call.returned?, position))).collect();
-    returns.sort_unstable();
     let mut walk = Walk {
         calls,
         placed,
@@ -65,29 +63,47 @@ pub(super) fn first_unexplained<P: Placed>(permits: u32, calls: &[LockCall], pla
         last_full: 0,
         last_free: 0,
     };
-    let mut called = 0;
-    let mut seen_from = vec![0_u32; if permits == 1 { calls.len() } else { 0 }];
-    for (time, position) in returns {
-        while called < calls.len() && calls[called].called <= time {
-            walk.now += 1;
-            walk.call(called);
-            if let Some(from) = seen_from.get_mut(called) {
-                *from = walk.now;
+    // No more than are under way at once: far fewer than there are returns to sort.
+    let mut returns: BinaryHeap<Reverse<UnderWay>> = BinaryHeap::new();
+    for (position, call) in calls.iter().enumerate() {
+        while let Some(over) = earliest_if(&mut returns, |next| next.returns < call.called) {
+            if !walk.ret(&over) {
+                return Some(walk.in_the_way_of(over.position));
             }
-            called += 1;
         }
-        if !walk.ret(position as usize, seen_from.get(position as usize).copied().unwrap_or(0)) {
-            return Some(walk.in_the_way_of(position));
+        walk.now += 1;
+        walk.call(position);
+        let position = number(position);
+        returns.extend(call.returned.map(|returns| Reverse(UnderWay { returns, position, seen_from: walk.now })));
+    }
+    while let Some(Reverse(over)) = returns.pop() {
+        if !walk.ret(&over) {
+            return Some(walk.in_the_way_of(over.position));
         }
     }
     None
 }
 
+/// A request that has not returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct UnderWay {
+    returns: RunTime,
+    position: u32,
+    /// The number of its call: states since then are there for it to be seen.
+    seen_from: u32,
+}
+
+/// Takes what returns first, if it is such.
+fn earliest_if<T: Ord + Copy>(waiting: &mut BinaryHeap<Reverse<T>>, is_such: impl Fn(&T) -> bool) -> Option<T> {
+    let first = waiting.peek_mut().filter(|first| is_such(&first.0))?;
+    Some(PeekMut::pop(first).0)
+}
+
 /// The requests under way that have not taken effect, by the times of their returns.
 #[derive(Default)]
 struct Waiting {
-    acquisitions: BinaryHeap<Reverse<(RunTime, usize)>>,
-    releases: BinaryHeap<Reverse<(RunTime, usize)>>,
+    acquisitions: BinaryHeap<Reverse<(RunTime, u32)>>,
+    releases: BinaryHeap<Reverse<(RunTime, u32)>>,
 }
 
 /// Hears in which order things happen.
@@ -157,8 +173,8 @@ impl<P: Placed> Walk<'_, P> {
         let call = &self.calls[position];
         let returns = call.returned.unwrap_or(RunTime(u64::MAX));
         match call.action.deed {
-            Deed::Acquired { .. } => self.waiting.acquisitions.push(Reverse((returns, position))),
-            Deed::Released => self.waiting.releases.push(Reverse((returns, position))),
+            Deed::Acquired { .. } => self.waiting.acquisitions.push(Reverse((returns, number(position)))),
+            Deed::Released => self.waiting.releases.push(Reverse((returns, number(position)))),
             deed => {
                 self.placed.look(position, deed);
                 self.note_state();
@@ -166,17 +182,21 @@ impl<P: Placed> Walk<'_, P> {
         }
     }
 
-    /// Whether the return of this call can be explained.
-    fn ret(&mut self, position: usize, seen_from: u32) -> bool {
-        match self.calls[position].action.deed {
+    /// Whether the return of this request can be explained.
+    fn ret(&mut self, over: &UnderWay) -> bool {
+        let position = over.position as usize;
+        let is_explained = match self.calls[position].action.deed {
             Deed::Acquired { .. } => self.done[position] || self.acquire(position),
             Deed::Released => self.done[position] || self.release(position),
             Deed::Refused { .. } | Deed::Seen { holder: Some(_) } => {
-                self.last_full >= seen_from || self.taken == self.permits || self.acquire_any()
+                self.last_full >= over.seen_from || self.taken == self.permits || self.acquire_any()
             }
-            Deed::Seen { holder: None } => self.last_free >= seen_from || self.taken == 0 || self.release_any(),
+            Deed::Seen { holder: None } => self.last_free >= over.seen_from || self.taken == 0 || self.release_any(),
             Deed::Renewed { .. } | Deed::NotHeld => true,
-        }
+        };
+        drop_done(&mut self.waiting.acquisitions, &self.done);
+        drop_done(&mut self.waiting.releases, &self.done);
+        is_explained
     }
 
     fn acquire(&mut self, position: usize) -> bool {
@@ -236,13 +256,14 @@ impl<P: Placed> Walk<'_, P> {
 }
 
 /// Takes the request that returns first of those that have not taken effect.
-fn earliest(waiting: &mut BinaryHeap<Reverse<(RunTime, usize)>>, done: &[bool]) -> Option<usize> {
-    while let Some(Reverse((_, position))) = waiting.pop() {
-        if !done[position] {
-            return Some(position);
-        }
-    }
-    None
+fn earliest(waiting: &mut BinaryHeap<Reverse<(RunTime, u32)>>, done: &[bool]) -> Option<usize> {
+    drop_done(waiting, done);
+    waiting.pop().map(|Reverse((_, position))| position as usize)
+}
+
+/// Forgets what has taken effect, from the first to return on: so no more is kept than is under way.
+fn drop_done(waiting: &mut BinaryHeap<Reverse<(RunTime, u32)>>, done: &[bool]) {
+    while earliest_if(waiting, |(_, position)| done[*position as usize]).is_some() {}
 }
 
 fn number(position: usize) -> u32 {

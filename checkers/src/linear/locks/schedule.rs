@@ -6,6 +6,9 @@
 //!
 //! All other requests find their place by the holds: within the first hold of whom they need, or outside of their own.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::OccupiedEntry;
+
 use super::action::{Deed, LockCall, LockModel};
 use super::order::{Gap, NEVER, Phantom, Section, Shape, needy_gaps};
 use crate::history::RunTime;
@@ -64,7 +67,7 @@ fn shrunk(shape: &Shape, calls: &[LockCall]) -> Vec<Hold> {
 fn stretched(shape: &Shape, calls: &[LockCall]) -> Vec<Hold> {
     let Shape { sections, .. } = shape;
     let gaps = needy_gaps(sections, &shape.refusals);
-    let mut serving = phantoms_of(&gaps, &shape.phantoms).into_iter().peekable();
+    let mut serving = phantoms_of(&gaps, &shape.phantoms, calls).into_iter().peekable();
     let mut holds: Vec<Hold> = Vec::with_capacity(sections.len() + gaps.len());
     let mut begin = RunTime(0);
     for next in 0..=sections.len() {
@@ -76,8 +79,8 @@ fn stretched(shape: &Shape, calls: &[LockCall]) -> Vec<Hold> {
             before.map_or(RunTime(0), |section| if is_open { section.latest } else { section.earliest.max(asked) });
         holds.extend(before.map(|section| hold(section, (begin, end), calls)));
         begin = if is_open { asked } else { end };
-        if let Some((_, phantom)) = serving.next_if(|(gap, _)| *gap == next) {
-            begin = if after.is_some() { phantom.until.max(asked) } else { NEVER };
+        if let Some((_, phantom, until)) = serving.next_if(|(gap, ..)| *gap == next) {
+            begin = if after.is_some() { until.max(asked) } else { NEVER };
             let ended = ended(begin, phantom.ended_by, calls);
             let Phantom { from, owner, acquired_by, .. } = *phantom;
             holds.push(Hold { begin: from.max(end), end: begin, owner, acquired_by, ended });
@@ -86,18 +89,28 @@ fn stretched(shape: &Shape, calls: &[LockCall]) -> Vec<Hold> {
     holds
 }
 
-/// A phantom for each needy gap, by the section after it.
-fn phantoms_of<'a>(gaps: &[Gap], phantoms: &'a [Phantom]) -> Vec<(usize, &'a Phantom)> {
+/// A phantom for each needy gap, by the section after it, and when the phantom ends at the earliest.
+///
+/// As few leases of phantoms run out as can be. A phantom whose release is called by the gap's end needs no expiry, in this gap or
+/// in any later one, so one of these serves where there is one: who would use it later can have whom it would use now. Where
+/// there is none, that one's lease runs out which would be the last to do without.
+fn phantoms_of<'a>(gaps: &[Gap], phantoms: &'a [Phantom], calls: &[LockCall]) -> Vec<(usize, &'a Phantom, RunTime)> {
     let first_served = |phantom: &Phantom| gaps.partition_point(|gap| !gap.is_served_by(phantom));
+    let without_expiry = |phantom: &Phantom| phantom.ended_by.map_or(NEVER, |release| calls[release as usize].called);
     let mut waiting: Vec<(usize, &Phantom)> = phantoms.iter().map(|phantom| (first_served(phantom), phantom)).collect();
     waiting.sort_by_key(|(first, _)| *first);
-    let mut waiting = waiting.into_iter().peekable();
-    let mut ready = Vec::new();
+    let mut waiting = waiting.into_iter().enumerate().peekable();
+    let mut ready: BTreeMap<(RunTime, usize), &Phantom> = BTreeMap::new();
     let serve = |(number, gap): (usize, &Gap)| {
-        while let Some((_, phantom)) = waiting.next_if(|(first, _)| *first <= number) {
-            ready.push(phantom);
+        while let Some((place, (_, phantom))) = waiting.next_if(|(_, (first, _))| *first <= number) {
+            ready.insert((without_expiry(phantom), place), phantom);
         }
-        Some((gap.next, ready.pop()?))
+        let goes_by_itself = ready.first_entry().filter(|entry| entry.key().0 <= gap.next_gained);
+        if let Some(((released, _), phantom)) = goes_by_itself.map(OccupiedEntry::remove_entry) {
+            return Some((gap.next, phantom, released));
+        }
+        let (_, phantom) = ready.pop_last()?;
+        Some((gap.next, phantom, phantom.until))
     };
     gaps.iter().enumerate().filter_map(serve).collect()
 }
