@@ -1,4 +1,4 @@
-//! What shows that a fault took effect, in words.
+//! What shows that a fault took effect, and that it was taken back, in words.
 
 use serde_json::Value;
 
@@ -17,15 +17,33 @@ pub(super) fn in_words(fault: &Fault) -> String {
     }
 }
 
+/// What was measured when it was healed, as far as that was not known when it began: `calls held 26, longest 6.96 s`.
+pub(super) fn at_end_in_words(fault: &Fault) -> Option<String> {
+    let mut parts = parts_of(&fault.measured_at_end);
+    if let Effect::Bit(proof) = &fault.effect {
+        let known = parts_of(proof);
+        parts.retain(|part| !known.contains(part));
+    }
+    (!parts.is_empty()).then(|| joined(parts))
+}
+
 /// A value that some fault package made up, flat and short. Units stand at the end of names: `offset_ns`, `gap_ms`.
 fn value(proof: &Value) -> String {
+    joined(parts_of(proof))
+}
+
+fn joined(mut parts: Vec<String>) -> String {
     const PARTS_MAX: usize = 5;
-    let mut parts = Vec::new();
-    collect("", proof, &mut parts);
     let more = parts.len() > PARTS_MAX;
     parts.truncate(PARTS_MAX);
     let text = words::one_line(&parts.join(", "), 160);
     if more { format!("{text}, …") } else { text }
+}
+
+fn parts_of(proof: &Value) -> Vec<String> {
+    let mut parts = Vec::new();
+    collect("", proof, &mut parts);
+    parts
 }
 
 fn collect(name: &str, value: &Value, parts: &mut Vec<String>) {
