@@ -2,12 +2,14 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use common::{Run, alone, leasehold, told};
+use leasehold::nemesis::{Course, PACKAGES};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -140,20 +142,74 @@ fn without_the_declaration_the_fast_clock_would_be_an_accusation(run: &Run) {
     assert!(verdict["anomalies"].as_array().expect("a list").iter().any(|anomaly| early(&anomaly)), "{verdict}");
 }
 
+/// Faults that can be at work at the same time: package, target, settings. Between them they are of every package.
+type Together = &'static [(&'static str, &'static str, &'static str)];
+
+const CLOCKS_AND_MEMBERS: Together = &[
+    ("election", "", "how = \"cut\""),
+    ("membership", "n2", ""),
+    ("clock", "n1", "offset_ms = 9_000"),
+    ("clock-strobe", "n1", "offset_ms = 500\ninterval_ms = 10"),
+    ("clock-drift", "n3", "rate_ppm = 100_000\nclock = \"both\""),
+    ("clock-reset", "n3", "times = 100\nevery_ms = 300"),
+    ("slow-cpu", "n4", "percent = 1"),
+    ("pause", "n5", ""),
+];
+
+const NETWORK: Together = &[
+    ("partition", "n1", "shape = \"one-way\""),
+    ("flapping", "n2", "step_ms = 300"),
+    ("closed-port", "n3", "port = \"client\""),
+    ("link", "all", "delay_ms = 30"),
+];
+
+const DISKS_AND_ENDS: Together = &[
+    ("disk", "n1", "how = \"frozen\""),
+    ("disk", "n2", "how = \"full\""),
+    ("amnesia", "n3", "how = \"rollback\""),
+    ("restart-storm", "n3", "up_ms = 500\ndown_ms = 100"),
+    ("out-of-memory", "n4", "limit_mib = 14\nrestart_ms = 200"),
+    ("kill", "n5", ""),
+];
+
 #[test]
-fn a_run_that_is_killed_amidst_its_faults_leaves_no_process_and_no_group() {
+fn a_run_that_is_killed_amidst_its_faults_leaves_nothing() {
     let _alone = alone();
+    let runs = [CLOCKS_AND_MEMBERS, NETWORK, DISKS_AND_ENDS];
+    let is_there = |name: &str| runs.concat().iter().any(|(package, ..)| *package == name);
+    assert!(PACKAGES.iter().all(|package| is_there(package.name)), "no package is forgotten");
+    runs.into_iter().for_each(leaves_nothing_when_killed_amidst);
+}
+
+fn leaves_nothing_when_killed_amidst(faults: Together) {
     let root = tempfile::tempdir().expect("a folder");
-    let (path, folder) = (root.path().join("killed.toml"), root.path().join("run"));
-    let faults = [("slow-cpu", "percent = 3"), ("clock-strobe", "offset_ms = 500\ninterval_ms = 10"), ("pause", "")];
-    let tables = faults.map(|(package, settings)| {
-        format!("\n[[nemesis]]\npackage = \"{package}\"\ntarget = \"all\"\nat_ms = 10\nlasts_ms = 30_000\n{settings}\n")
-    });
-    fs::write(&path, format!("{HEAD}{}", tables.concat())).expect("a file");
+    let (path, folder, scratch) =
+        (root.path().join("killed.toml"), root.path().join("run"), root.path().join("scratch"));
+    let mut text = HEAD.replace("seconds = 32", "seconds = 32\nnodes = 5");
+    let mut expected = Vec::new();
+    for (package, target, settings) in faults {
+        if *package == "out-of-memory" && !is_possible(package) {
+            continue;
+        }
+        let target = if target.is_empty() { String::new() } else { format!("target = \"{target}\"\n") };
+        let is_instant = PACKAGES.iter().any(|known| known.name == *package && known.course == Course::Instant);
+        let lasts = if is_instant { "" } else { "lasts_ms = 30_000\n" };
+        text.push_str(&format!("\n[[nemesis]]\npackage = \"{package}\"\nat_ms = 500\n{target}{lasts}{settings}\n"));
+        expected.push(*package);
+    }
+    fs::write(&path, text).expect("a file");
+    fs::create_dir(&scratch).expect("a folder");
+    let before = shared_things();
     let mut run = leasehold();
     run.arg("run").arg(&path).args(["--seed", "1", "--out"]).arg(&folder).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = run.spawn().expect("it starts");
-    until("the faults are at work", || !proofs(&events(&folder), "pause", "inject").is_empty());
+    let mut child = run.env("TMPDIR", &scratch).spawn().expect("it starts");
+    let at_work = |package: &&str| !proofs(&events(&folder), package, "inject").is_empty();
+    let missing = || expected.iter().copied().filter(|package| !at_work(package)).collect::<Vec<_>>();
+    let deadline = Instant::now() + PATIENCE;
+    while !missing().is_empty() {
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for the proofs of {:?}", missing());
+        std::thread::sleep(Duration::from_millis(50));
+    }
     child.kill().expect("it can be killed");
     child.wait().expect("it has ended");
     let token = folder.display().to_string();
@@ -162,6 +218,21 @@ fn a_run_that_is_killed_amidst_its_faults_leaves_no_process_and_no_group() {
         assert!(leasehold().arg("doctor").output().expect("it starts").status.success());
         groups_of(child.id()).is_empty()
     });
+    assert_eq!(shared_things(), before, "of {expected:?}");
+    assert_eq!(fs::read_dir(&scratch).expect("a folder").count(), 0, "of {expected:?}");
+}
+
+/// What a run could leave on the machine besides processes and groups: mounts, interfaces, namespaces with a name, files in
+/// memory.
+fn shared_things() -> BTreeSet<String> {
+    let listed = |folder: &'static str| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(move |entry| format!("{folder}: {}", entry.path().display()))
+    };
+    let mounts = fs::read_to_string("/proc/self/mounts").expect("a list of mounts");
+    let mounts = mounts.lines().map(|line| format!("mount: {line}"));
+    let folders = ["/sys/class/net", "/run/netns", "/dev/shm"].into_iter().flat_map(listed);
+    mounts.chain(folders).collect()
 }
 
 fn until(what: &str, mut condition: impl FnMut() -> bool) {

@@ -57,6 +57,12 @@ impl Fault {
         self.begun <= at && self.ended.is_none_or(|ended| at <= ended)
     }
 
+    /// What it does and where, and that it did not bite where nothing showed that it did.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        if self.bit { self.what.clone() } else { format!("{} (which took no effect that was seen)", self.what) }
+    }
+
     /// Whether it moves clocks and does nothing else.
     #[must_use]
     pub fn is_of_clocks(&self) -> bool {
@@ -123,8 +129,7 @@ impl Context {
 }
 
 fn in_words(fault: &Fault, at: RunTime) -> String {
-    let what =
-        if fault.bit { fault.what.clone() } else { format!("{} (which took no effect that was seen)", fault.what) };
+    let what = fault.in_words();
     match fault.ended {
         Some(ended) if ended < at => format!("{what}, from {} to {ended}", fault.begun),
         _ => format!("{what}, since {}", fault.begun),

@@ -1,10 +1,14 @@
 //! Words for people: what a tired engineer needs to know, in one plain sentence.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
-use crate::context::{Context, JUST_ENDED};
+use crate::context::{Context, Fault, JUST_ENDED};
 use crate::history::RunTime;
+
+/// How many faults a sentence names.
+const CAUSES_MAX: usize = 3;
 
 /// A length of time in three digits: `120 ms`, `8.83 s`, `61.5 s`.
 #[must_use]
@@ -21,32 +25,61 @@ pub fn human(duration: Duration) -> String {
     if text == "0" { "less than 0.01 ms".to_owned() } else { format!("{text} {unit}") }
 }
 
-/// An instant, told from the nearest thing that explains it: `120 ms after clock +9 s on n3`; or else by the fault that
-/// lasts all the while; or else from the start of the run.
+/// An instant, told from what may explain it, the likeliest first: the faults that are at work, then those that have just
+/// ended, each the latest first; then the leader, if it was seen to change after all that. Where there is nothing of the
+/// kind, it is told from the start of the run.
+///
+/// `120 ms into clock +9 s on n3, 30 ms after pause on n1 ended`
 #[must_use]
 pub fn when(context: &Context, at: RunTime) -> String {
-    let faults = context.faults.iter().flat_map(|fault| {
-        let begun = fault.in_place.filter(|in_place| *in_place <= at).unwrap_or(fault.begun);
-        let ended = fault.ended.map(|ended| (ended, format!("the end of {}", fault.what)));
-        [Some((begun, fault.what.clone())), ended]
-    });
-    let changes = context
-        .leader_changes
-        .iter()
-        .map(|change| Some((change.seen, format!("{} was seen to lead in term {}", change.leader, change.term))));
-    faults
-        .chain(changes)
-        .flatten()
-        .filter(|(time, _)| *time <= at && at.since(*time) <= JUST_ENDED)
-        .max_by_key(|(time, _)| *time)
-        .map_or_else(|| since_start(context, at), |(time, what)| format!("{} after {what}", human(at.since(time))))
+    let mut causes: Vec<Cause> = context.faults.iter().filter_map(|fault| Cause::of(fault, at)).collect();
+    causes.sort_by_key(|cause| (!cause.bit, !cause.is_active, Reverse(cause.since)));
+    let newest = causes.iter().map(|cause| cause.since).max();
+    let mut parts: Vec<String> = causes.iter().take(CAUSES_MAX).map(|cause| cause.words.clone()).collect();
+    match causes.len().saturating_sub(CAUSES_MAX) {
+        0 => {}
+        1 => parts.push("and near one more fault".to_owned()),
+        more => parts.push(format!("and near {more} more faults")),
+    }
+    let change = context.leader_changes.iter().rev().find(|change| change.seen <= at);
+    let is_news = |seen: &RunTime| at.since(*seen) <= JUST_ENDED && newest.is_none_or(|newest| newest < *seen);
+    if let Some(change) = change.filter(|change| is_news(&change.seen)) {
+        let ago = human(at.since(change.seen));
+        parts.push(format!("{ago} after {} was seen to lead in term {}", change.leader, change.term));
+    }
+    if parts.is_empty() { format!("{} into the run", human(at.since(RunTime::default()))) } else { parts.join(", ") }
 }
 
-fn since_start(context: &Context, at: RunTime) -> String {
-    let since_start = format!("{} into the run", human(at.since(RunTime::default())));
-    let lasting: Vec<&str> =
-        context.faults.iter().filter(|fault| fault.is_active(at)).map(|fault| fault.what.as_str()).collect();
-    if lasting.is_empty() { since_start } else { format!("{since_start}, during {}", lasting.join(" and ")) }
+/// A fault that may explain what was seen at an instant.
+struct Cause {
+    bit: bool,
+    is_active: bool,
+    /// When it last changed: began, was in place, began to be healed, or ended.
+    since: RunTime,
+    words: String,
+}
+
+impl Cause {
+    /// Nothing that happened later is looked at, but whether the fault took effect.
+    fn of(fault: &Fault, at: RunTime) -> Option<Self> {
+        let past = |time: Option<RunTime>| time.filter(|time| *time <= at);
+        let what = fault.in_words();
+        let (is_active, since, words) = if fault.begun > at {
+            return None;
+        } else if let Some(ended) = fault.ended.filter(|ended| *ended < at) {
+            if at.since(ended) > JUST_ENDED {
+                return None;
+            }
+            (false, ended, format!("{} after {what} ended", human(at.since(ended))))
+        } else if let Some(healing) = past(fault.healing) {
+            (true, healing, format!("{} into the healing of {what}", human(at.since(healing))))
+        } else if let Some(in_place) = past(fault.in_place) {
+            (true, in_place, format!("{} into {what}", human(at.since(in_place))))
+        } else {
+            (true, fault.begun, format!("{} into the injection of {what}", human(at.since(fault.begun))))
+        };
+        Some(Self { bit: fault.bit, is_active, since, words })
+    }
 }
 
 /// A lock by name, or `the lock` where it has none.
@@ -69,7 +102,8 @@ impl fmt::Display for Count {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Surroundings;
+    use crate::history::vocabulary::FaultPhase;
+    use crate::history::{EventType, Surroundings};
     use crate::script::{Fault, Script, ms, script};
 
     #[test]
@@ -93,17 +127,49 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_cause_is_named() {
+    fn a_fault_is_named_from_its_injection_until_it_is_long_over() {
         let clock = Fault(1, "clock", "clock +9 s", "n3");
-        let script = || script().fault(clock, 1_000..1_100, Some(4_000..4_100)).leader(0, "n1", Some("n1"), 4);
-        assert_eq!(told(script(), 900), "900 ms into the run");
-        assert_eq!(told(script(), 1_050), "50 ms after clock +9 s on n3");
-        assert_eq!(told(script(), 1_220), "120 ms after clock +9 s on n3");
-        assert_eq!(told(script(), 4_130), "30 ms after the end of clock +9 s on n3");
-        assert_eq!(told(script(), 14_101), "14.1 s into the run");
-        let lasting = script().fault(Fault(2, "pause", "pause", "n1"), 5_000..5_010, None);
-        assert_eq!(told(lasting, 16_000), "16 s into the run, during pause on n1");
-        let elected = script().leader(1_200, "n2", Some("n2"), 5);
-        assert_eq!(told(elected, 1_220), "20 ms after n2 was seen to lead in term 5");
+        let run = || script().fault(clock, 1_000..1_100, Some(4_000..4_100)).leader(0, "n1", Some("n1"), 4);
+        assert_eq!(told(run(), 900), "900 ms into the run");
+        assert_eq!(told(run(), 1_050), "50 ms into the injection of clock +9 s on n3");
+        assert_eq!(told(run(), 1_220), "120 ms into clock +9 s on n3");
+        assert_eq!(told(run(), 4_020), "20 ms into the healing of clock +9 s on n3");
+        assert_eq!(told(run(), 4_130), "30 ms after clock +9 s on n3 ended");
+        assert_eq!(told(run(), 14_101), "14.1 s into the run");
+    }
+
+    #[test]
+    fn faults_at_work_come_before_those_that_ended_and_the_latest_first() {
+        let frozen = Fault(1, "disk", "disk (frozen)", "n1");
+        let cut = Fault(2, "partition", "isolate", "n2");
+        let killed = Fault(3, "kill", "kill", "n3");
+        let run = || {
+            let ended = script().fault(frozen, 1_000..1_100, Some(4_000..4_100));
+            ended.fault(cut, 2_000..2_100, None).fault(killed, 3_000..3_100, Some(4_200..4_300))
+        };
+        let faults = "2.4 s into isolate on n2, 200 ms after kill on n3 ended, 400 ms after disk (frozen) on n1 ended";
+        assert_eq!(told(run(), 4_500), faults);
+        // A fault of which no effect was seen comes last, and says so.
+        let missed = |event, at| (at, event, FaultPhase::Inject, Fault(4, "pause", "pause", "n2"));
+        let (begun, known) = (missed(EventType::Invoke, 3_500), missed(EventType::Info, 3_600));
+        let run = || run().nemesis(begun.0, begun.1, begun.2, begun.3).nemesis(known.0, known.1, known.2, known.3);
+        assert_eq!(told(run(), 4_500), format!("{faults}, and near one more fault"));
+        assert_eq!(
+            told(run(), 14_300),
+            "12.2 s into isolate on n2, 10 s after kill on n3 ended, 10.7 s into pause on n2 (which took no effect that was \
+             seen)"
+        );
+    }
+
+    #[test]
+    fn a_change_of_the_leader_is_news_until_a_fault_comes_or_goes() {
+        let clock = Fault(1, "clock", "clock +9 s", "n3");
+        let calm = || script().leader(0, "n1", Some("n1"), 4).leader(1_200, "n2", Some("n2"), 5);
+        let elected = "20 ms after n2 was seen to lead in term 5";
+        assert_eq!(told(calm(), 1_220), elected);
+        assert_eq!(told(calm(), 11_201), "11.2 s into the run");
+        let run = |begun: u64| told(calm().fault(clock, begun..begun + 10, None), 1_220);
+        assert_eq!(run(1_000), format!("210 ms into clock +9 s on n3, {elected}"));
+        assert_eq!(run(1_205), "5 ms into clock +9 s on n3");
     }
 }

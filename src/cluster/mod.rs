@@ -296,6 +296,14 @@ impl Cluster {
         Ok(self.member(node)?.standing())
     }
 
+    /// Whether a fault keeps a node's server down.
+    ///
+    /// # Errors
+    /// If there is no such node.
+    pub fn is_kept_down(&self, node: NodeId) -> Result<bool, ClusterError> {
+        Ok(self.member(node)?.is_kept_down())
+    }
+
     /// Stops a node's process, until each layer that paused it has resumed it.
     ///
     /// # Errors

@@ -114,7 +114,8 @@ pub(super) fn faults_in_short(story: &Story<'_>) -> String {
 pub(super) fn fault(fault: &Fault) -> String {
     let (what, from) = (fault.what_and_where(), instant(fault.from));
     let until = if fault.healed { format!("to {}", instant(fault.until)) } else { "on, never healed".to_owned() };
-    format!("{what}, from {from} {until}: {}", proof::in_words(fault))
+    let at_end = proof::at_end_in_words(fault).map_or_else(String::new, |measured| format!("; at its end {measured}"));
+    format!("{what}, from {from} {until}: {}{at_end}", proof::in_words(fault))
 }
 
 /// What kept the checkers from judging: their own words, then the errors that were met most often.

@@ -1,4 +1,4 @@
-//! What shows that a fault took effect, in words.
+//! What shows that a fault took effect, and that it was taken back, in words.
 
 use serde_json::Value;
 
@@ -17,21 +17,50 @@ pub(super) fn in_words(fault: &Fault) -> String {
     }
 }
 
+/// What was measured when it was healed, as far as that was not known when it began: `calls held 26, longest 6.96 s`.
+pub(super) fn at_end_in_words(fault: &Fault) -> Option<String> {
+    let mut parts = parts_of(&fault.measured_at_end);
+    if let Effect::Bit(proof) = &fault.effect {
+        let known = parts_of(proof);
+        parts.retain(|part| !known.contains(part));
+    }
+    (!parts.is_empty()).then(|| joined(parts))
+}
+
 /// A value that some fault package made up, flat and short. Units stand at the end of names: `offset_ns`, `gap_ms`.
 fn value(proof: &Value) -> String {
+    joined(parts_of(proof))
+}
+
+fn joined(mut parts: Vec<String>) -> String {
     const PARTS_MAX: usize = 5;
-    let mut parts = Vec::new();
-    collect("", proof, &mut parts);
     let more = parts.len() > PARTS_MAX;
     parts.truncate(PARTS_MAX);
     let text = words::one_line(&parts.join(", "), 160);
     if more { format!("{text}, …") } else { text }
 }
 
+fn parts_of(proof: &Value) -> Vec<String> {
+    let mut parts = Vec::new();
+    collect("", proof, &mut parts);
+    parts
+}
+
 fn collect(name: &str, value: &Value, parts: &mut Vec<String>) {
     match value {
         Value::Null => {}
-        Value::Object(fields) => fields.iter().for_each(|(field, value)| collect(field, value, parts)),
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                let first = parts.len();
+                collect(field, value, parts);
+                // What reads alike, such as the same of several nodes, is told apart by its name.
+                if fields.iter().any(|(other, its)| other != field && are_alike(value, its))
+                    && let Some(part) = parts.get_mut(first)
+                {
+                    *part = format!("{} {part}", field.replace('_', " "));
+                }
+            }
+        }
         Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
             items.iter().for_each(|item| collect(name, item, parts));
         }
@@ -43,6 +72,13 @@ fn collect(name: &str, value: &Value, parts: &mut Vec<String>) {
             let (name, value) = leaf(name, value);
             parts.push(labelled(name, &value));
         }
+    }
+}
+
+fn are_alike(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => one.keys().eq(other.keys()),
+        _ => false,
     }
 }
 
@@ -85,5 +121,10 @@ mod tests {
         assert_eq!(value(&json!("signal 9")), "signal 9");
         assert_eq!(value(&json!(null)), "");
         assert_eq!(value(&json!({"a": {"offset_ms": -2000}})), "offset -2 s");
+        assert_eq!(
+            value(&json!({"n1": {"calls": 3, "longest_ms": 9}, "n2": {"calls": 4, "longest_ms": 8}})),
+            "n1 calls 3, longest 9 ms, n2 calls 4, longest 8 ms"
+        );
+        assert_eq!(value(&json!({"left": {"free_bytes": 0}, "refused": {"calls": 1}})), "free bytes 0, calls 1");
     }
 }

@@ -35,8 +35,8 @@ impl Mode {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Root => "root: the capabilities of the caller",
-            Self::User => "user: a user namespace",
+            Self::Root => "with this user's own rights (root)",
+            Self::User => "in a user namespace, without root",
         })
     }
 }

@@ -138,8 +138,9 @@ impl Writer {
         self.event(from, Process::Nemesis, EventType::Invoke, package).value = value("inject", Value::Null);
         self.event(from + 20 * MS, Process::Nemesis, bit, package).value = value("inject", proof);
         if let Some(until) = until {
+            let measured = json!({"measured_offset_ns": 120_000, "uncertainty_ns": 143_000});
             self.event(until, Process::Nemesis, EventType::Invoke, package).value = value("heal", Value::Null);
-            self.event(until + 15 * MS, Process::Nemesis, EventType::Ok, package).value = value("heal", json!(null));
+            self.event(until + 15 * MS, Process::Nemesis, EventType::Ok, package).value = value("heal", measured);
         }
     }
 

@@ -65,8 +65,10 @@ struct Row {
 enum Possible {
     Yes,
     /// By other means than the best.
+    #[serde(rename = "partly")]
     Instead,
     /// Not there, and nothing that is always needed.
+    #[serde(rename = "not-needed")]
     Without,
     No,
 }
@@ -110,7 +112,7 @@ fn clock_hook() -> Probe {
         name: "clock of a single process",
         needed_for: "faults of clocks",
         outcome: clock::supported()
-            .map(|()| "moved and read back".to_owned())
+            .map(|()| "a clock was moved, for one process alone, and read back".to_owned())
             .map_err(|error| causes::in_one_line(&error)),
         remedy: None,
     }
@@ -170,7 +172,7 @@ fn of_fault(package: &Package, trials: &Trials) -> Row {
 fn seen_of(package: &Package, trials: &Trials) -> String {
     let seen = package.needs.iter().filter_map(|&need| probe_of(need, trials).outcome.clone().ok());
     let seen: Vec<String> = seen.collect();
-    if seen.is_empty() { "wherever runs are".to_owned() } else { seen.join("; ") }
+    if seen.is_empty() { "needs nothing more than a run".to_owned() } else { seen.join("; ") }
 }
 
 fn probe_of(need: Need, trials: &Trials) -> &Probe {

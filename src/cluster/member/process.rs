@@ -33,6 +33,11 @@ impl Member {
         }
     }
 
+    /// Whether a fault keeps it down.
+    pub(in crate::cluster) fn is_kept_down(&self) -> bool {
+        !self.state().down_by.is_empty()
+    }
+
     /// Stops its process, and any that takes its place, until every layer that paused it has resumed it.
     pub(in crate::cluster) fn pause(&self, layer: Layer) -> Result<(), ClusterError> {
         let mut state = self.state();

@@ -1,19 +1,20 @@
 //! Makes servers forget what they have acknowledged.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::time::sleep;
 
 use super::membership::{readmit, wipe};
 use super::pause::until_threads;
-use super::recovery::{self, RESTART_LIMIT};
+use super::recovery;
 use crate::NodeId;
-use crate::cluster::{ClusterError, Layer, SavedData, Standing};
+use crate::cluster::{Cluster, ClusterError, Layer, SavedData, Standing};
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
-use crate::nemesis::{Aim, Field, wait};
+use crate::nemesis::{Aim, Field};
 use crate::sandbox::Threads;
 
 pub(super) static PACKAGE: Package = Package {
@@ -31,6 +32,9 @@ pub(super) static PACKAGE: Package = Package {
     colour: 0xb0_5a_00,
     parse: parse::<Amnesia>,
 };
+
+/// How long after it has come up its leader has told it all that makes a server give up: many heartbeats.
+const HEARS_OF_ITS_LOSS: Duration = Duration::from_secs(2);
 
 /// A server forgets. No service promises to survive this: it is what a restored backup does, a reverted virtual machine, or a
 /// mount that did not happen.
@@ -96,28 +100,35 @@ impl Injection for Wiped {
         }
         let mut proof = Map::new();
         for &node in &self.nodes {
-            proof.insert(node.to_string(), founded_or_readmitted(&self.field, self.layer, node).await?);
+            proof.insert(node.to_string(), serves_or_readmitted(&self.field, self.layer, node).await?);
         }
         Ok(json!({ "restarted": proof }))
     }
 }
 
-/// A server that was started without data serves, or finds that its cluster knows it and gives up. Then it is made a new
-/// member, as its operator has to in the end.
-async fn founded_or_readmitted(field: &Field, layer: Layer, node: NodeId) -> Result<Value, FaultError> {
-    let cluster = &field.cluster;
-    let came_up = wait::until(RESTART_LIMIT, || async move {
-        match cluster.has_ended(node) {
-            Ok(None) => cluster.answers(node).await.then_some(Ok(None)),
-            ended => Some(ended),
+/// A server that was started with less than it had serves, or gives up: it finds that its cluster knows it, or its leader
+/// takes for granted what it has lost. Then it is made a new member, as its operator has to in the end.
+async fn serves_or_readmitted(field: &Field, layer: Layer, node: NodeId) -> Result<Value, FaultError> {
+    let served = async {
+        let restarted = recovery::bring_up(field, layer, &[node]).await?;
+        sleep(HEARS_OF_ITS_LOSS).await;
+        Ok(restarted)
+    };
+    tokio::select! {
+        restarted = served => restarted,
+        how = gave_up(&field.cluster, node) => {
+            Ok(json!({ "gave_up": how?, "readmitted": readmit(field, layer, node).await? }))
         }
-    });
-    match came_up.await {
-        Some(Ok(None)) => Ok(json!("serves")),
-        Some(Ok(Some(how))) => Ok(json!({ "gave_up": how, "readmitted": readmit(field, layer, node).await? })),
-        Some(Err(error)) => Err(error.into()),
-        None => Err(FaultError::DidNotBite(format!("{node} was started without data and does not answer"))),
     }
+}
+
+/// Waits until a server ends by itself, and tells how.
+async fn gave_up(cluster: &Cluster, node: NodeId) -> Result<String, ClusterError> {
+    let how = cluster.ended(node).await?;
+    if cluster.is_kept_down(node)? {
+        std::future::pending::<()>().await;
+    }
+    Ok(how)
 }
 
 struct RolledBack {
@@ -158,7 +169,13 @@ impl Injection for RolledBack {
             }
             proof.insert(node.to_string(), json!({ "files_put_back": forgotten }));
         }
-        let restarted = recovery::bring_up(&self.field, self.layer, &nodes).await?;
+        for &node in &nodes {
+            cluster.bring_up(self.layer, node)?;
+        }
+        let mut restarted = Map::new();
+        for &node in &nodes {
+            restarted.insert(node.to_string(), serves_or_readmitted(&self.field, self.layer, node).await?);
+        }
         Ok(json!({ "forgotten": proof, "restarted": restarted }))
     }
 }

@@ -112,7 +112,8 @@ impl BadLink {
             most => format!(" ± {}", most.as_millis()),
         };
         let delay = format!("{}{jitter} ms", rule.delay.as_millis());
-        add(!rule.delay.is_zero(), "delay", delay, |counters| counters.delayed);
+        // Only one that was let go shows for how long it had been held.
+        add(!rule.delay.is_zero(), "delay", delay, |counters| counters.let_go);
         add(rule.loss > 0.0, "loss", share(rule.loss), |counters| counters.lost);
         add(rule.duplicate > 0.0, "duplicate", share(rule.duplicate), |counters| counters.duplicated);
         add(rule.reorder > 0.0, "reorder", share(rule.reorder), |counters| counters.reordered);
@@ -209,7 +210,8 @@ impl Injection for Spoilt {
         }
         self.start = Some((Instant::now(), self.count()));
         self.layer.lay(self.links.iter().map(|&(from, to)| (from, to, self.fault.rule.clone())));
-        let all_met = wait::until(BITE_LIMIT, || ready(self.not_met().is_empty().then_some(()))).await;
+        let limit = BITE_LIMIT + self.fault.rule.delay + self.fault.rule.jitter.most;
+        let all_met = wait::until(limit, || ready(self.not_met().is_empty().then_some(()))).await;
         let not_met = self.not_met();
         if all_met.is_none() && not_met.len() == self.fault.asked().len() {
             return Err(FaultError::DidNotBite(format!("no packet met {}", not_met.join(", "))));

@@ -35,6 +35,9 @@ pub(super) static PACKAGE: Package = Package {
 /// How long a server may get along with the memory that it has.
 const BITE_LIMIT: Duration = Duration::from_secs(20);
 
+/// How soon the limit follows when it gives memory back.
+const TIGHTEN_EVERY: Duration = Duration::from_millis(100);
+
 /// A process gets so little memory that the kernel kills it.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,23 +87,29 @@ impl Starved {
     async fn starve(&mut self, fault: OutOfMemory, layer: Layer, cluster: &Cluster) -> Result<Value, FaultError> {
         self.killed_before = cluster.killed_for_memory(self.node)?;
         let start = Instant::now();
-        let limit = cluster.limit_memory(layer, self.node, Some(fault.bytes()))?;
-        let ended = timeout(BITE_LIMIT, cluster.ended(self.node)).await;
-        let killed = self.killed(cluster)?;
-        match ended {
-            Ok(ended) if killed > 0 => Ok(json!({
-                "oom_kills": killed,
-                "ended": ended?,
-                "after_ms": start.elapsed().as_millis() as u64,
-                "limit_bytes": limit,
-            })),
-            Ok(_) => Err(FaultError::DidNotBite(format!("{} ended, and not by the kernel's hand", self.node))),
-            Err(_) => {
-                let limit_mib = limit.unwrap_or_default() >> 20;
-                let still = format!("{} gets along with {limit_mib} MiB: the kernel killed nothing", self.node);
-                Err(FaultError::DidNotBite(still))
+        let (limit, ended) = loop {
+            // One that has more already may keep it. What it gives back in the meantime it does not get again.
+            let limit = cluster.limit_memory(layer, self.node, Some(fault.bytes()))?;
+            match timeout(TIGHTEN_EVERY, cluster.ended(self.node)).await {
+                Ok(ended) => break (limit, ended?),
+                Err(_) if start.elapsed() < BITE_LIMIT => {}
+                Err(_) => {
+                    let limit_mib = limit.unwrap_or_default() >> 20;
+                    let still = format!("{} gets along with {limit_mib} MiB: the kernel killed nothing", self.node);
+                    return Err(FaultError::DidNotBite(still));
+                }
             }
+        };
+        let killed = self.killed(cluster)?;
+        if killed == 0 {
+            return Err(FaultError::DidNotBite(format!("{} ended, and not by the kernel's hand", self.node)));
         }
+        Ok(json!({
+            "oom_kills": killed,
+            "ended": ended,
+            "after_ms": start.elapsed().as_millis() as u64,
+            "limit_bytes": limit,
+        }))
     }
 
     /// Starts it again whenever it has died.

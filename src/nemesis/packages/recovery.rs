@@ -10,7 +10,7 @@ use crate::nemesis::package::FaultError;
 use crate::nemesis::{Field, wait};
 
 /// How long a restarted server may take until it answers.
-pub(super) const RESTART_LIMIT: Duration = Duration::from_secs(20);
+const RESTART_LIMIT: Duration = Duration::from_secs(20);
 
 /// Starts these servers, as far as nothing else keeps them down, and waits until each answers that can.
 pub(super) async fn bring_up(field: &Field, layer: Layer, nodes: &[NodeId]) -> Result<Value, FaultError> {
@@ -27,12 +27,15 @@ pub(super) async fn bring_up(field: &Field, layer: Layer, nodes: &[NodeId]) -> R
                 }
                 Standing::Up => None,
                 Standing::Paused => Some(json!("started, and paused by another fault")),
-                Standing::Down => Some(json!("kept down by another fault")),
+                Standing::Down if field.cluster.is_kept_down(node).ok()? => Some(json!("kept down by another fault")),
+                // It has ended by itself. Another fault may start it again.
+                Standing::Down => None,
             }
         });
-        let recovered = recovered
-            .await
-            .ok_or_else(|| FaultError::DidNotBite(format!("{node} was started again and does not answer")))?;
+        let Some(recovered) = recovered.await else {
+            let why = field.cluster.has_ended(node)?.unwrap_or_else(|| "does not answer".to_owned());
+            return Err(FaultError::DidNotBite(format!("{node} was started again and {why}")));
+        };
         proof.insert(node.to_string(), recovered);
     }
     Ok(Value::Object(proof))

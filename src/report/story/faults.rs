@@ -39,6 +39,8 @@ pub(in crate::report) struct Fault {
     pub healed: bool,
     /// Whether it took effect.
     pub effect: Effect,
+    /// What was measured when it was healed, over its whole time; null where nothing was.
+    pub measured_at_end: Value,
 }
 
 impl Fault {
@@ -79,6 +81,7 @@ pub(super) fn of(events: &[FaultEvent], end: RunTime) -> Vec<Fault> {
             (FaultPhase::Heal, EventType::Ok, Some(index)) => {
                 faults[index].until = event.time;
                 faults[index].healed = true;
+                faults[index].measured_at_end = event.value.proof.clone();
             }
             (FaultPhase::Heal, _, Some(_)) => {}
         }
@@ -98,6 +101,7 @@ fn begun(event: &FaultEvent, end: RunTime) -> Fault {
         until: end,
         healed: false,
         effect: Effect::Unmeasured,
+        measured_at_end: Value::Null,
     };
     learn(&mut fault, event.kind, &event.value);
     fault

@@ -24,7 +24,9 @@ pub(super) fn of(story: &Story<'_>) -> Vec<String> {
         let proof = prose(&proof::in_words(fault), SENTENCE_MAX);
         moments.push((fault.from, format!("fault: {what} ({proof})")));
         if fault.healed {
-            moments.push((fault.until, format!("healed: {what}")));
+            let at_end = proof::at_end_in_words(fault).map(|measured| prose(&measured, SENTENCE_MAX));
+            let at_end = at_end.map_or_else(String::new, |measured| format!(" ({measured})"));
+            moments.push((fault.until, format!("healed: {what}{at_end}")));
         }
     }
     moments.extend(anomaly_moments(story));

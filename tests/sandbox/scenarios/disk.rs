@@ -15,13 +15,13 @@ use super::{Stage, eventually, exit_of};
 const DELAY: Duration = Duration::from_millis(30);
 
 /// A server behind a gate, and its log, in which it has a line for each round.
-struct Writer {
-    process: ServerProcess,
+pub(super) struct Writer {
+    pub(super) process: ServerProcess,
     log: PathBuf,
 }
 
 impl Writer {
-    fn start(stage: &Stage, spawner: &Spawner, gate: &Gate) -> Self {
+    pub(super) fn start(stage: &Stage, spawner: &Spawner, gate: &Gate) -> Self {
         let file = stage.folder.join("file");
         let mut command = stage.command(NodeId::new(1), &["write-and-sync", file.to_str().expect("a plain path")]);
         let (in_child, arrival) = disk::filtered().expect("a filter");
@@ -37,7 +37,7 @@ impl Writer {
     }
 
     /// Waits for a few more rounds that end with this word.
-    fn goes_on(&self, word: &str) {
+    pub(super) fn goes_on(&self, word: &str) {
         let before = self.rounds(word);
         eventually(word, || self.rounds(word) >= before + 3);
     }

@@ -4,14 +4,20 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 use std::{env, fs, io};
 
 use leasehold::NodeId;
 use leasehold::clock::{self, ClockHook, Skew};
+use leasehold::disk::{self, Gate, Rule};
 use leasehold::sandbox::probe::{CPU_GROUPS, MEMORY_GROUPS, probe};
-use leasehold::sandbox::{ControlGroups, Controller, CpuGroup, MemoryGroup, Sandbox, ServerProcess, Spawner};
+use leasehold::sandbox::{
+    ControlGroups, Controller, CpuGroup, LinkRule, MemoryGroup, Network, Sandbox, ServerProcess, Spawner,
+};
 use nix::sys::signal::Signal;
 
+use super::disk::Writer;
+use super::network::send_datagrams;
 use super::{Stage, eventually, exit_of};
 
 /// The exit code of a scenario that this machine cannot play.
@@ -141,15 +147,17 @@ impl Belongings {
 pub(super) fn cycles_leave_nothing(stage: &Stage, sandbox: &Sandbox) -> u8 {
     let cycles = env::var("LEASEHOLD_CYCLES").map_or(CYCLES, |text| text.parse().expect("a number"));
     let network = stage.network(sandbox, 3);
-    let (spawner, nodes) = (network.spawner(), network.nodes().collect::<Vec<_>>());
-    let limits: BTreeMap<NodeId, Arc<Limits>> = nodes.iter().map(|&node| (node, Limits::of(stage, node))).collect();
+    let limits: BTreeMap<NodeId, Arc<Limits>> = network.nodes().map(|node| (node, Limits::of(stage, node))).collect();
+    let gate = Gate::default();
     // The first two fill what is kept for good.
     let mut before = None;
     for number in 0..cycles + 2 {
         if number == 2 {
             before = Some(Belongings::now());
         }
-        cycle(stage, &spawner, &limits);
+        cycle(stage, &network.spawner(), &limits);
+        cycle_of_links(stage, &network);
+        cycle_of_disks(stage, &network.spawner(), &gate);
     }
     let (before, after) = (before.expect("there were cycles"), Belongings::now());
     println!("{cycles} cycles: {before:?} and then {after:?}");
@@ -194,6 +202,33 @@ fn cycle(stage: &Stage, spawner: &Spawner, limits: &BTreeMap<NodeId, Arc<Limits>
         assert_eq!(exit_of(&hungry).signal(), Some(libc::SIGKILL));
         memory.limit(None).expect("the kernel takes it");
     }
+}
+
+fn cycle_of_links(stage: &Stage, network: &Network) {
+    let (switch, [one, two]) = (network.switch(), [1, 2].map(NodeId::new));
+    let (cut, slow) = (switch.layer(), switch.layer());
+    let dropped = || switch.counters(one, two).dropped;
+    let before = dropped();
+    slow.lay([(one, two, LinkRule::delayed(Duration::from_millis(20)))]);
+    cut.lay([(one, two, LinkRule::cut())]);
+    send_datagrams(stage, network, one, two);
+    assert!(dropped() > before, "it is cut");
+    cut.lift();
+    send_datagrams(stage, network, one, two);
+    slow.lift();
+}
+
+fn cycle_of_disks(stage: &Stage, spawner: &Spawner, gate: &Gate) {
+    if disk::supported().is_err() {
+        return;
+    }
+    let writer = Writer::start(stage, spawner, gate);
+    let held = gate.put_up(Rule::Hold);
+    eventually("a call is held", || gate.tally(held).is_some_and(|tally| tally.waiting == 1));
+    gate.take_down(held);
+    writer.goes_on("written");
+    writer.process.signal(Signal::SIGKILL).expect("it is alive");
+    exit_of(&writer.process);
 }
 
 /// Is full of faults when it is killed.

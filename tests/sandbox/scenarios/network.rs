@@ -41,7 +41,7 @@ pub(super) fn seen_by(counter: SocketAddr) -> u64 {
 }
 
 /// Has `from` send datagrams to `to`, and waits until the switch has dealt with every one of them.
-fn send_datagrams(stage: &Stage, network: &Network, from: NodeId, to: NodeId) {
+pub(super) fn send_datagrams(stage: &Stage, network: &Network, from: NodeId, to: NodeId) {
     let switch = network.switch();
     let before = dealt_with(&switch, from, to);
     let (source, target) = (format!("{}:0", network.address(from)), on(network, to).to_string());
