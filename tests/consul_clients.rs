@@ -824,3 +824,26 @@ async fn nonsense_about_a_lock_leaves_its_acquisition_unknown() {
     }
     assert!(!server.heard().contains("session/destroy"), "whoever may hold the lock keeps the session");
 }
+
+/// A server that leads anew may still count a lock-delay that is over, and refuses the holder's own write. The lock is not lost for that.
+#[tokio::test]
+async fn a_refused_status_is_no_loss_while_the_session_holds_the_lock() {
+    let (_, address) = own_addresses(1)[0];
+    for (session, code) in [("8d1a4c0f", "rejected"), ("77fe", code::NOT_HELD)] {
+        let key = format!(
+            r#"[{{"LockIndex":1,"Key":"leasehold/{LOCK}","Flags":0,"Value":"eA==","Session":"{session}","CreateIndex":9,"ModifyIndex":9}}]"#
+        );
+        let server = Pretender::start(address, move |request| {
+            Some(ok(match request {
+                request if request.contains("session/create") => r#"{"ID":"8d1a4c0f"}"#,
+                request if request.contains("session/renew") => r#"[{"ID":"8d1a4c0f"}]"#,
+                request if request.contains("flags=1") => "false",
+                request if request.starts_with("GET") => &key,
+                _ => "true",
+            }))
+        });
+        let mut service = Consul::new(vec![(NodeId::new(1), server.address)]).connect(0, 0);
+        let hold = acquire(&mut *service, 1, SECOND, Wait::Never).await.expect("a grant");
+        assert_certain(renew(&mut *service, &hold, Renewal::StatusUpdate).await, code);
+    }
+}
