@@ -219,25 +219,24 @@ fn assert_unknown<T: std::fmt::Debug>(outcome: Result<T, OpError>) {
     assert_eq!(error.certainty, Certainty::Unknown, "{error}");
 }
 
-/// Runs this while the locks are watched. The watch is open when it begins; every change of other locks than the beacon comes
-/// with the time at which it was told.
+/// Runs this while the locks are watched. The watch is open when it begins; every change comes with the time at which it was
+/// told.
 async fn while_watched<T>(
     consul: &Consul,
     keys: &[String],
     doing: impl AsyncFnOnce(&mut tokio::sync::mpsc::UnboundedReceiver<(Instant, Change)>) -> T,
 ) -> T {
-    const BEACON: &str = "beacon";
+    let beacon = format!("beacons/{}", keys[0]);
     let (told, mut changes) = tokio::sync::mpsc::unbounded_channel();
-    let watched: Vec<String> = keys.iter().cloned().chain([BEACON.to_owned()]).collect();
-    let watch =
-        consul.watch(0, &watched, Box::new(move |change: Change| told.send((Instant::now(), change)).is_ok()));
+    let watched: Vec<String> = keys.iter().cloned().chain([beacon.clone()]).collect();
+    let watch = consul.watch(0, &watched, Box::new(move |change: Change| told.send((Instant::now(), change)).is_ok()));
     let both = async {
         let doing = async {
             let mut service = consul.connect(0, 0);
             // Only what happens after the watch is open is told, so something happens until it is.
             for attempt in 1.. {
                 let owner = Owner { process: 99, attempt };
-                let lit = acquire_key(&mut *service, BEACON, owner, 10 * SECOND, Wait::Never).await.expect("a lock");
+                let lit = acquire_key(&mut *service, &beacon, owner, 10 * SECOND, Wait::Never).await.expect("a lock");
                 let told = tokio::time::timeout(Duration::from_millis(100), changes.recv());
                 release(&mut *service, &lit).await.expect("a release");
                 if told.await.is_ok() {
@@ -706,7 +705,9 @@ impl Pretender {
         let (server, answer) = ((Arc::clone(&heard), Arc::clone(&open)), Arc::new(answer));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (Ok(mut stream), (heard, open), answer) = (stream, server.clone(), Arc::clone(&answer)) else { return };
+                let (Ok(mut stream), (heard, open), answer) = (stream, server.clone(), Arc::clone(&answer)) else {
+                    return;
+                };
                 open.fetch_add(1, Ordering::SeqCst);
                 std::thread::spawn(move || {
                     let mut block = [0; 16 * 1024];
@@ -743,7 +744,8 @@ fn ok(body: &str) -> Vec<u8> {
 /// Whatever a server says, the adapter answers with an error, and never believes a lock to be held.
 #[tokio::test]
 async fn hostile_answers_are_errors() {
-    let odd_header = b"HTTP/1.1 200 OK\r\nX-Consul-Index: \xff\xfe\r\nX-Cache: \xff\r\nContent-Length: 2\r\n\r\n{}".to_vec();
+    let odd_header =
+        b"HTTP/1.1 200 OK\r\nX-Consul-Index: \xff\xfe\r\nX-Cache: \xff\r\nContent-Length: 2\r\n\r\n{}".to_vec();
     let endless = {
         let mut endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
         let chunk = [b"100000\r\n".to_vec(), vec![b'['; 1 << 20], b"\r\n".to_vec()].concat();
@@ -821,4 +823,27 @@ async fn nonsense_about_a_lock_leaves_its_acquisition_unknown() {
         assert_unknown(acquire(&mut *consul.connect(0, 0), 1, SECOND, wait).await);
     }
     assert!(!server.heard().contains("session/destroy"), "whoever may hold the lock keeps the session");
+}
+
+/// A server that leads anew may still count a lock-delay that is over, and refuses the holder's own write. The lock is not lost for that.
+#[tokio::test]
+async fn a_refused_status_is_no_loss_while_the_session_holds_the_lock() {
+    let (_, address) = own_addresses(1)[0];
+    for (session, code) in [("8d1a4c0f", "rejected"), ("77fe", code::NOT_HELD)] {
+        let key = format!(
+            r#"[{{"LockIndex":1,"Key":"leasehold/{LOCK}","Flags":0,"Value":"eA==","Session":"{session}","CreateIndex":9,"ModifyIndex":9}}]"#
+        );
+        let server = Pretender::start(address, move |request| {
+            Some(ok(match request {
+                request if request.contains("session/create") => r#"{"ID":"8d1a4c0f"}"#,
+                request if request.contains("session/renew") => r#"[{"ID":"8d1a4c0f"}]"#,
+                request if request.contains("flags=1") => "false",
+                request if request.starts_with("GET") => &key,
+                _ => "true",
+            }))
+        });
+        let mut service = Consul::new(vec![(NodeId::new(1), server.address)]).connect(0, 0);
+        let hold = acquire(&mut *service, 1, SECOND, Wait::Never).await.expect("a grant");
+        assert_certain(renew(&mut *service, &hold, Renewal::StatusUpdate).await, code);
+    }
 }

@@ -102,9 +102,7 @@ pub(crate) fn overdue<'a>(run: &Run<'_>, grant: &Grant, renewals: &Renewals, sig
     let late = sighting.invoked.since(last.ended.after(ttl));
     // What a service does about a lease that is over it times by the same clock.
     let grace = match run.header.contract.latest_expiry {
-        Some(latest) => {
-            Some(longest_life(latest.after_ttl(grant.longest_ttl), run.header.clock_rate_error_ppm)?)
-        }
+        Some(latest) => Some(longest_life(latest.after_ttl(grant.longest_ttl), run.header.clock_rate_error_ppm)?),
         None => None,
     };
     if late <= grace.unwrap_or(WORTH_A_WORD) {

@@ -115,7 +115,8 @@ impl Walk<'_> {
         let terms = &self.story.terms;
         let from = if terms.counts_from_request { asked_at } else { now };
         let earliest = (from + 2 * ttl).saturating_sub(2 * terms.slack);
-        let latest = terms.latest.map_or(NEVER, |(ttls, grace, _)| instant(now + 2 * u64::from(ttls) * ttl + 2 * grace));
+        let latest =
+            terms.latest.map_or(NEVER, |(ttls, grace, _)| instant(now + 2 * u64::from(ttls) * ttl + 2 * grace));
         Lease::Alive(instant(earliest), latest)
     }
 

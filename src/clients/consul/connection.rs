@@ -8,11 +8,12 @@ use leasehold_checkers::history::vocabulary::code;
 use leasehold_workloads::op::{Answer, Grant, Hold, Op, Owner, Renewal, Wait};
 use leasehold_workloads::service::{Certainty, LockService, OpError};
 
+use super::failure::before_the_op;
 use super::kv::{self, Entry, Mode};
 use super::session::{self, SessionId};
 use super::wire::Wire;
 use super::{Settings, queue, register};
-use crate::clients::UNSUPPORTED;
+use crate::clients::{REJECTED, UNSUPPORTED};
 
 /// For how long a lock that is granted already waits for its token. Without one it can still be used.
 const FOR_A_TOKEN: Duration = Duration::from_secs(1);
@@ -88,14 +89,25 @@ impl Connection {
         let session = self.session_of(hold)?;
         session::renew(&self.wire, &session).await?;
         if how == Renewal::StatusUpdate {
-            self.statuses += 1;
-            let value = hold.owner.to_string();
-            if !kv::acquire(&self.wire, &hold.key, &session, &value, self.statuses).await? {
-                return Err(OpError::failed(code::NOT_HELD, "another session holds it, or its lock-delay lasts"));
-            }
+            self.write_status(hold, &session).await?;
         }
         // A session keeps the TTL that it was made with.
         Ok(Answer::Renewed { ttl: hold.grant.ttl })
+    }
+
+    /// A refusal alone does not tell that the lock is lost: a server that leads anew may still count a lock-delay that is over.
+    async fn write_status(&mut self, hold: &Hold, session: &SessionId) -> Result<(), OpError> {
+        self.statuses += 1;
+        if kv::acquire(&self.wire, &hold.key, session, &hold.owner.to_string(), self.statuses).await? {
+            return Ok(());
+        }
+        let read = kv::read(&self.wire, &hold.key, Mode::Consistent).await.map_err(before_the_op)?;
+        let is_held = read.is_some_and(|entry| entry.session.as_deref() == Some(session.as_str()));
+        let (code, text) = match is_held {
+            true => (REJECTED, "its lock-delay lasts, although the session holds it"),
+            false => (code::NOT_HELD, "the session does not hold it"),
+        };
+        Err(OpError::failed(code, text))
     }
 
     async fn release(&mut self, hold: &Hold) -> Result<Answer, OpError> {

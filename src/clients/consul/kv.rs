@@ -103,10 +103,9 @@ async fn ask(
         request.recurse(true);
     }
     match wire.ask(request.build().expect("every field has a default")).await {
-        Ok(reply) => Ok(Found {
-            found: reply.answer.into_iter().map(entry).collect::<Result<_, _>>()?,
-            index: reply.index,
-        }),
+        Ok(reply) => {
+            Ok(Found { found: reply.answer.into_iter().map(entry).collect::<Result<_, _>>()?, index: reply.index })
+        }
         Err(Failure::Refused(refusal)) if refusal.is_absence() => Ok(Found { found: Vec::new(), index: refusal.index }),
         Err(failure) => Err(failure.into()),
     }

@@ -59,8 +59,15 @@ impl Waiter<'_> {
                     return Ok(());
                 }
                 (false, Some(_)) => return Ok(()),
-                // An index of 0 would not wait.
-                (true, _) => seen = Some(read.index.unwrap_or(0).max(1)),
+                (true, _) => {
+                    // An index of 0 would not wait.
+                    let index = Some(read.index.unwrap_or(0).max(1));
+                    if index == seen {
+                        // Nothing new. A server that does not wait as it should is not asked without end.
+                        tokio::time::sleep(WHILE_CLOSED).await;
+                    }
+                    seen = index;
+                }
             }
         }
     }

@@ -14,6 +14,8 @@ use crate::clients::MALFORMED;
 const POLL: Duration = Duration::from_secs(5);
 /// Consul stretches the time by up to a sixteenth; an answer takes its time on top.
 const ANSWER: Duration = Duration::from_secs(8);
+/// Between two queries of which the second told nothing new.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Tells of each change until nobody listens or the watch breaks.
 ///
@@ -27,11 +29,17 @@ pub(super) async fn watch(wire: &Wire, keys: &[Key], mut on_change: OnChange) ->
         let Found { found, index } =
             tokio::time::timeout(ANSWER, look).await.unwrap_or_else(|_| Err(OpError::timeout(ANSWER)))?;
         let index = index.ok_or_else(|| OpError::unknown(MALFORMED, "the server names no index to go on from"))?;
-        if newer.is_some_and(|newer: NewerThan| index < newer.index) {
-            // The server's data went back: it was restored. What we knew is of another past.
+        // An index of 0 would not wait.
+        let (before, index) = (newer.map(|newer: NewerThan| newer.index), index.max(1));
+        if before.is_some_and(|before| index < before) {
+            // The data was restored, or old deletions were forgotten. What we knew may be of another past.
             return Err(OpError::failed("restored", format!("the index went back to {index}")));
         }
-        newer = Some(NewerThan { index: index.max(1), wait: POLL });
+        if before == Some(index) {
+            // Nothing new. A server that does not wait as it should is not asked without end.
+            tokio::time::sleep(PAUSE).await;
+        }
+        newer = Some(NewerThan { index, wait: POLL });
         let now = holds_of(found, keys);
         for change in changes(&holds, &now) {
             if !on_change(change) {
