@@ -165,7 +165,7 @@ impl Script for GuardedScript {
                 let next = self.after(*piece, now, done_at);
                 if let State::Working { next_piece, base, .. } = &mut self.state {
                     *next_piece = next;
-                    *base = *version;
+                    *base = version.filter(|_| *piece == Piece::Read);
                 }
             }
             _ => self.rest(now),
@@ -257,8 +257,13 @@ mod tests {
 
     #[test]
     fn one_that_stood_still_works_on_until_it_is_told_that_it_lost_the_lock() {
-        let done = one_hold(&mut settings(Duty::Job).script(1, 0), Some(RunTime(700_000_000)));
-        assert_eq!(done[done.len() - 2..], ["write", "lost"], "{done:?}");
+        let in_the_middle = Some(RunTime(500_000_000));
+        let long = Guarded { hold_for: Duration::from_secs(40), ..settings(Duty::Job) };
+        let done = one_hold(&mut long.script(1, 0), in_the_middle);
+        assert_eq!(done, ["acquire", "begin", "read", "write", "lost"]);
+        // Where its time is over by then it does what is left.
+        let done = one_hold(&mut settings(Duty::Job).script(1, 0), in_the_middle);
+        assert_eq!(done, ["acquire", "begin", "read", "write", "end", "release"]);
     }
 
     #[test]
