@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use leasehold_checkers::contract::{Contract, LatestExpiry, Patience};
+use leasehold_checkers::contract::{Contract, LatestExpiry, Patience, SecondHand};
 use leasehold_workloads::op::Key;
 use leasehold_workloads::service::{Connect, LockService, OnChange, OpError};
 
@@ -159,6 +159,9 @@ impl Connect for Consul {
             latest_expiry: Some(LatestExpiry { ttls: 2, grace_ms: 3_000, restarts_at_leader_change: true }),
             // The leader counts from when it renews the session.
             counts_from_request: false,
+            // A leader renews a session by its own timer and its own state, without asking the others whether it still leads.
+            // One that stood still or was cut off says yes until it learns better: with our servers' times within a second.
+            second_hand: Some(SecondHand { known_within_ms: 500, out_of_touch_for_ms: 2_500 }),
             fencing_tokens: true,
             lock_delay_ms: u64::try_from(lock_delay.as_millis()).ok().filter(|delay| *delay > 0),
             patience: Patience::default(),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Asked, MAX_WORKERS, Source};
-use crate::scenario::{ScenarioError, Service, WorkloadKind};
+use crate::scenario::{ScenarioError, WorkloadKind};
 
 /// The settings of all workloads; [`WorkloadKind::settings`] says which one has which.
 #[derive(Deserialize)]
