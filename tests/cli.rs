@@ -26,7 +26,7 @@ fn stderr(output: &Output) -> String {
 fn help_goes_to_stdout_and_wrong_usage_to_stderr() {
     let help = run(&["--help"]);
     assert!(help.status.success() && stdout(&help).contains("Exit codes"), "{}", told(&help));
-    for verb in ["run", "replay", "check", "fetch", "scenarios", "faults", "doctor"] {
+    for verb in ["run", "replay", "check", "report", "fetch", "scenarios", "faults", "doctor"] {
         assert!(stdout(&help).contains(verb), "{verb} is not in the help");
         assert!(run(&[verb, "--help"]).status.success());
     }

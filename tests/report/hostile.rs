@@ -140,6 +140,7 @@ fn is_harmless(history: &History, judgement: &Judgement) {
     for (_, svg) in report::plots(history, judgement).expect("plots can be drawn") {
         xml::labels(&svg);
     }
+    crate::html::is_harmless(&report::page(history, judgement).expect("a page"));
     let console = report::console(history, judgement, Path::new("run"), false, 80);
     assert!(!console.contains('\u{1b}') && !console.contains('\u{202e}'), "{console}");
 }
@@ -185,7 +186,7 @@ fn an_empty_history_has_a_report() {
     let judgement = leasehold_checkers::check(&history);
     is_harmless(&history, &judgement);
     let folder = tempfile::tempdir().expect("a folder");
-    assert_eq!(report::write_all(&history, &judgement, folder.path()).expect("it can be written").len(), 3);
+    assert_eq!(report::write_all(&history, &judgement, folder.path()).expect("it can be written").len(), 4);
 }
 
 #[test]
