@@ -70,19 +70,19 @@ impl Browser {
         let (to, from) = (File::from(ours_out), File::from(ours_in));
         let mut browser =
             Self { child, to, from, read: Vec::new(), calls: 0, session: None, events: Vec::new(), _profile: profile };
-        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
+        let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
-        let session = browser.call("Target.attachToTarget", attach)["sessionId"].as_str().map(str::to_owned);
+        let session = browser.call("Target.attachToTarget", &attach)["sessionId"].as_str().map(str::to_owned);
         browser.session = session;
         for domain in ["Page", "Runtime", "Network", "Log"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
+            browser.call(&format!("{domain}.enable"), &json!({}));
         }
         browser.size(1400, 1000);
         Some(browser)
     }
 
     /// Asks for something and waits for the answer.
-    pub(crate) fn call(&mut self, method: &str, parameters: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.calls += 1;
         let mut message = json!({"id": self.calls, "method": method, "params": parameters});
         if let Some(session) = &self.session {
@@ -117,7 +117,7 @@ impl Browser {
     /// The value of an expression in the page.
     pub(crate) fn value(&mut self, expression: &str) -> Value {
         let asked = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let mut answer = self.call("Runtime.evaluate", asked);
+        let mut answer = self.call("Runtime.evaluate", &asked);
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
         answer["result"]["value"].take()
     }
@@ -133,14 +133,14 @@ impl Browser {
 
     pub(crate) fn size(&mut self, width: u32, height: u32) {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500});
-        self.call("Emulation.setDeviceMetricsOverride", metrics);
+        self.call("Emulation.setDeviceMetricsOverride", &metrics);
     }
 
     /// Opens a page and waits until its script has shown the timeline: how long that took.
     pub(crate) fn open(&mut self, page: &Path) -> Duration {
         self.events.clear();
         let begun = Instant::now();
-        self.call("Page.navigate", json!({"url": format!("file://{}", page.display())}));
+        self.call("Page.navigate", &json!({"url": format!("file://{}", page.display())}));
         self.until("document.documentElement?.dataset.ready !== undefined && document.readyState === 'complete'");
         let took = begun.elapsed();
         assert_eq!(self.value("document.documentElement.dataset.ready"), "yes", "{}", self.value("told.textContent"));
@@ -154,23 +154,23 @@ impl Browser {
 
     pub(crate) fn press(&mut self, key: &str) {
         let text = if key.chars().count() == 1 { key } else { "" };
-        self.call("Input.dispatchKeyEvent", json!({"type": "keyDown", "key": key, "text": text}));
-        self.call("Input.dispatchKeyEvent", json!({"type": "keyUp", "key": key}));
+        self.call("Input.dispatchKeyEvent", &json!({"type": "keyDown", "key": key, "text": text}));
+        self.call("Input.dispatchKeyEvent", &json!({"type": "keyUp", "key": key}));
         self.settle();
     }
 
-    pub(crate) fn mouse(&mut self, kind: &str, (x, y): (f64, f64), more: Value) {
+    pub(crate) fn mouse(&mut self, kind: &str, (x, y): (f64, f64), more: &Value) {
         let mut event = json!({"type": kind, "x": x, "y": y});
         if let (Some(event), Some(more)) = (event.as_object_mut(), more.as_object()) {
             event.extend(more.clone());
         }
-        self.call("Input.dispatchMouseEvent", event);
+        self.call("Input.dispatchMouseEvent", &event);
         self.settle();
     }
 
     pub(crate) fn click(&mut self, at: (f64, f64)) {
         for kind in ["mousePressed", "mouseReleased"] {
-            self.mouse(kind, at, json!({"button": "left", "clickCount": 1}));
+            self.mouse(kind, at, &json!({"button": "left", "clickCount": 1}));
         }
     }
 

@@ -95,6 +95,7 @@ fn judgement() -> impl Strategy<Value = Judgement> {
     let kind = prop::sample::select(vec![
         AnomalyKind::DoubleAcquisition,
         AnomalyKind::PrematureExpiry,
+        AnomalyKind::Nonlinearizable,
         AnomalyKind::PhantomGrant,
         AnomalyKind::LostGrant,
         AnomalyKind::Fencing,
@@ -165,8 +166,13 @@ fn without_spans(line: &str) -> String {
     outside
 }
 
+/// `LEASEHOLD_REPORT_CASES=1000` makes it a thousand of each.
+fn cases() -> u32 {
+    std::env::var("LEASEHOLD_REPORT_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(48)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn no_history_breaks_the_report(history in history()) {

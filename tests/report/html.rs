@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use leasehold::report;
-use leasehold_checkers::history::History;
+use leasehold_checkers::history::{Action, History, Ops, RunTime, Surroundings};
+use leasehold_checkers::holds::grants;
 use leasehold_checkers::verdict::Judgement;
 use serde_json::{Value, json};
 
@@ -175,8 +176,8 @@ fn it_is_used_by_mouse_and_by_keys() {
     browser.press("0");
     assert_eq!(picture(&mut browser), whole);
     let centre = middle(&mut browser, "#canvas");
-    browser.mouse("mouseWheel", centre, json!({"deltaX": 0, "deltaY": -300, "modifiers": 2}));
-    browser.mouse("mouseMoved", (5.0, 5.0), json!({}));
+    browser.mouse("mouseWheel", centre, &json!({"deltaX": 0, "deltaY": -300, "modifiers": 2}));
+    browser.mouse("mouseMoved", (5.0, 5.0), &json!({}));
     assert_ne!(picture(&mut browser), whole);
 
     // Pointing at a hold tells who held what, on which server, and until when that was promised.
@@ -184,7 +185,7 @@ fn it_is_used_by_mouse_and_by_keys() {
     let hold = browser.value("(() => { const b = canvas.getBoundingClientRect(); return [b.x, b.y, b.width]; })()");
     let [x, y, width] = [0, 1, 2].map(|index| hold[index].as_f64().expect("a number"));
     let told_of_hold = (0..40).map(|step| (x + 200.0, y + 40.0 + 3.0 * f64::from(step))).find_map(|at| {
-        browser.mouse("mouseMoved", at, json!({}));
+        browser.mouse("mouseMoved", at, &json!({}));
         let told = told(&mut browser);
         told.contains("promised until").then_some(told)
     });
@@ -197,6 +198,64 @@ fn it_is_used_by_mouse_and_by_keys() {
     assert_eq!(browser.value("document.querySelector('[data-lanes=processes]').getAttribute('aria-pressed')"), "true");
     assert_ne!(picture(&mut browser), whole);
     assert_eq!(browser.misdeeds(&page), [""; 0]);
+}
+
+#[test]
+fn the_timeline_has_every_operation_and_hold_as_it_was_recorded() {
+    let Some(mut browser) = Browser::start() else { return };
+    for name in ["early", "storm", "cut", "many"] {
+        let (history, judgement) = story(name);
+        let page = written(&format!("read-{name}"), &history, &judgement);
+        browser.open(&page);
+        let read = browser.value(
+            "readRun().then((run) => Array.from(run.ops.t, (t, i) => [t, run.ops.took[i], processOf(run, i), keyName(run, i),
+                nodeOf(run, i), run.names[(run.ops.kind[i] >> 3) - 1], OUTCOMES[outcomeOf(run.ops, i)],
+                nameOf(run, run.ops.owner, i), run.ops.ttl[i], run.ops.token[i], (run.errors[run.ops.error[i] - 1] ?? [''])[0]]))",
+        );
+        let read = read.as_array().expect("an array");
+        let ops = Ops::of(&history).all;
+        assert_eq!(read.len(), ops.len());
+        for (op, read) in ops.iter().zip(read) {
+            let outcome = ["ok", "fail", "info", "open"][op.outcome as usize];
+            let owner = match &op.action {
+                Action::Acquire { owner, .. } | Action::Renew { owner, .. } | Action::Release { owner } => json!(owner),
+                _ => Value::Null,
+            };
+            let (ttl, token) = match op.action {
+                Action::Acquire { granted: Some(granted), .. } => (Some(granted.ttl_ms), granted.token),
+                Action::Renew { granted_ttl_ms, .. } => (granted_ttl_ms, None),
+                _ => (None, None),
+            };
+            let number =
+                |number: Option<u64>| number.map_or(-1, |number| i64::try_from(number).expect("a small number"));
+            let us = |time: RunTime| time.0 / 1_000;
+            let expected = json!([
+                us(op.invoked),
+                number(op.ended.map(|ended| us(ended) - us(op.invoked))),
+                format!("process {}", op.process),
+                op.key.as_str(),
+                op.node.as_deref().unwrap_or("(not told)"),
+                op.f.as_str(),
+                outcome,
+                owner,
+                number(ttl),
+                number(token),
+                op.error.as_ref().map_or("", |error| error.code.as_str()),
+            ]);
+            assert_eq!(*read, expected, "{name}: {op:?}");
+        }
+        let holds = browser.value(
+            "readRun().then(({ holds }) => Array.from(holds.acquire, (op, i) => [op, holds.from[i], holds.promised[i]]))",
+        );
+        let expected: Vec<Value> = grants(&history.header, &Ops::of(&history), &Surroundings::of(&history))
+            .into_values()
+            .flatten()
+            .map(|grant| json!([grant.acquire, grant.ended.0 / 1_000, grant.earliest_expiry.0 / 1_000]))
+            .collect();
+        let holds = holds.as_array().expect("an array");
+        assert_eq!(holds.len(), expected.len());
+        assert!(expected.iter().all(|hold| holds.contains(hold)), "{name}");
+    }
 }
 
 #[test]

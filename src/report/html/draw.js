@@ -327,13 +327,20 @@ function drawOps(view, lane, top) {
       write(view, view.run.names[(ops.kind[op] >> 3) - 1] ?? "", Math.max(x, view.left) + 4, top + thick / 2, length - 8, "#fff", SMALL);
     }
   });
-  for (const item of [view.chosen, view.hot]) {
-    if (item?.type !== "op") continue;
-    const at = view.mode === "locks" ? ops.key[item.i] : processAt(view, ops.process[item.i]);
-    if (at !== lane.id) continue;
-    const x = clampX(view, xOf(view, ops.t[item.i]));
-    frame(view, x - 1, top - 1, Math.max(4, clampX(view, xOf(view, ops.end[item.i])) - x + 2), thick + 2);
+  for (const op of named(view)) {
+    const at = view.mode === "locks" ? ops.key[op] : ops.process[op];
+    if (at !== lane.place || ops.t[op] > view.to || ops.end[op] < view.from) continue;
+    const x = clampX(view, xOf(view, ops.t[op]));
+    frame(view, x - 1, top - 1, Math.max(4, clampX(view, xOf(view, ops.end[op])) - x + 2), thick + 2);
   }
+}
+
+// The operations that are chosen or pointed at, or that show the broken promise that is.
+function named(view) {
+  const NAMED_MAX = 60;
+  const broken = view.chosen?.type === "broken" ? view.run.anomalies[view.chosen.i].ops.slice(0, NAMED_MAX) : [];
+  const single = [view.chosen, view.hot].filter((item) => item?.type === "op").map((item) => item.i);
+  return [...broken.filter((op) => op < view.run.ops.count), ...single];
 }
 
 // Broken promises that touch at this scale, as one bar each, with how many they are.

@@ -6,7 +6,7 @@ const STRIP = 12;
 const BREAK = 20;
 
 function lanesByLock(run) {
-  const lanes = run.keys.map((name, i) => newLane(name === "" ? "the lock" : name, i + 1));
+  const lanes = run.keys.map((name, i) => newLane(name === "" ? "the lock" : name, i + 1, i));
   shareOut(run.ops.count, run.ops.key, lanes, "ops");
   const keyOf = Uint32Array.from(run.holds.acquire, (op) => run.ops.key[op]);
   shareOut(run.holds.count, keyOf, lanes, "holds");
@@ -26,7 +26,7 @@ function lanesByLock(run) {
 }
 
 function lanesByProcess(run) {
-  const lanes = run.processes.map((process) => newLane(`process ${process}`, process));
+  const lanes = run.processes.map((process, i) => newLane(`process ${process}`, i + 1, process));
   shareOut(run.ops.count, run.ops.process, lanes, "ops");
   for (const lane of lanes) {
     lane.top = 4;
@@ -36,9 +36,10 @@ function lanesByProcess(run) {
   return place(lanes.filter((lane) => lane.ops.length));
 }
 
-function newLane(name, id) {
+// A lane's place is that by which operations name it, from 1 on.
+function newLane(name, place, id) {
   const none = new Uint32Array(0);
-  return { name, id, ops: none, holds: none, breaks: [], rowOf: new Uint8Array(0), rows: 0, rank: 2 };
+  return { name, place, id, ops: none, holds: none, breaks: [], rowOf: new Uint8Array(0), rows: 0, rank: 2 };
 }
 
 // Gives each lane its part of `count` things, in their order; thing i belongs to lane `owner[i] - 1`.

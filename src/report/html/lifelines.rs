@@ -32,11 +32,15 @@ pub(super) fn of(story: &Story<'_>) -> Vec<Prose> {
             most(&late),
         ));
     }
-    lines.push(format!(
-        "{} before that, and the end of {} was not seen",
-        counted(released, "lock was given back", "locks were given back"),
-        counted(unseen, "lease", "leases"),
-    ));
+    if released > 0 {
+        lines.push(format!("{} in time", counted(released, "lock was given back", "locks were given back")));
+    }
+    if unseen > 0 {
+        lines.push(format!("the end of {} was not seen", counted(unseen, "lease", "leases")));
+    }
+    if story.holds.is_empty() {
+        lines.push("no lease was granted".to_owned());
+    }
     lines.iter().map(|line| sentence(line)).collect()
 }
 

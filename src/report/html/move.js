@@ -69,13 +69,16 @@ async function start() {
   function visit(i) {
     const broken = run.anomalies[i];
     if (!broken) return;
-    if (view.mode !== "locks") show("locks");
+    // What cannot be ordered is a matter between processes; whatever else is broken is so for a lock.
+    const mode = broken.kind === "nonlinearizable" ? "processes" : "locks";
+    if (view.mode !== mode) show(mode);
     const margin = Math.max(broken.until_us - broken.from_us, 1000);
     const near = broken.ops.filter((op) => op < run.ops.count).map((op) => run.ops.t[op]).filter((t) => t > broken.from_us - 2 * margin);
     const from = Math.min(broken.from_us, ...near);
     const pad = (broken.until_us - from) * 0.2 + 500;
     look(from - pad, broken.until_us + pad);
-    scrollTo(view.layout.lanes.find((lane) => lane.breaks.includes(i)));
+    const first = broken.ops.find((op) => op < run.ops.count);
+    scrollTo(view.layout.lanes.find((lane) => lane.breaks.includes(i) || (mode === "processes" && lane.place === run.ops.process[first])));
     choose({ type: "broken", i });
   }
 
