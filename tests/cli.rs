@@ -26,7 +26,7 @@ fn stderr(output: &Output) -> String {
 fn help_goes_to_stdout_and_wrong_usage_to_stderr() {
     let help = run(&["--help"]);
     assert!(help.status.success() && stdout(&help).contains("Exit codes"), "{}", told(&help));
-    for verb in ["run", "replay", "check", "fetch", "scenarios", "faults", "doctor"] {
+    for verb in ["run", "replay", "check", "report", "fetch", "scenarios", "faults", "doctor"] {
         assert!(stdout(&help).contains(verb), "{verb} is not in the help");
         assert!(run(&[verb, "--help"]).status.success());
     }
@@ -53,6 +53,29 @@ fn what_is_no_run_cannot_be_done_again() {
         assert_eq!(output.status.code(), Some(65), "{command}: {}", told(&output));
         assert!(stderr(&output).contains("record"), "{command}: {}", told(&output));
     }
+}
+
+#[test]
+fn the_report_of_a_stored_run_is_written_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().to_string_lossy().into_owned();
+    let output = run(&["report", "results/example", "--out", &out]);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(stdout(&output).contains("report.html"), "{}", told(&output));
+    let page = fs::read_to_string(folder.path().join("report.html")).expect("a page");
+    assert!(page.contains("The lock did not hold") && page.contains("double-acquisition"));
+    // What was judged is shown, and not judged anew.
+    fs::copy("results/example/history.jsonl", folder.path().join("history.jsonl")).expect("a copy");
+    let verdict = r#"{"verdict":"unknown","anomalies":[],"ops":0,"checkers":{}}"#;
+    fs::write(folder.path().join("verdict.json"), verdict).expect("a verdict");
+    assert!(run(&["report", &out]).status.success());
+    assert!(fs::read_to_string(folder.path().join("report.html")).expect("a page").contains("This run proves nothing"));
+    fs::write(folder.path().join("verdict.json"), "{}").expect("no verdict");
+    let output = run(&["report", &out]);
+    assert_eq!(output.status.code(), Some(65), "{}", told(&output));
+    assert!(stderr(&output).contains("no verdict of this version"), "{}", told(&output));
+    let output = run(&["report", "tests"]);
+    assert_eq!(output.status.code(), Some(65), "{}", told(&output));
 }
 
 #[test]

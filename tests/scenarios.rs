@@ -22,8 +22,16 @@ fn a_leader_whose_clock_is_ahead_ends_v2_ttls_early() {
     assert_eq!(run.code(), Some(1), "{}", run.told());
     assert!(run.proven("premature-expiry").iter().any(|&margin| margin > 8.0), "{}", run.told());
     assert!(!run.proven("double-acquisition").is_empty(), "{}", run.told());
-    for file in ["run.json", "scenario.toml", "summary.md", "plots/gantt.svg", "plots/gantt.png", "logs/n1/server.log"]
-    {
+    let files = [
+        "run.json",
+        "scenario.toml",
+        "summary.md",
+        "report.html",
+        "plots/gantt.svg",
+        "plots/gantt.png",
+        "logs/n1/server.log",
+    ];
+    for file in files {
         assert!(fs::metadata(run.folder.join(file)).is_ok_and(|file| file.len() > 0), "{file} is missing");
     }
     the_stored_run_is_judged_to_the_same_bytes(&run);

@@ -7,6 +7,7 @@ mod exit;
 mod faults;
 mod fetch;
 mod replay;
+mod report;
 mod run;
 mod scenarios;
 mod servers;
@@ -54,6 +55,9 @@ enum Verb {
     /// Judge the record of a run again; no servers are needed.
     #[command(after_help = "The exit code is the verdict: see `leasehold --help`.")]
     Check(check::CheckArguments),
+    /// Write the report of a stored run anew: `report.html`, `summary.md` and the plots.
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::ReportArguments),
     /// Get servers before they are needed, or list those that are known.
     Fetch(fetch::FetchArguments),
     /// List the servers that are known, or what each service promises.
@@ -83,6 +87,7 @@ pub fn main() -> ExitCode {
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Replay(arguments) => replay::replay(&arguments),
         Verb::Check(arguments) => check::check(&arguments),
+        Verb::Report(arguments) => report::report(&arguments),
         Verb::Fetch(arguments) => fetch::fetch(&arguments),
         Verb::Servers(arguments) => servers::servers(&arguments),
         Verb::Scenarios(arguments) => scenarios::scenarios(&arguments),

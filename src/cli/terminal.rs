@@ -9,8 +9,9 @@ use super::{Exit, Failure};
 /// Log lines go to stderr: warnings by default.
 pub(super) fn start_log(verbose: u8) {
     let level = match verbose {
-        0 => "warn",
-        1 => "leasehold=info,warn",
+        // ZooKeeper's library warns of every session that we end without closing it, as we mean to.
+        0 => "warn,zookeeper_client=off",
+        1 => "leasehold=info,warn,zookeeper_client=off",
         _ => "debug",
     };
     let wanted = std::env::var("LEASEHOLD_LOG").ok().filter(|wanted| !wanted.is_empty());

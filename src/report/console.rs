@@ -42,7 +42,7 @@ pub(super) fn of(story: &Story<'_>, folder: &Path, colour: bool, width: usize) -
         screen.entry("", &format!("and {} more", thousands(story.faults.len() - FAULTS_MAX)));
     }
     screen.blank();
-    screen.path("report", &folder.join("summary.md"));
+    screen.path("report", &folder.join("report.html"));
     screen.path("picture", &folder.join("plots").join(format!("{}.svg", plots::first(story))));
     screen.verbatim("again", &command::reproduce(&story.history.header));
     screen.text

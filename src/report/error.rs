@@ -27,6 +27,12 @@ pub enum ReportError {
         /// The drawing library's words.
         reason: String,
     },
+    /// The page could not be put together.
+    #[error("cannot make report.html: {reason}")]
+    Page {
+        /// Why.
+        reason: String,
+    },
     /// Some parts failed. Everything else was written.
     #[error("{} of the report failed, the rest is written: {}", parts(failed.len()), joined(failed))]
     Parts {

@@ -5,6 +5,7 @@
 mod command;
 mod console;
 mod error;
+mod html;
 mod markdown;
 mod phrases;
 mod plots;
@@ -24,7 +25,7 @@ pub(crate) use words::wrap;
 
 use story::Story;
 
-/// Writes the whole report into a run's folder: `summary.md` and `plots/`.
+/// Writes the whole report into a run's folder: `summary.md`, `report.html` and `plots/`.
 ///
 /// # Errors
 ///
@@ -33,9 +34,11 @@ pub fn write_all(history: &History, judgement: &Judgement, folder: &Path) -> Res
     let story = Story::new(history, judgement);
     let mut written = Vec::new();
     let mut failed = Vec::new();
-    match write_summary(&story, folder) {
-        Ok(path) => written.push(path),
-        Err(error) => failed.push(error),
+    for write in [write_summary, write_page] {
+        match write(&story, folder) {
+            Ok(path) => written.push(path),
+            Err(error) => failed.push(error),
+        }
     }
     let plots = plots::write_all(&story, &folder.join("plots"));
     written.extend(plots.0);
@@ -66,9 +69,28 @@ pub fn console(history: &History, judgement: &Judgement, folder: &Path, colour: 
     console::of(&Story::new(history, judgement), folder, colour, width)
 }
 
+/// The whole of `report.html`: one page that needs no other file and no network.
+///
+/// # Errors
+///
+/// Where the drawing library refuses, or the page cannot be put together: [`ReportError::Font`], [`ReportError::Draw`]
+/// or [`ReportError::Page`].
+pub fn page(history: &History, judgement: &Judgement) -> Result<String, ReportError> {
+    html::of(&Story::new(history, judgement))
+}
+
 fn write_summary(story: &Story<'_>, folder: &Path) -> Result<PathBuf, ReportError> {
-    let path = folder.join("summary.md");
-    let write = fs::create_dir_all(folder).and_then(|()| fs::write(&path, summary::of(story)));
-    write.map_err(|source| ReportError::Write { path: path.clone(), source })?;
-    Ok(path)
+    write(folder.join("summary.md"), &summary::of(story))
+}
+
+fn write_page(story: &Story<'_>, folder: &Path) -> Result<PathBuf, ReportError> {
+    write(folder.join("report.html"), &html::of(story)?)
+}
+
+fn write(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    match fs::create_dir_all(folder).and_then(|()| fs::write(&path, text)) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(ReportError::Write { path, source }),
+    }
 }

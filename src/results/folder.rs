@@ -45,6 +45,12 @@ impl RunFolder {
         folder.join("history.jsonl")
     }
 
+    /// The verdict in the folder of a run.
+    #[must_use]
+    pub fn verdict_in(folder: &Path) -> PathBuf {
+        folder.join("verdict.json")
+    }
+
     /// Makes the folder of a new run: `out`, or one named after the scenario, the time and the seed below `results`,
     /// and points `results/latest` at it.
     ///

@@ -6,7 +6,8 @@
 //!     scenario.toml    the scenario's text
 //!     history.jsonl    the record, written as it happens
 //!     verdict.json     what the checkers say of it
-//!     summary.md       the story
+//!     report.html      the story, to be read and forwarded
+//!     summary.md       the same, for a chat
 //!     plots/           pictures
 //!     logs/<node>/     what the servers printed
 //! results/latest -> the newest run

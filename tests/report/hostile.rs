@@ -95,6 +95,7 @@ fn judgement() -> impl Strategy<Value = Judgement> {
     let kind = prop::sample::select(vec![
         AnomalyKind::DoubleAcquisition,
         AnomalyKind::PrematureExpiry,
+        AnomalyKind::Nonlinearizable,
         AnomalyKind::PhantomGrant,
         AnomalyKind::LostGrant,
         AnomalyKind::Fencing,
@@ -140,6 +141,7 @@ fn is_harmless(history: &History, judgement: &Judgement) {
     for (_, svg) in report::plots(history, judgement).expect("plots can be drawn") {
         xml::labels(&svg);
     }
+    crate::html::is_harmless(&report::page(history, judgement).expect("a page"));
     let console = report::console(history, judgement, Path::new("run"), false, 80);
     assert!(!console.contains('\u{1b}') && !console.contains('\u{202e}'), "{console}");
 }
@@ -164,8 +166,13 @@ fn without_spans(line: &str) -> String {
     outside
 }
 
+/// `LEASEHOLD_REPORT_CASES=1000` makes it a thousand of each.
+fn cases() -> u32 {
+    std::env::var("LEASEHOLD_REPORT_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(48)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn no_history_breaks_the_report(history in history()) {
@@ -185,7 +192,7 @@ fn an_empty_history_has_a_report() {
     let judgement = leasehold_checkers::check(&history);
     is_harmless(&history, &judgement);
     let folder = tempfile::tempdir().expect("a folder");
-    assert_eq!(report::write_all(&history, &judgement, folder.path()).expect("it can be written").len(), 3);
+    assert_eq!(report::write_all(&history, &judgement, folder.path()).expect("it can be written").len(), 4);
 }
 
 #[test]

@@ -218,9 +218,11 @@ fn judge(prepared: &Prepared, live: Option<Judgement>) -> Result<Verdict, Failur
             judgement
         }
     };
-    let reported = report::write_all(&history, &judgement, folder.path());
+    // The verdict stands whatever becomes of its report, which can be written anew.
+    if let Err(error) = report::write_all(&history, &judgement, folder.path()) {
+        note(&format!("leasehold: {error}; `leasehold report` writes it anew"));
+    }
     tell(prepared, &history, &judgement)?;
-    reported.or_exit(Exit::Internal)?;
     Ok(judgement.verdict)
 }
 

@@ -2,7 +2,7 @@
 
 use super::font;
 use super::mark::{cross, diamond, hollow};
-use super::palette::{self, SMALL, TEXT, WHITE};
+use super::palette::{self, ON_LIGHT, SMALL, TEXT, WHITE};
 use super::picture::{Anchor, Area, Ink};
 use super::sheet::Sheet;
 use crate::report::story::{End, Hold};
@@ -20,7 +20,7 @@ pub(super) fn draw(sheet: &mut Sheet<'_>, hold: &Hold, y: i32, half: i32, lost: 
     draw_renewals(sheet, hold, area);
     let name = format!("p{}", hold.process);
     if font::width(&name, SMALL) + 8 <= area.width() {
-        let on_bar = if ink.is_dark() { WHITE } else { TEXT };
+        let on_bar = if ink.is_dark() { WHITE } else { ON_LIGHT };
         sheet.picture.text(name, (left + 4, y - 1), Anchor::Start, SMALL, on_bar);
     }
     if let Some(lost) = lost {

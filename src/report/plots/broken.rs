@@ -50,7 +50,7 @@ impl Group<'_> {
 }
 
 /// The margin of an anomaly in the fewest words.
-pub(super) fn margin_text(anomaly: &Anomaly, margin: &str) -> String {
+pub(in crate::report) fn margin_text(anomaly: &Anomaly, margin: &str) -> String {
     match anomaly.kind {
         AnomalyKind::DoubleAcquisition if anomaly.lease_gone_for_ns.is_some() => "given on a dead lease".to_owned(),
         AnomalyKind::DoubleAcquisition => format!("promised to two for {margin}"),

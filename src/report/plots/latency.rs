@@ -14,8 +14,11 @@ use crate::report::story::Story;
 
 const HEIGHT: i32 = 150;
 
-/// Draws a field for each kind of operation.
-pub(super) fn of(story: &Story<'_>) -> Picture {
+/// The room, in pixels, in which marks of one outcome are drawn once.
+pub(super) const FINE: i32 = 3;
+
+/// Draws a field for each kind of operation, with spots of this size.
+pub(super) fn of(story: &Story<'_>, spot: i32) -> Picture {
     let mut sheet = Sheet::new(story, "How long operations took", (0, story.end.0));
     sheet.legend(&[
         (Mark::Dot(palette::outcome(Outcome::Ok)), "ok: it happened"),
@@ -26,7 +29,7 @@ pub(super) fn of(story: &Story<'_>) -> Picture {
     let scale = Scale::decades(story.ops.iter().map(|op| milliseconds(story, op)));
     for (name, ops) in by_name(story) {
         let panel = Panel::open(&mut sheet, name, HEIGHT, scale, &Unit::Latency);
-        draw_points(&mut sheet, &panel, &ops);
+        draw_points(&mut sheet, &panel, &ops, spot);
     }
     sheet.finish()
 }
@@ -38,14 +41,13 @@ fn milliseconds(story: &Story<'_>, op: &Op) -> f64 {
 }
 
 /// Draws the operations, the rare outcomes over the common ones. Of those that fall on one spot only one is drawn.
-fn draw_points(sheet: &mut Sheet<'_>, panel: &Panel, ops: &[&Op]) {
-    const SPOT: i32 = 3;
+fn draw_points(sheet: &mut Sheet<'_>, panel: &Panel, ops: &[&Op], spot: i32) {
     let mut drawn = BTreeSet::new();
     let mut by_outcome: Vec<&Op> = ops.to_vec();
     by_outcome.sort_by_key(|op| op.outcome);
     for op in by_outcome {
         let (x, y) = (sheet.time.x(op.invoked.0), panel.y(milliseconds(sheet.story, op)));
-        if !drawn.insert((op.outcome, x / SPOT, y / SPOT)) {
+        if !drawn.insert((op.outcome, x / spot, y / spot)) {
             continue;
         }
         let ink = palette::outcome(op.outcome);

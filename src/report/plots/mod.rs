@@ -1,12 +1,15 @@
 //! The plots, each as SVG and as PNG.
 
+mod availability;
 mod bar;
 mod broken;
 mod clocks;
 mod closeup;
 mod font;
 mod gantt;
+mod inline;
 mod latency;
+mod lifelines;
 mod mark;
 mod palette;
 mod panel;
@@ -24,6 +27,8 @@ use std::path::{Path, PathBuf};
 use leasehold_checkers::verdict::AnomalyKind;
 use plotters::prelude::{BitMapBackend, IntoDrawingArea as _, SVGBackend};
 
+pub(super) use self::broken::margin_text;
+pub(super) use self::inline::{Inline, Inlines};
 use self::picture::Picture;
 use super::ReportError;
 use super::story::Story;
@@ -69,6 +74,11 @@ pub(super) fn write_all(story: &Story<'_>, folder: &Path) -> (Vec<PathBuf>, Vec<
     (written, failed)
 }
 
+/// The colour of a fault as pages write it.
+pub(super) fn fault_colour(story: &Story<'_>, package: &str) -> String {
+    palette::package_of(story, package).hex()
+}
+
 /// Every picture that the story gives something to draw for, by name.
 fn pictures(story: &Story<'_>) -> Vec<(&'static str, Picture)> {
     let mut pictures = Vec::new();
@@ -80,8 +90,12 @@ fn pictures(story: &Story<'_>) -> Vec<(&'static str, Picture)> {
         _ => (CLOSEUP, closeup::of(story, anomaly)),
     }));
     if !story.ops.is_empty() {
-        pictures.push(("latency", latency::of(story)));
+        pictures.push(("latency", latency::of(story, latency::FINE)));
         pictures.push((RATE, rate::of(story)));
+        pictures.push(("availability", availability::of(story)));
+    }
+    if lifelines::are_any(story) {
+        pictures.push(("lifelines", lifelines::of(story)));
     }
     if !story.clocks.is_empty() {
         pictures.push(("clocks", clocks::of(story)));

@@ -4,11 +4,14 @@
 use leasehold_checkers::history::Outcome;
 
 use super::picture::{Ink, Type};
+use crate::report::story::Story;
 
 pub(super) const TEXT: Ink = Ink::new(0x1b_1f_24);
 pub(super) const QUIET: Ink = Ink::new(0x57_60_6a);
 pub(super) const GRID: Ink = Ink::new(0xd8_de_e4);
 pub(super) const LANE: Ink = Ink::new(0xf3_f5_f7);
+/// Text on a light bar: dark whatever the page's colours are.
+pub(super) const ON_LIGHT: Ink = Ink::new(0x1b_1f_25);
 pub(super) const WHITE: Ink = Ink::new(0xff_ff_ff);
 pub(super) const BROKEN: Ink = Ink::new(0xc9_14_2b);
 pub(super) const FINE: Ink = Ink::new(0x0b_6b_4f);
@@ -38,19 +41,24 @@ pub(super) fn process(number: u64) -> Ink {
 }
 
 /// The colour of a node.
-pub(super) fn node(index: usize) -> Ink {
+pub(super) const fn node(index: usize) -> Ink {
     PROCESSES[index % PROCESSES.len()]
 }
 
 /// The colour of a fault's package: its own for those that everybody meets, one of the others by its place.
-pub(super) fn package(name: &str, place: usize) -> Ink {
+pub(super) fn package_of(story: &Story<'_>, package: &str) -> Ink {
+    let place = story.faults.iter().position(|fault| fault.package == package).unwrap_or(0);
+    self::package(package, place)
+}
+
+fn package(name: &str, place: usize) -> Ink {
     const OTHERS: [Ink; 4] = [Ink::new(0x6b_7a_00), Ink::new(0x00_6f_8a), Ink::new(0x7a_54_36), Ink::new(0x50_50_78)];
     let own = crate::nemesis::package(name).map(|package| Ink::new(package.colour));
     own.unwrap_or(OTHERS[place % OTHERS.len()])
 }
 
 /// The colour of an outcome.
-pub(super) fn outcome(outcome: Outcome) -> Ink {
+pub(super) const fn outcome(outcome: Outcome) -> Ink {
     match outcome {
         Outcome::Ok => Ink::new(0x00_72_b2),
         Outcome::Fail => Ink::new(0xe6_9f_00),

@@ -23,6 +23,11 @@ impl Ink {
         Self { alpha, ..self }
     }
 
+    /// As pages write it, without its opacity.
+    pub(super) fn hex(self) -> String {
+        format!("#{:02x}{:02x}{:02x}", self.red, self.green, self.blue)
+    }
+
     /// Whether white text reads better on it than black.
     pub(super) fn is_dark(self) -> bool {
         let light = 0.299 * f64::from(self.red) + 0.587 * f64::from(self.green) + 0.114 * f64::from(self.blue);
@@ -98,6 +103,10 @@ pub(super) struct Picture {
     pub width: i32,
     /// The height in pixels.
     pub height: i32,
+    /// The row below the title and the line that says which run it was.
+    head: i32,
+    /// How many of the shapes in front belong to those.
+    head_shapes: usize,
     ground: Vec<Shape>,
     back: Vec<Shape>,
     front: Vec<Shape>,
@@ -105,7 +114,22 @@ pub(super) struct Picture {
 
 impl Picture {
     pub(super) fn new(width: i32) -> Self {
-        Self { width, height: 0, ground: Vec::new(), back: Vec::new(), front: Vec::new() }
+        let (ground, back, front) = (Vec::new(), Vec::new(), Vec::new());
+        Self { width, height: 0, head: 0, head_shapes: 0, ground, back, front }
+    }
+
+    /// Says that what was drawn so far, above this row, is the title.
+    pub(super) fn end_head(&mut self, row: i32) {
+        self.head = row;
+        self.head_shapes = self.front.len();
+    }
+
+    /// The same without its title, for a page that has a heading of its own, and the row at which it begins.
+    pub(super) fn without_head(mut self) -> (Self, i32) {
+        self.front.drain(..self.head_shapes);
+        self.head_shapes = 0;
+        let top = std::mem::take(&mut self.head);
+        (self, top)
     }
 
     /// All shapes in the order in which they are to be drawn.

@@ -40,6 +40,7 @@ impl<'a> Sheet<'a> {
         sheet.picture.fitted(title, (MARGIN, sheet.y), room, TITLE, TEXT);
         sheet.y += 34;
         sheet.run_line();
+        sheet.picture.end_head(sheet.y - 20);
         sheet
     }
 

@@ -2,7 +2,7 @@
 
 use super::font;
 use super::palette::{self, GRID, QUIET, SMALL, TAG, TEXT};
-use super::picture::{Anchor, Area, Ink, Shape};
+use super::picture::{Anchor, Area, Shape};
 use super::scale::stack;
 use super::sheet::Sheet;
 use crate::report::story::{Effect, Fault, Reign};
@@ -37,7 +37,7 @@ impl<'a> Sheet<'a> {
 
     fn fault_strips(&mut self, package: &str, faults: &[&Fault]) {
         const ROWS_MAX: usize = 3;
-        let ink = self.package_ink(package);
+        let ink = palette::package_of(self.story, package);
         let bars: Vec<(i32, i32)> = faults.iter().map(|fault| self.bar(fault.from.0, fault.until.0)).collect();
         let rows = stack(&bars, ROWS_MAX);
         self.gutter(&words::one_line(package, 24), self.y + STRIP / 2, TAG, ink);
@@ -94,11 +94,6 @@ impl<'a> Sheet<'a> {
             }
         }
         self.y += STRIP + 2;
-    }
-
-    fn package_ink(&self, package: &str) -> Ink {
-        let place = self.story.faults.iter().position(|fault| fault.package == package).unwrap_or(0);
-        palette::package(package, place)
     }
 }
 

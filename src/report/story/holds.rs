@@ -52,6 +52,8 @@ pub(in crate::report) struct Hold {
     pub renewals: Vec<RunTime>,
     /// Until when the service has promised it: no earlier may it expire.
     pub promised: RunTime,
+    /// Until when its client was entitled to believe that it holds; `None` where it never was.
+    pub believed: Option<RunTime>,
     /// How it ended.
     pub end: End,
     /// All its operations, by index.
@@ -111,6 +113,7 @@ fn hold(grant: &Grant, ops: &[Op], work: &[&Op]) -> Hold {
         ttl_ms,
         renewals: grant.renewals.iter().filter_map(renewed).collect(),
         promised: grant.earliest_expiry,
+        believed: grant.beliefs.last().map(|belief| belief.until),
         end: end(grant, ops),
         ops: [&[grant.acquire], grant.renewals.as_slice(), grant.releases.as_slice()]
             .concat()
