@@ -8,6 +8,7 @@ mod fetch;
 mod replay;
 mod run;
 mod scenarios;
+mod suite;
 mod terminal;
 
 use std::process::ExitCode;
@@ -58,6 +59,9 @@ enum Verb {
     Scenarios(scenarios::ScenariosArguments),
     /// List the faults that a scenario can ask for.
     Faults,
+    /// Make many runs, each with what is expected of it: a regression suite.
+    #[command(after_help = suite::EXAMPLES)]
+    Suite(suite::SuiteArguments),
     /// Try what runs and faults need of this machine, and say what to change where it is lacking.
     #[command(after_help = "The exit code is 0 where runs work, and 69 where they do not.")]
     Doctor(doctor::DoctorArguments),
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
         Verb::Fetch(arguments) => fetch::fetch(&arguments),
         Verb::Scenarios(arguments) => scenarios::scenarios(&arguments),
         Verb::Faults => faults::faults(),
+        Verb::Suite(arguments) => suite::suite(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
     };
     match result {
