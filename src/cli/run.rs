@@ -17,7 +17,7 @@ use crate::nemesis::{Need, PlannedFault, schedule};
 use crate::results::{RunFile, RunFolder};
 use crate::sandbox::{self, ControlGroups, Controller};
 use crate::scenario::Scenario;
-use crate::servers::{FetchOptions, ServerBinary, ServerSpec, fetch};
+use crate::servers::{Deployment, FetchOptions, ServerBinary, ServerSpec, Software, fetch};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -36,8 +36,9 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "SERVICE@VERSION")]
     pub(super) servers: Option<ServerSpec>,
     /// A server program of your own, for example `etcd=/usr/bin/etcd`.
-    #[arg(long, value_name = "SERVICE=PATH", conflicts_with = "servers", value_parser = server_program)]
-    pub(super) server_bin: Option<PathBuf>,
+    /// For ZooKeeper, the folder of its jars.
+    #[arg(long, value_name = "SERVICE=PATH", conflicts_with = "servers", value_parser = own_servers)]
+    pub(super) server_bin: Option<(Software, PathBuf)>,
     /// How many servers, 1 to 9 [default: as the scenario says].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: Option<u8>,
@@ -61,17 +62,17 @@ pub(super) struct RunArguments {
     pub(super) json: bool,
 }
 
-fn server_program(text: &str) -> Result<PathBuf, String> {
-    match text.split_once('=') {
-        Some(("etcd", path)) if !path.is_empty() => Ok(path.into()),
-        _ => Err("expected `etcd=PATH`".to_owned()),
-    }
+fn own_servers(text: &str) -> Result<(Software, PathBuf), String> {
+    let named = text.split_once('=').filter(|(_, path)| !path.is_empty());
+    let software = named.and_then(|(name, path)| Some((Software::named(name)?, path.into())));
+    software.ok_or_else(|| "expected SERVICE=PATH with `etcd`, `consul` or `zookeeper` for SERVICE".to_owned())
 }
 
 /// What is settled before the sandbox is entered.
 struct Prepared {
     scenario: Scenario,
     server: ServerBinary,
+    deployment: Deployment,
     seed: u64,
     schedule: Vec<PlannedFault>,
     start: Timestamp,
@@ -118,6 +119,9 @@ fn prepare(
     let scenario = adjusted(scenario, arguments)?;
     let groups = groups_for(&scenario)?;
     let server = server_of(arguments, &scenario)?;
+    let longest_round_trip = scenario.topology.longest_round_trip();
+    let deployment = Deployment::new(scenario.service.software(), &server, longest_round_trip, scenario.settings);
+    let deployment = deployment.or_exit(Exit::Unavailable)?;
     let seed = arguments.seed.unwrap_or_else(any_seed);
     let schedule = schedule(&scenario.faults, seed);
     let schedule = match &original {
@@ -148,6 +152,7 @@ fn prepare(
     let prepared = Prepared {
         scenario,
         server,
+        deployment,
         seed,
         schedule,
         start,
@@ -190,7 +195,7 @@ fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Ve
     let mut words = vec!["leasehold".to_owned(), "run".to_owned(), arguments.scenario.clone()];
     let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
     match (&arguments.server_bin, &arguments.servers) {
-        (Some(path), _) => option("--server-bin", format!("etcd={}", path.display())),
+        (Some((software, path)), _) => option("--server-bin", format!("{software}={}", path.display())),
         (None, spec) => option("--servers", spec.as_ref().unwrap_or(&scenario.servers).to_string()),
     }
     if let Some(nodes) = arguments.nodes {
@@ -218,12 +223,16 @@ fn adjusted(mut scenario: Scenario, arguments: &RunArguments) -> Result<Scenario
 }
 
 fn server_of(arguments: &RunArguments, scenario: &Scenario) -> Result<ServerBinary, Failure> {
-    if let Some(path) = &arguments.server_bin {
-        return ServerBinary::own(path).or_exit(Exit::Unavailable);
+    let needed = scenario.service.software();
+    if let Some((software, path)) = &arguments.server_bin {
+        if *software != needed {
+            let message = format!("{} is about {needed}, and --server-bin gives {software}", scenario.name);
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        return ServerBinary::own(needed, path).or_exit(Exit::Unavailable);
     }
     let spec = arguments.servers.as_ref().unwrap_or(&scenario.servers);
-    if spec.service != scenario.service.servers() {
-        let needed = scenario.service.servers();
+    if spec.service != needed.name() {
         let message =
             format!("{} is about {needed}, and {spec} is none; `leasehold fetch` lists those that are", scenario.name);
         return Err(Failure::new(Exit::Usage, message));

@@ -4,16 +4,14 @@ use futures_util::future::join_all;
 
 use super::{Cluster, ClusterError};
 use crate::NodeId;
-use crate::servers::etcd::{self, ClusterState, EtcdOptions};
-use crate::servers::{Launch, ProbeError};
+use crate::servers::{Launch, Place};
 
 impl Cluster {
     /// The nodes of the members, as each node tells that answers.
     pub async fn memberships(&self) -> Vec<(NodeId, Vec<NodeId>)> {
         let told =
             join_all(self.nodes().into_iter().map(|node| async move { (node, self.probes.members(node).await) }));
-        let answers = told.await.into_iter().filter_map(|(node, members)| Some((node, members.ok()?)));
-        answers.map(|(node, members)| (node, members.iter().map(|member| member.node).collect())).collect()
+        told.await.into_iter().filter_map(|(node, members)| Some((node, members.ok()?))).collect()
     }
 
     /// Asks the other nodes, one after the other, to let this one go. Nothing is to be done where it does not belong to
@@ -24,7 +22,7 @@ impl Cluster {
     pub async fn remove_member(&self, node: NodeId) -> Result<(), ClusterError> {
         let mut outcome = Err(ClusterError::NobodyToAsk);
         for via in self.others(node) {
-            outcome = self.remove_member_through(via, node).await.map_err(ClusterError::from);
+            outcome = self.probes.remove_member(via, node).await.map_err(ClusterError::from);
             if outcome.is_ok() {
                 break;
             }
@@ -40,12 +38,13 @@ impl Cluster {
     pub async fn add_member(&self, node: NodeId) -> Result<(), ClusterError> {
         let mut outcome = Err(ClusterError::NobodyToAsk);
         for via in self.others(node) {
-            outcome = self.add_member_through(via, node).await.map_err(ClusterError::from);
+            outcome = self.probes.add_member(via, node).await.map_err(ClusterError::from);
             if outcome.is_ok() {
                 break;
             }
         }
-        self.member(node)?.set_command(self.command_of(node, &outcome?, ClusterState::Existing));
+        let launch = self.launch_among(node, &outcome?, true)?;
+        self.member(node)?.set_command(launch);
         Ok(())
     }
 
@@ -54,34 +53,15 @@ impl Cluster {
     /// # Errors
     /// If there is no such node.
     pub fn make_founder(&self, node: NodeId) -> Result<(), ClusterError> {
-        self.member(node)?.set_command(self.command_of(node, &self.nodes(), ClusterState::New));
+        let launch = self.launch_among(node, &self.nodes(), false)?;
+        self.member(node)?.set_command(launch);
         Ok(())
     }
 
-    fn command_of(&self, node: NodeId, members: &[NodeId], cluster_state: ClusterState) -> Launch {
-        let addresses: Vec<_> = self.addresses.iter().copied().filter(|(node, _)| members.contains(node)).collect();
-        let options = EtcdOptions { cluster_state, ..self.options.clone() };
-        let data = self.members.iter().find(|member| member.node() == node).map(|member| member.data().path());
-        etcd::command_line(&self.program, node, &addresses, data.expect("it is a node"), &options)
-    }
-
-    async fn remove_member_through(&self, via: NodeId, node: NodeId) -> Result<(), ProbeError> {
-        let members = self.probes.members(via).await?;
-        match members.iter().find(|member| member.node == node) {
-            Some(member) => self.probes.remove_member(via, member.id).await,
-            None => Ok(()),
-        }
-    }
-
-    /// The nodes of all members then, the new one among them.
-    async fn add_member_through(&self, via: NodeId, node: NodeId) -> Result<Vec<NodeId>, ProbeError> {
-        let members = self.probes.members(via).await?;
-        // An earlier request may have been carried out without an answer.
-        if !members.iter().any(|member| member.node == node) {
-            self.probes.add_member(via, node).await?;
-        }
-        let before = members.iter().map(|member| member.node).filter(|&member| member != node);
-        Ok(before.chain([node]).collect())
+    fn launch_among(&self, node: NodeId, members: &[NodeId], joins: bool) -> Result<Launch, ClusterError> {
+        let members: Vec<_> = self.addresses.iter().copied().filter(|(node, _)| members.contains(node)).collect();
+        let data = self.member(node)?.data().path();
+        Ok(self.deployment.launch(&Place { node, members: &members, data, joins }))
     }
 
     fn others(&self, node: NodeId) -> impl Iterator<Item = NodeId> {

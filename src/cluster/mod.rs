@@ -8,9 +8,9 @@ mod member;
 mod membership;
 mod topology;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Add;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::{join_all, select_all};
@@ -28,8 +28,7 @@ use crate::clock::Skew;
 use crate::disk::Gate;
 use crate::results::RunFolder;
 use crate::sandbox::{ControlGroups, LinkCounters, LinkLayer, Network, Side, Spawner, Switch, Threads, Throttled};
-use crate::servers::etcd::{self, CLIENT_PORT, EtcdOptions, EtcdProbes};
-use crate::servers::{LeaderView, Probes, log_tail, wait_ready};
+use crate::servers::{Deployment, LeaderView, Place, Probes, log_tail, wait_ready};
 
 /// How long a cluster may take until all its nodes serve for the first time.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -46,11 +45,10 @@ pub struct Leader {
 /// The servers of a run.
 #[derive(Debug)]
 pub struct Cluster {
-    program: PathBuf,
-    options: EtcdOptions,
+    deployment: Deployment,
     members: Vec<Member>,
     addresses: Vec<(NodeId, Ipv4Addr)>,
-    probes: EtcdProbes,
+    probes: Box<dyn Probes>,
     topology: Topology,
     switch: Switch,
     spawner: Spawner,
@@ -59,8 +57,8 @@ pub struct Cluster {
 /// What a cluster is started from.
 #[derive(Clone, Debug)]
 pub struct ClusterPlan {
-    /// The server program.
-    pub program: PathBuf,
+    /// What the servers are.
+    pub deployment: Deployment,
     /// The wall-clock offset of each node from its start on, in milliseconds; 0 for those after the last.
     pub clock_offsets_ms: Vec<i64>,
     /// Where the nodes stand.
@@ -102,23 +100,25 @@ impl Cluster {
     ) -> Result<Self, ClusterError> {
         let distances = network.switch().layer();
         distances.lay(plan.topology.rules());
-        let options = EtcdOptions::for_round_trip(plan.topology.longest_round_trip());
         let addresses: Vec<_> = network.nodes().map(|node| (node, network.address(node))).collect();
         let mut members = Vec::with_capacity(addresses.len());
+        let mut logs = BTreeMap::new();
         for (index, &(node, _)) in addresses.iter().enumerate() {
             let data = DataFolder::mount(folder.data().join(node.to_string()))
                 .map_err(|source| ClusterError::Data { node, what: "mount a file system for", source })?;
-            let command = etcd::command_line(&plan.program, node, &addresses, data.path(), &options);
+            let place = Place { node, members: &addresses, data: data.path(), joins: false };
+            let command = plan.deployment.launch(&place);
             let disk = Disk { data, gate: (plan.disks == Disks::Gated).then(Gate::default) };
             let offset_ms = plan.clock_offsets_ms.get(index).copied().unwrap_or(0);
             let limits = Limits::new(node, groups)?;
-            members.push(Member::new(node, command, folder.log_of(node)?, disk, plan.clocks, offset_ms, limits));
+            let log = folder.log_of(node)?;
+            logs.insert(node, log.clone());
+            members.push(Member::new(node, command, log, disk, plan.clocks, offset_ms, limits));
         }
         let cluster = Self {
-            program: plan.program.clone(),
-            options,
+            deployment: plan.deployment.clone(),
+            probes: plan.deployment.probes(&addresses, |node| logs[&node].clone()),
             members,
-            probes: EtcdProbes::new(&addresses),
             addresses,
             topology: plan.topology.clone(),
             switch: network.switch(),
@@ -157,7 +157,19 @@ impl Cluster {
     /// Where clients reach each node.
     #[must_use]
     pub fn client_endpoints(&self) -> Vec<(NodeId, SocketAddr)> {
-        self.addresses.iter().map(|&(node, address)| (node, (address, CLIENT_PORT).into())).collect()
+        self.addresses.iter().map(|&(node, address)| (node, (address, self.deployment.client_port()).into())).collect()
+    }
+
+    /// Where a server answers the other servers.
+    #[must_use]
+    pub fn peer_ports(&self) -> &'static [u16] {
+        self.deployment.peer_ports()
+    }
+
+    /// Where a server answers clients.
+    #[must_use]
+    pub fn client_port(&self) -> u16 {
+        self.deployment.client_port()
     }
 
     /// Where each worker's connections come from.
@@ -172,7 +184,7 @@ impl Cluster {
     /// If they do not in time.
     pub async fn wait_ready(&self, limit: Duration) -> Result<(), ClusterError> {
         let log_of = |node| self.member(node).ok().map(|member| member.log().to_owned());
-        wait_ready(&self.probes, limit, log_of).await?;
+        wait_ready(self.probes.as_ref(), limit, log_of).await?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 mod error;
 mod file;
+mod service;
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,9 +12,10 @@ use leasehold_workloads::{Workload, scenarios};
 use crate::NodeId;
 use crate::cluster::Topology;
 use crate::nemesis::{Begins, FaultPlan, Site, Target};
-use crate::servers::{Runtime, ServerSpec};
+use crate::servers::{ServerSettings, ServerSpec};
 
 pub use error::{Place, ScenarioError};
+pub use service::Service;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Scenario {
     pub service: Service,
     /// The servers, for example `etcd@3.4.23`.
     pub servers: ServerSpec,
+    /// What the servers are told.
+    pub settings: ServerSettings,
     /// How many servers.
     pub nodes: u8,
     /// How long the clients work before everything is healed and read once more.
@@ -43,45 +47,6 @@ pub struct Scenario {
     pub beliefs_must_exclude: bool,
     /// The text it was read from.
     pub text: String,
-}
-
-/// A service and the interface that the clients speak to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Service {
-    /// etcd's first interface: keys with a TTL, over HTTP.
-    EtcdV2,
-    /// etcd's present interface: leases, transactions and the Lock service, over gRPC.
-    EtcdV3,
-}
-
-impl Service {
-    /// Its name in scenarios and histories.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::EtcdV2 => "etcd-v2",
-            Self::EtcdV3 => "etcd-v3",
-        }
-    }
-
-    /// The servers that offer it, by the name under which they are fetched.
-    #[must_use]
-    pub fn servers(self) -> &'static str {
-        match self {
-            Self::EtcdV2 | Self::EtcdV3 => "etcd",
-        }
-    }
-}
-
-impl Service {
-    /// What its servers are written for.
-    #[must_use]
-    pub fn runtime(self) -> Runtime {
-        match self {
-            Self::EtcdV2 | Self::EtcdV3 => Runtime::Go,
-        }
-    }
 }
 
 impl Scenario {

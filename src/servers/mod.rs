@@ -2,20 +2,26 @@
 
 mod clock;
 pub mod consul;
+mod deployment;
 pub mod etcd;
 mod fetch;
+mod java;
 mod launch;
 pub(crate) mod log_tail;
 mod manifest;
 mod probes;
 mod readiness;
 mod runtime;
+mod software;
 mod spec;
 pub mod zookeeper;
 
+pub use deployment::{Deployment, Place, ServerSettings};
 pub use fetch::{Availability, FetchError, FetchOptions, KnownServer, fetch, known};
+pub use java::NoJava;
 pub use launch::Launch;
 pub use probes::{LeaderView, ProbeError, Probes};
 pub use readiness::{NotReady, wait_ready};
 pub use runtime::Runtime;
+pub use software::Software;
 pub use spec::{NotAProgram, NotASpec, ServerBinary, ServerSpec};

@@ -71,6 +71,9 @@ impl ProbeError {
     }
 }
 
+const NO_MEMBERSHIP: ProbeError =
+    ProbeError::NotOffered("members are removed and added of etcd only: choose another package than `membership`");
+
 /// Asks the servers of one cluster about themselves, several times a second, over connections of its own.
 #[async_trait]
 pub trait Probes: std::fmt::Debug + Send + Sync {
@@ -106,4 +109,29 @@ pub trait Probes: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// If nobody leads, the leader refuses, or servers of this kind cannot be asked.
     async fn move_leader(&self, to: NodeId) -> Result<(), ProbeError>;
+
+    /// The nodes of the cluster's members as this node knows them, in order.
+    ///
+    /// # Errors
+    /// If it does not answer, names a member that is none of the nodes, or servers of this kind cannot be asked.
+    async fn members(&self, _via: NodeId) -> Result<Vec<NodeId>, ProbeError> {
+        Err(NO_MEMBERSHIP)
+    }
+
+    /// Asks the cluster through the node `via` to let a member go. Nothing is done where it is none.
+    ///
+    /// # Errors
+    /// If it refuses: it does where too few members would be left, or some do not answer.
+    async fn remove_member(&self, _via: NodeId, _node: NodeId) -> Result<(), ProbeError> {
+        Err(NO_MEMBERSHIP)
+    }
+
+    /// Asks the cluster through the node `via` to take this one in as a new member, and returns the members of the cluster
+    /// then. Nothing is done where it is one already.
+    ///
+    /// # Errors
+    /// If it refuses: it does while some members do not answer.
+    async fn add_member(&self, _via: NodeId, _node: NodeId) -> Result<Vec<NodeId>, ProbeError> {
+        Err(NO_MEMBERSHIP)
+    }
 }

@@ -1,11 +1,13 @@
 //! Which server, in which version.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::{fs, io};
 
 use nix::unistd::{AccessFlags, access};
+
+use super::{Runtime, Software};
 
 /// A server by name and version, written `etcd@3.4.23`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,20 +56,35 @@ pub struct ServerBinary {
     pub label: String,
 }
 
-/// There is no server program at this place.
+/// There are no servers at this place.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAProgram {
     /// There is nothing, or it cannot be reached.
-    #[error("there is no server program {}; give the path of an etcd: --server-bin etcd=PATH", path.display())]
+    #[error("there is nothing at {}; give {}", path.display(), wanted(*software))]
     Missing {
+        /// What was wanted.
+        software: Software,
         /// The place.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
     /// It is a folder, for example.
-    #[error("{} is no file; give the path of the program itself: --server-bin etcd=PATH", .0.display())]
-    NoFile(PathBuf),
+    #[error("{} is no file; give {}", path.display(), wanted(*software))]
+    NoFile {
+        /// What was wanted.
+        software: Software,
+        /// The place.
+        path: PathBuf,
+    },
+    /// A folder was wanted.
+    #[error("{} is no folder with jars in it; give {}", path.display(), wanted(*software))]
+    NoJars {
+        /// What was wanted.
+        software: Software,
+        /// The place.
+        path: PathBuf,
+    },
     /// This user may not run it.
     #[error("{} cannot be run; make it executable: chmod +x {}", path.display(), path.display())]
     NotExecutable {
@@ -78,21 +95,40 @@ pub enum NotAProgram {
     },
 }
 
+fn wanted(software: Software) -> String {
+    match software {
+        Software::Etcd | Software::Consul => format!("the path of the program itself: --server-bin {software}=PATH"),
+        Software::ZooKeeper => format!("the folder of its jars: --server-bin {software}=FOLDER"),
+    }
+}
+
 impl ServerBinary {
-    /// An etcd of the user's own.
+    /// Servers of the user's own.
     ///
     /// # Errors
-    /// If there is no program at this place that this user may run.
-    pub fn own(path: &Path) -> Result<Self, NotAProgram> {
-        let path = path.canonicalize().map_err(|source| NotAProgram::Missing { path: path.to_owned(), source })?;
-        if !path.is_file() {
-            return Err(NotAProgram::NoFile(path));
+    /// If there is nothing at this place that this user may run.
+    pub fn own(software: Software, path: &Path) -> Result<Self, NotAProgram> {
+        let found = path.canonicalize();
+        let path = found.map_err(|source| NotAProgram::Missing { software, path: path.to_owned(), source })?;
+        match software.runtime() {
+            Runtime::Jvm if !has_jars(&path) => return Err(NotAProgram::NoJars { software, path }),
+            Runtime::Go if !path.is_file() => return Err(NotAProgram::NoFile { software, path }),
+            Runtime::Go => {
+                if let Err(errno) = access(&path, AccessFlags::X_OK) {
+                    return Err(NotAProgram::NotExecutable { path, source: errno.into() });
+                }
+            }
+            Runtime::Jvm => {}
         }
-        match access(&path, AccessFlags::X_OK) {
-            Ok(()) => Ok(Self { label: format!("etcd ({})", path.display()), path }),
-            Err(errno) => Err(NotAProgram::NotExecutable { path, source: errno.into() }),
-        }
+        Ok(Self { label: format!("{software} ({})", path.display()), path })
     }
+}
+
+fn has_jars(folder: &Path) -> bool {
+    let is_jar = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "jar"))
+    };
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.any(is_jar))
 }
 
 #[cfg(test)]

@@ -98,12 +98,12 @@ async fn drive(
     disks: Disks,
     live: &mut Option<Judgement>,
 ) -> Result<RunEnd, Failure> {
-    let Prepared { scenario, server, seed, folder, .. } = prepared;
+    let Prepared { scenario, server, deployment, seed, folder, .. } = prepared;
     let interrupted = interruption()?;
     tokio::pin!(interrupted);
     note(&format!("starting {} nodes of {}", scenario.nodes, server.label));
     let plan = ClusterPlan {
-        program: server.path.clone(),
+        deployment: deployment.clone(),
         clock_offsets_ms: scenario.clock_offsets_ms.clone(),
         topology: scenario.topology.clone(),
         clocks,
@@ -113,7 +113,7 @@ async fn drive(
         cluster = Cluster::start(network, &plan, groups, folder) => Arc::new(cluster.or_exit(Exit::Unavailable)?),
         () = &mut interrupted => return Err(Failure::new(Exit::Interrupted, "interrupted before the cluster served")),
     };
-    let connect = connect_to(scenario, &cluster);
+    let connect = connect_to(scenario, &cluster)?;
     let header = header(prepared, connect.as_ref());
     let recorder = Recorder::create(&folder.history(), &header).or_exit(Exit::Unavailable)?;
     note(&format!("{} for {} s, seed {seed}", scenario.name, scenario.duration.as_secs()));
@@ -183,16 +183,17 @@ fn mount_data(folder: &RunFolder) -> Result<(), Failure> {
         })
 }
 
-fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
+fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Result<Arc<dyn Connect>, Failure> {
     let recipe = match scenario.workload {
         Workload::LockQueue(_) => Recipe::LockService,
         Workload::CasLock(_) | Workload::Lease(_) => Recipe::Txn,
     };
     let endpoints = cluster.client_endpoints();
-    match scenario.service {
+    Ok(match scenario.service {
         Service::EtcdV2 => Arc::new(EtcdV2::new(endpoints).with_sources(Cluster::worker_address)),
         Service::EtcdV3 => Arc::new(EtcdV3::new(endpoints, recipe).with_sources(Cluster::worker_address)),
-    }
+        Service::Consul | Service::Zookeeper => return Err(Failure::new(Exit::Internal, "no adapter yet")),
+    })
 }
 
 fn header(prepared: &Prepared, connect: &dyn Connect) -> Header {

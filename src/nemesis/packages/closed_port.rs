@@ -6,7 +6,6 @@ use super::cut::{Cut, Link};
 use crate::nemesis::package::{Aims, Course, Fault, Injection, Package, Setting, parse};
 use crate::nemesis::{Aim, Field};
 use crate::sandbox::{LinkRule, Side};
-use crate::servers::etcd::{CLIENT_PORT, PEER_PORT};
 
 pub(super) static PACKAGE: Package = Package {
     name: "closed-port",
@@ -53,10 +52,16 @@ impl Fault for ClosedPort {
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
         let nodes = aim.nodes.iter().copied();
         // The harness's own probes go on: they are there to see what happens.
-        let (links, port): (Vec<Link>, u16) = match self.port {
-            Service::Client => (nodes.map(|node| (Side::Workers, node.into())).collect(), CLIENT_PORT),
-            Service::Peer => (nodes.flat_map(|node| field.cluster.links_to(node)).collect(), PEER_PORT),
+        let (links, rule): (Vec<Link>, LinkRule) = match self.port {
+            Service::Client => {
+                let links = nodes.map(|node| (Side::Workers, node.into())).collect();
+                (links, LinkRule::closed(&[field.cluster.client_port()]))
+            }
+            Service::Peer => {
+                let links = nodes.flat_map(|node| field.cluster.links_to(node)).collect();
+                (links, LinkRule::closed(field.cluster.peer_ports()))
+            }
         };
-        Box::new(Cut::new(field, links, LinkRule::closed(port)))
+        Box::new(Cut::new(field, links, rule))
     }
 }

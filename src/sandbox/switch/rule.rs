@@ -68,8 +68,8 @@ impl LinkRule {
 
     /// Nothing gets through that is addressed to this TCP port.
     #[must_use]
-    pub fn closed(port: u16) -> Self {
-        Self { closed_ports: vec![port], ..Self::default() }
+    pub fn closed(ports: &[u16]) -> Self {
+        Self { closed_ports: ports.to_vec(), ..Self::default() }
     }
 
     /// What a link does for which both rules are in force: it suffers from each as if it were alone, one after the other.
@@ -119,8 +119,8 @@ mod tests {
 
     #[test]
     fn rules_add_up() {
-        let slow = LinkRule { delay: 20 * MS, loss: 0.5, bytes_per_s: Some(100), ..LinkRule::closed(1) };
-        let slower = LinkRule { delay: 30 * MS, loss: 0.5, bytes_per_s: Some(50), ..LinkRule::closed(2) };
+        let slow = LinkRule { delay: 20 * MS, loss: 0.5, bytes_per_s: Some(100), ..LinkRule::closed(&[1]) };
+        let slower = LinkRule { delay: 30 * MS, loss: 0.5, bytes_per_s: Some(50), ..LinkRule::closed(&[2]) };
         let both = slow.and(&slower);
         assert_eq!((both.delay, both.loss, both.bytes_per_s), (50 * MS, 0.75, Some(50)));
         assert_eq!(both.closed_ports, [1, 2]);

@@ -1,6 +1,7 @@
 //! The TOML shape of a scenario, and its checks.
 
 mod fault;
+mod settings;
 mod topology;
 mod workload;
 
@@ -13,8 +14,9 @@ use toml::de::{DeTable, Deserializer};
 
 use super::error::ScenarioError;
 use super::{Scenario, Service};
-use crate::servers::NotASpec;
+use crate::servers::{NotASpec, ServerSettings};
 use fault::Scope;
+use settings::ZooKeeperTable;
 use topology::TopologyTable;
 use workload::WorkloadTable;
 
@@ -35,6 +37,7 @@ struct File {
     clock_offsets_ms: Vec<i64>,
     #[serde(default)]
     beliefs_must_exclude: bool,
+    zookeeper: Option<Spanned<ZooKeeperTable>>,
     topology: Option<Spanned<TopologyTable>>,
     workload: Spanned<WorkloadTable>,
 }
@@ -43,6 +46,13 @@ struct File {
 struct Source<'a> {
     origin: &'a str,
     text: &'a str,
+}
+
+/// What is asked, and of whom.
+#[derive(Clone, Copy)]
+struct Asked {
+    service: Service,
+    settings: ServerSettings,
 }
 
 impl Source<'_> {
@@ -76,12 +86,13 @@ impl Source<'_> {
         }
     }
 
-    /// A TTL: etcd knows whole seconds only.
-    fn ttl(&self, span: Range<usize>, name: &str, millis: u64) -> Result<Duration, ScenarioError> {
-        if millis == 0 || !millis.is_multiple_of(1000) {
-            return Err(self.wrong(span, format!("`{name}` must be whole seconds and more than 0: etcd's TTLs are")));
+    /// A TTL that the servers grant as it is.
+    fn ttl(&self, span: Range<usize>, name: &str, millis: u64, asked: Asked) -> Result<Duration, ScenarioError> {
+        let ttl = Duration::from_millis(millis);
+        match asked.service.grants(ttl, asked.settings) {
+            Ok(()) => Ok(ttl),
+            Err(granted) => Err(self.wrong(span, format!("`{name}` must be {granted}"))),
         }
-        Ok(Duration::from_millis(millis))
     }
 
     fn share(&self, name: &str, value: &Option<Spanned<f64>>) -> Result<f64, ScenarioError> {
@@ -126,8 +137,9 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
         Some(nodes) => return Err(source.wrong(nodes.span(), format!("`nodes` must be from 1 to {MAX_NODES}"))),
     };
     let topology = topology::topology(&source, file.topology.as_ref(), nodes)?;
-    let workload = workload::workload(&source, &file.workload, file.service)?;
-    let scope = Scope { nodes, topology: &topology, keys: workload.keys(), runtime: file.service.runtime() };
+    let settings = settings::settings(&source, file.service, file.zookeeper.as_ref())?;
+    let workload = workload::workload(&source, &file.workload, Asked { service: file.service, settings })?;
+    let scope = Scope { nodes, topology: &topology, keys: workload.keys(), runtime: file.service.software().runtime() };
     let faults = fault::plans(&source, nemesis, &scope)?;
     Ok(Scenario {
         name: name.to_owned(),
@@ -138,6 +150,7 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
             .get_ref()
             .parse()
             .map_err(|error: NotASpec| source.wrong(file.servers.span(), error.to_string()))?,
+        settings,
         nodes,
         duration: Duration::from_secs(seconds),
         clock_offsets_ms: file.clock_offsets_ms,

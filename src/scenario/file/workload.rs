@@ -7,7 +7,7 @@ use leasehold_workloads::{CasLock, Lease, LockQueue, Workload};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{MAX_WORKERS, Source};
+use super::{Asked, MAX_WORKERS, Source};
 use crate::scenario::{ScenarioError, Service};
 
 #[derive(Deserialize)]
@@ -57,12 +57,12 @@ impl From<RenewalWord> for Renewal {
 pub(super) fn workload(
     source: &Source,
     spanned: &Spanned<WorkloadTable>,
-    service: Service,
+    asked: Asked,
 ) -> Result<Workload, ScenarioError> {
     let (at, table) = (&spanned.span(), spanned.get_ref());
     let ttl = |value: &Option<Spanned<u64>>| {
         let millis = source.need(at, "ttl_ms", value)?;
-        source.ttl(value.as_ref().map_or(at.clone(), Spanned::span), "ttl_ms", millis)
+        source.ttl(value.as_ref().map_or(at.clone(), Spanned::span), "ttl_ms", millis, asked)
     };
     match table.kind {
         WorkloadKind::CasLock => {
@@ -101,7 +101,7 @@ pub(super) fn workload(
             }))
         }
         WorkloadKind::LockQueue => {
-            if service != Service::EtcdV3 {
+            if asked.service != Service::EtcdV3 {
                 return Err(source.wrong(at.clone(), "`lock-queue` needs the Lock service of `etcd-v3`"));
             }
             source.reject("lock-queue: its workers are counted by `ttls_ms`", "workers", &table.workers)?;
@@ -119,7 +119,10 @@ pub(super) fn workload(
             }
             Ok(Workload::LockQueue(LockQueue {
                 keys: source.count(at, "keys", &table.keys)?,
-                ttls: ttls.iter().map(|&ms| source.ttl(span.clone(), "ttls_ms", ms)).collect::<Result<_, _>>()?,
+                ttls: ttls
+                    .iter()
+                    .map(|&ms| source.ttl(span.clone(), "ttls_ms", ms, asked))
+                    .collect::<Result<_, _>>()?,
                 hold_for: source.millis(at, "hold_ms", &table.hold_ms)?,
                 retry_every: source.millis(at, "retry_ms", &table.retry_ms)?,
             }))

@@ -6,7 +6,6 @@ mod probes;
 mod probing;
 
 pub use command_line::{ClusterState, EtcdOptions, command_line};
-pub use members::Member;
 pub use probes::EtcdProbes;
 
 /// Where a member answers clients.

@@ -195,6 +195,18 @@ impl Probes for EtcdProbes {
         self.bounded(leader, CONSENSUS, handed_over).await.map(drop)
     }
 
+    async fn members(&self, via: NodeId) -> Result<Vec<NodeId>, ProbeError> {
+        Ok(self.told_members(via).await?.iter().map(|member| member.node).collect())
+    }
+
+    async fn remove_member(&self, via: NodeId, node: NodeId) -> Result<(), ProbeError> {
+        self.let_go(via, node).await
+    }
+
+    async fn add_member(&self, via: NodeId, node: NodeId) -> Result<Vec<NodeId>, ProbeError> {
+        self.take_in(via, node).await
+    }
+
     async fn consensus(&self, node: NodeId) -> Result<(), ProbeError> {
         let client = self.client(node).await?;
         let read = async { client.kv_client().get("leasehold/ready", None).await };

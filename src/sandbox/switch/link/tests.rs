@@ -199,14 +199,14 @@ fn a_closed_port_is_closed_to_tcp_alone() {
         packet[32] = 0x50;
         packet
     };
-    let mut bench = Bench::new(LinkRule::closed(2379));
+    let mut bench = Bench::new(LinkRule::closed(&[2379]));
     for (protocol, port, dropped) in [(6, 2379, 1), (6, 2380, 1), (17, 2379, 1), (6, 2379, 2)] {
         bench.send_bytes(packet(protocol, port), MS);
         assert_eq!(bench.counters().dropped, dropped, "{protocol} {port}");
     }
     bench.set(LinkRule::delayed(50 * MS), MS);
     bench.send_bytes(packet(6, 2379), MS);
-    bench.set(LinkRule { delay: 50 * MS, ..LinkRule::closed(2379) }, 2 * MS);
+    bench.set(LinkRule { delay: 50 * MS, ..LinkRule::closed(&[2379]) }, 2 * MS);
     assert_eq!(bench.counters().dropped, 3, "what is on its way is dropped as well");
 }
 

@@ -1,0 +1,141 @@
+//! How the servers of one cluster are started and asked, whatever they are.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::consul::{self, ConsulOptions, ConsulProbes};
+use super::etcd::{self, ClusterState, EtcdOptions, EtcdProbes};
+use super::java::{self, NoJava};
+use super::zookeeper::{self, ZooKeeperOptions, ZooKeeperProbes};
+use super::{Launch, Probes, ServerBinary, Software};
+use crate::NodeId;
+
+/// What can be chosen about the servers of a run; what is left out is as the software's own module says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// ZooKeeper's unit of time, in milliseconds.
+    pub tick_ms: Option<u32>,
+    /// For how many ticks one of its followers may be out of touch with the leader.
+    pub sync_limit_ticks: Option<u32>,
+}
+
+/// The servers of one cluster: their program and what it is told.
+#[derive(Clone, Debug)]
+pub enum Deployment {
+    /// etcd.
+    Etcd {
+        /// The program.
+        program: PathBuf,
+        /// What it is told.
+        options: EtcdOptions,
+    },
+    /// Consul.
+    Consul {
+        /// The program.
+        program: PathBuf,
+        /// What it is told.
+        options: ConsulOptions,
+    },
+    /// ZooKeeper.
+    ZooKeeper {
+        /// The Java runtime.
+        java: PathBuf,
+        /// The folder of its jars.
+        jars: PathBuf,
+        /// What it is told.
+        options: ZooKeeperOptions,
+    },
+}
+
+/// Where one server of a cluster is started.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Its node.
+    pub node: NodeId,
+    /// The members of the cluster and where they are, itself among them.
+    pub members: &'a [(NodeId, Ipv4Addr)],
+    /// The folder of its data.
+    pub data: &'a Path,
+    /// Whether a server without data is a founder of the cluster, or joins one that has taken it in.
+    pub joins: bool,
+}
+
+impl Deployment {
+    /// The program for a network in which a packet and its answer take up to `longest_round_trip`.
+    ///
+    /// # Errors
+    /// If it needs a Java runtime and there is none.
+    pub fn new(
+        software: Software,
+        binary: &ServerBinary,
+        longest_round_trip: Duration,
+        settings: ServerSettings,
+    ) -> Result<Self, NoJava> {
+        let program = binary.path.clone();
+        Ok(match software {
+            Software::Etcd => Self::Etcd { program, options: EtcdOptions::for_round_trip(longest_round_trip) },
+            Software::Consul => Self::Consul { program, options: ConsulOptions::default() },
+            Software::ZooKeeper => {
+                let default = ZooKeeperOptions::default();
+                let options = ZooKeeperOptions {
+                    tick_ms: settings.tick_ms.unwrap_or(default.tick_ms),
+                    sync_limit_ticks: settings.sync_limit_ticks.unwrap_or(default.sync_limit_ticks),
+                    ..default
+                };
+                Self::ZooKeeper { java: java::find()?, jars: program, options }
+            }
+        })
+    }
+
+    /// Where a server answers clients.
+    #[must_use]
+    pub fn client_port(&self) -> u16 {
+        match self {
+            Self::Etcd { .. } => etcd::CLIENT_PORT,
+            Self::Consul { .. } => consul::CLIENT_PORT,
+            Self::ZooKeeper { .. } => zookeeper::CLIENT_PORT,
+        }
+    }
+
+    /// Where a server answers the other servers.
+    #[must_use]
+    pub fn peer_ports(&self) -> &'static [u16] {
+        match self {
+            Self::Etcd { .. } => &[etcd::PEER_PORT],
+            Self::Consul { .. } => &[consul::SERVER_PORT, consul::GOSSIP_PORT],
+            Self::ZooKeeper { .. } => &[zookeeper::QUORUM_PORT, zookeeper::ELECTION_PORT],
+        }
+    }
+
+    /// How a server is started, the first time as every later one.
+    ///
+    /// # Panics
+    /// If it is none of the members.
+    #[must_use]
+    pub fn launch(&self, place: &Place<'_>) -> Launch {
+        let Place { node, members, data, joins } = *place;
+        match self {
+            Self::Etcd { program, options } => {
+                let cluster_state = if joins { ClusterState::Existing } else { ClusterState::New };
+                let options = EtcdOptions { cluster_state, ..options.clone() };
+                etcd::command_line(program, node, members, data, &options)
+            }
+            Self::Consul { program, options } => consul::launch(program, node, members, data, options),
+            Self::ZooKeeper { java, jars, options } => zookeeper::launch(java, jars, node, members, data, options),
+        }
+    }
+
+    /// What asks these servers about themselves; `log_of` says where each writes its log.
+    #[must_use]
+    pub fn probes(&self, nodes: &[(NodeId, Ipv4Addr)], log_of: impl Fn(NodeId) -> PathBuf) -> Box<dyn Probes> {
+        match self {
+            Self::Etcd { .. } => Box::new(EtcdProbes::new(nodes)),
+            Self::Consul { .. } => Box::new(ConsulProbes::new(nodes)),
+            Self::ZooKeeper { .. } => {
+                let with_logs = nodes.iter().map(|&(node, address)| (node, address, log_of(node)));
+                Box::new(ZooKeeperProbes::new(with_logs))
+            }
+        }
+    }
+}
