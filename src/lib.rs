@@ -25,5 +25,6 @@ pub mod run;
 pub mod sandbox;
 pub mod scenario;
 pub mod servers;
+pub mod suite;
 
 pub use node::NodeId;

@@ -11,6 +11,7 @@ mod report;
 mod run;
 mod scenarios;
 mod servers;
+mod suite;
 mod terminal;
 
 use std::process::ExitCode;
@@ -66,6 +67,9 @@ enum Verb {
     Scenarios(scenarios::ScenariosArguments),
     /// List the faults that a scenario can ask for.
     Faults,
+    /// Make many runs, each with what is expected of it: a regression suite.
+    #[command(after_help = suite::EXAMPLES)]
+    Suite(suite::SuiteArguments),
     /// Try what runs and faults need of this machine, and say what to change where it is lacking.
     #[command(after_help = "The exit code is 0 where runs work, and 69 where they do not.")]
     Doctor(doctor::DoctorArguments),
@@ -92,6 +96,7 @@ pub fn main() -> ExitCode {
         Verb::Servers(arguments) => servers::servers(&arguments),
         Verb::Scenarios(arguments) => scenarios::scenarios(&arguments),
         Verb::Faults => faults::faults(),
+        Verb::Suite(arguments) => suite::suite(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
     };
     match result {

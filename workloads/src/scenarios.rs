@@ -10,13 +10,13 @@ pub struct Named {
 }
 
 macro_rules! named {
-    ($($name:literal),* $(,)?) => {
-        &[$(Named { name: $name, toml: include_str!(concat!("../scenarios/", $name, ".toml")) }),*]
+    ($folder:literal: $($name:literal),* $(,)?) => {
+        &[$(Named { name: $name, toml: include_str!(concat!("../", $folder, "/", $name, ".toml")) }),*]
     };
 }
 
 /// All scenarios that come with the program, in the order in which a newcomer should meet them.
-pub const ALL: &[Named] = named![
+pub const ALL: &[Named] = named!["scenarios":
     "etcd-v2-early-expiry",
     "etcd-v2-elections",
     "etcd-v2-calm",
@@ -64,3 +64,6 @@ pub const ALL: &[Named] = named![
     "zookeeper-clock-back",
     "zookeeper-leader-change",
 ];
+
+/// All suites that come with the program.
+pub const SUITES: &[Named] = named!["suites": "smoke", "museum"];

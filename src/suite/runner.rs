@@ -1,0 +1,154 @@
+//! Runs the cells of a suite, each in a process of its own.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::time::Instant;
+
+use leasehold_checkers::verdict::Judgement;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::Command;
+use tokio::task::JoinSet;
+
+use super::{Cell, CellResult, SuiteError, SuiteFolder};
+use crate::servers::log_tail;
+
+/// The exit code of a run that was interrupted: it is to be run again.
+const INTERRUPTED: i32 = 130;
+
+/// Runs the cells of a suite that have no result yet.
+#[derive(Debug)]
+pub struct Runner<'a> {
+    /// Where the suite is.
+    pub folder: &'a SuiteFolder,
+    /// This program.
+    pub program: PathBuf,
+    /// How many runs at once.
+    pub jobs: usize,
+}
+
+/// How running a suite ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every cell has a result.
+    Completed,
+    /// It was interrupted; what ran then has no result.
+    Interrupted,
+}
+
+impl Runner<'_> {
+    /// Runs what has no result yet, in the order of the plan, until all is done or `interrupted` completes, and tells of each
+    /// beginning and end. A run that was cut short by the end of an earlier process is run anew.
+    ///
+    /// It must be called on a thread that lives as long as it, for the runs end with the thread that started them.
+    ///
+    /// # Errors
+    /// If a run cannot be started, or a result not be written.
+    pub async fn run(
+        &self,
+        interrupted: impl Future<Output = ()>,
+        mut told: impl FnMut(&Cell, Option<&CellResult>),
+    ) -> Result<Ended, SuiteError> {
+        self.folder.mend()?;
+        let done = self.folder.results()?;
+        let mut waiting = self.folder.cells().into_iter().filter(|cell| !done.iter().any(|done| done.cell == cell.id));
+        let mut running: JoinSet<io::Result<(Cell, Option<CellResult>)>> = JoinSet::new();
+        let mut pids: BTreeMap<String, Pid> = BTreeMap::new();
+        let mut stopping = false;
+        tokio::pin!(interrupted);
+        loop {
+            while !stopping && running.len() < self.jobs {
+                let Some(cell) = waiting.next() else { break };
+                told(cell, None);
+                let (pid, run) = self.start(cell).map_err(SuiteError::Start)?;
+                pids.extend(pid.map(|pid| (cell.id.clone(), pid)));
+                running.spawn(run);
+            }
+            tokio::select! {
+                ended = running.join_next() => {
+                    let Some(ended) = ended else { break };
+                    let (cell, result) = ended.expect("a run does not panic").map_err(SuiteError::Start)?;
+                    pids.remove(&cell.id);
+                    match result {
+                        Some(result) => {
+                            self.folder.add(&result)?;
+                            told(&cell, Some(&result));
+                        }
+                        None => stopping = true,
+                    }
+                }
+                () = &mut interrupted, if !stopping => {
+                    stopping = true;
+                    // Those of the terminal have heard of it as well; a second time does no harm.
+                    for &pid in pids.values() {
+                        let _ = kill(pid, Signal::SIGTERM);
+                    }
+                }
+            }
+        }
+        Ok(if stopping { Ended::Interrupted } else { Ended::Completed })
+    }
+
+    /// Starts a run, and returns its process and what waits for its end.
+    fn start(
+        &self,
+        cell: &Cell,
+    ) -> io::Result<(Option<Pid>, impl Future<Output = io::Result<(Cell, Option<CellResult>)>> + Send + 'static)> {
+        let out = self.folder.of_cell(cell);
+        // What an earlier process left of it.
+        match fs::remove_dir_all(&out) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut log = out.clone().into_os_string();
+        log.push(".log");
+        let log = PathBuf::from(log);
+        fs::create_dir_all(out.parent().expect("it lies in the suite's folder"))?;
+        let mut command = Command::new(&self.program);
+        command
+            .args(cell.arguments())
+            .args(["--json".as_ref(), "--out".as_ref(), out.as_os_str()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log)?);
+        // SAFETY: between fork and exec this makes one system call and touches no memory of others.
+        unsafe {
+            command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from));
+        }
+        let began = Instant::now();
+        let child = command.spawn()?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+        let cell = cell.clone();
+        Ok((pid, async move {
+            let output = child.wait_with_output().await?;
+            let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let result = result_of(&cell, &output, took_ms, || log_tail::end_of(&log));
+            Ok((cell, result))
+        }))
+    }
+}
+
+/// What a run came to; `None` where it was interrupted.
+fn result_of(cell: &Cell, output: &Output, took_ms: u64, log_end: impl FnOnce() -> String) -> Option<CellResult> {
+    let exit = output.status.code();
+    if exit == Some(INTERRUPTED) || output.status.signal() == Some(Signal::SIGTERM as i32) {
+        return None;
+    }
+    if matches!(exit, Some(0..=2))
+        && let Ok(judgement) = serde_json::from_slice::<Judgement>(&output.stdout)
+    {
+        return Some(CellResult::judged(&cell.id, &judgement, exit, took_ms));
+    }
+    let how = match (exit, output.status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "it ended".to_owned(),
+    };
+    let why = format!("{how}{}", log_end());
+    Some(CellResult { cell: cell.id.clone(), verdict: None, exit, found: Vec::new(), why, took_ms })
+}
