@@ -7,7 +7,7 @@ use leasehold_workloads::service::OpError;
 use zookeeper_client::{Client, Error, OneshotWatcher, SessionInfo, WatchedEvent};
 
 use super::failure::Failure;
-use super::relay::{End, Relay};
+use super::relay::{End, Relay, TOLD_MS};
 use crate::clients::MALFORMED;
 
 /// For how long a request whose connection ended may take to come back from the library.
@@ -41,8 +41,8 @@ impl Session {
     ///
     /// Where that fails, nothing was asked in it, so it is a certain failure of whatever it was for.
     pub(super) async fn open(route: Route, timeout: Duration) -> Result<Self, OpError> {
-        let relay = Relay::open(route.server, route.source, 0).await?;
-        match within_limit(&relay, timeout, None).await {
+        let relay = Relay::open(route, 0, timeout).await?;
+        match within_limit(&relay, None).await {
             Ok(client) => Ok(Self { relay, client }),
             Err(error) => {
                 let (code, text) = said(&relay, &error);
@@ -55,8 +55,8 @@ impl Session {
     ///
     /// That alone keeps the session alive, so without an answer nobody knows whether it did.
     pub(super) async fn come_back(route: Route, session: SessionInfo, timeout: Duration) -> Result<Self, Failure> {
-        let relay = Relay::open(route.server, route.source, session.id().0).await.map_err(Failure::Certain)?;
-        match within_limit(&relay, timeout, Some(session)).await {
+        let relay = Relay::open(route, session.id().0, timeout).await.map_err(Failure::Certain)?;
+        match within_limit(&relay, Some(session)).await {
             Ok(client) => Ok(Self { relay, client }),
             Err(Some(Error::SessionExpired)) => Err(Failure::Answered(Error::SessionExpired)),
             Err(error) => {
@@ -74,9 +74,14 @@ impl Session {
         self.relay.end().is_none()
     }
 
-    /// Whether the library's own pings keep the session alive.
+    /// Whether pings keep the session alive.
     pub(super) fn keep_alive_by_itself(&self, keep: bool) {
-        self.relay.let_pings_through(keep);
+        self.relay.keep_alive(keep);
+    }
+
+    /// Its time-out, as the server granted it.
+    pub(super) fn timeout(&self) -> Duration {
+        self.relay.granted()
     }
 
     /// Asks one thing and waits for the answer or the end of the connection.
@@ -127,11 +132,10 @@ impl Session {
 }
 
 /// A client of the library that comes to this relay; without an error, the time was over.
-async fn within_limit(relay: &Relay, timeout: Duration, session: Option<SessionInfo>) -> Result<Client, Option<Error>> {
+async fn within_limit(relay: &Relay, session: Option<SessionInfo>) -> Result<Client, Option<Error>> {
     let connector = Client::connector()
-        .with_session_timeout(timeout)
-        // The longest that it heeds. It counts for nothing once the session is open, for the relay answers its pings.
-        .with_connection_timeout(timeout * 3 / 5)
+        // The relay asks for another, and tells of another.
+        .with_session_timeout(Duration::from_millis(TOLD_MS.unsigned_abs().into()))
         // What the oldest server knows is enough, and all later ones know it too.
         .with_server_version(3, 4, 0)
         .with_detached()
