@@ -45,7 +45,7 @@ impl Session {
         match within_limit(&relay, None).await {
             Ok(client) => Ok(Self { relay, client }),
             Err(error) => {
-                let (code, text) = said(&relay, &error);
+                let (code, text) = said(&relay, &error).await;
                 Err(OpError::failed(code, format!("no session was opened: {text}")))
             }
         }
@@ -60,7 +60,7 @@ impl Session {
             Ok(client) => Ok(Self { relay, client }),
             Err(Some(Error::SessionExpired)) => Err(Failure::Answered(Error::SessionExpired)),
             Err(error) => {
-                let (code, text) = said(&relay, &error);
+                let (code, text) = said(&relay, &error).await;
                 Err(Failure::Lost { was_sent: relay.sent() > 0, code, text })
             }
         }
@@ -93,7 +93,7 @@ impl Session {
     {
         // Without a connection it would wait, and at last say that the session has expired: by its own reckoning.
         if !self.is_connected() {
-            return Err(self.lost(self.relay.sent(), &None));
+            return Err(self.lost(self.relay.sent(), &None).await);
         }
         let before = self.relay.sent();
         let request = request(&self.client);
@@ -106,8 +106,8 @@ impl Session {
         match answer {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(error)) if Failure::is_answer(&error) => Err(Failure::Answered(error)),
-            Some(Err(error)) => Err(self.lost(before, &Some(error))),
-            None => Err(self.lost(before, &None)),
+            Some(Err(error)) => Err(self.lost(before, &Some(error)).await),
+            None => Err(self.lost(before, &None).await),
         }
     }
 
@@ -116,12 +116,12 @@ impl Session {
         tokio::select! {
             biased;
             event = watcher.changed() => Ok(event),
-            () = self.relay.ended() => Err(self.lost(0, &None)),
+            () = self.relay.ended() => Err(self.lost(0, &None).await),
         }
     }
 
-    fn lost(&self, sent_before: u64, error: &Option<Error>) -> Failure {
-        let (code, text) = said(&self.relay, error);
+    async fn lost(&self, sent_before: u64, error: &Option<Error>) -> Failure {
+        let (code, text) = said(&self.relay, error).await;
         Failure::Lost { was_sent: self.relay.sent() > sent_before, code, text }
     }
 
@@ -152,7 +152,9 @@ async fn within_limit(relay: &Relay, session: Option<SessionInfo>) -> Result<Cli
 }
 
 /// What became of a connection, in a code and in words: of the relay, which saw it, or else of the library.
-fn said(relay: &Relay, error: &Option<Error>) -> (&'static str, String) {
+async fn said(relay: &Relay, error: &Option<Error>) -> (&'static str, String) {
+    // It closes its connections a moment before it says why.
+    let _ = tokio::time::timeout(AFTERMATH, relay.ended()).await;
     match (relay.end(), error) {
         (Some(End::Malformed(text)), _) => (MALFORMED, text),
         (Some(End::Closed(text)), _) => (super::BROKEN, text),
