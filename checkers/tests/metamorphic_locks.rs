@@ -21,6 +21,7 @@ fn story(random: &mut Random) -> Story {
         slack: [0, 0, 1][random.of(0..3) as usize],
         latest: random.percent(85).then(|| ([1, 1, 2][random.of(0..3) as usize], random.of(0..4), random.percent(70))),
         counts_from_request: random.percent(30),
+        second_hand: None,
         fencing_tokens: random.percent(70),
         lock_delay: random.percent(30).then(|| random.of(1..6)),
         patience: [random.of(5..12), random.of(5..12), random.of(1..4), random.of(0..4)],

@@ -146,7 +146,7 @@ async fn a_lock_goes_from_hand_to_hand(ensemble: &Ensemble) {
     fails(&acquire(&mut a, key, 3, TTL, Wait::InQueue).await, "unsupported");
 
     // Servers keep sessions for 2 to 20 ticks.
-    for (asked, granted) in [(100, 400), (3_600_000, 4_000)] {
+    for (asked, granted) in [(100_u64, 400_u64), (3_600_000, 4_000)] {
         let key = format!("hands/{asked}");
         let hold = acquire(&mut a, &key, 4, Duration::from_millis(asked), Wait::Never).await.expect("a free lock");
         assert_eq!(hold.grant.ttl, Duration::from_millis(granted));
@@ -323,6 +323,7 @@ async fn a_holder_comes_back_to_its_session(ensemble: &Ensemble) {
     assert_eq!(renew(&mut service, &hold, Renewal::StatusUpdate).await, Ok(Answer::Renewed { ttl: TTL }));
     assert_eq!(wire.connections(), 2);
     wire.cut();
+    tokio::time::sleep(TTL / 10).await;
     assert_eq!(release(&mut service, &hold).await, Ok(Answer::Released));
 
     // It ends with a request under way.

@@ -45,6 +45,11 @@ impl Frame {
         Self::of(&[&PING_XID.to_be_bytes(), &0_i64.to_be_bytes(), &0_i32.to_be_bytes()])
     }
 
+    /// A request that keeps the session alive and does nothing else.
+    pub(super) fn ping() -> Self {
+        Self::of(&[&PING_XID.to_be_bytes(), &PING.to_be_bytes()])
+    }
+
     /// A request that ends the session.
     pub(super) fn close(xid: i32) -> Self {
         Self::of(&[&xid.to_be_bytes(), &CLOSE.to_be_bytes()])
@@ -67,13 +72,37 @@ impl Frame {
         self.body().get(16..24)?.try_into().ok().map(i64::from_be_bytes)
     }
 
+    /// A first request that asks for another time-out.
+    pub(super) fn asking_for(self, timeout_ms: i32) -> Self {
+        self.with_number(12, timeout_ms)
+    }
+
+    /// The time-out that an answer to a first request grants; `None` where it grants no session.
+    pub(super) fn granted_ms(&self) -> Option<u64> {
+        let session = self.body().get(8..16).filter(|session| **session != [0; 8]);
+        session.and(self.number(4)).and_then(|granted| u64::try_from(granted).ok())
+    }
+
+    /// An answer to a first request that tells of another time-out.
+    pub(super) fn granting(self, timeout_ms: i32) -> Self {
+        self.with_number(4, timeout_ms)
+    }
+
+    fn with_number(mut self, at: usize, number: i32) -> Self {
+        if let Some(place) = self.0.get_mut(LENGTH + at..LENGTH + at + 4) {
+            place.copy_from_slice(&number.to_be_bytes());
+        }
+        self
+    }
+
+    /// Whether it is a ping, or the answer to one.
+    pub(super) fn is_of_pings(&self) -> bool {
+        self.xid() == Some(PING_XID)
+    }
+
     /// The number that a request or its answer goes by.
     pub(super) fn xid(&self) -> Option<i32> {
         self.number(0)
-    }
-
-    pub(super) fn is_ping(&self) -> bool {
-        self.xid() == Some(PING_XID) && self.number(4) == Some(PING)
     }
 
     /// Whether a request asks for a list of names.
@@ -137,13 +166,13 @@ mod tests {
 
     #[tokio::test]
     async fn frames_are_read_one_by_one() {
-        let (ping, close) = (Frame::of(&[&PING_XID.to_be_bytes(), &PING.to_be_bytes()]), Frame::close(7));
+        let (ping, close) = (Frame::ping(), Frame::close(7));
         let both = [ping.bytes(), close.bytes()].concat();
         let mut frames = frames(&both);
         let first = frames.next().await.expect("a frame").expect("a frame");
-        assert!(first.is_ping() && first == ping);
+        assert!(first.is_of_pings() && first == ping);
         let second = frames.next().await.expect("a frame").expect("a frame");
-        assert!(!second.is_ping() && second.xid() == Some(7));
+        assert!(!second.is_of_pings() && second.xid() == Some(7));
         assert_eq!(frames.next().await.expect("the end"), None);
     }
 
@@ -161,9 +190,21 @@ mod tests {
     fn what_is_too_short_says_nothing() {
         for short in [vec![0, 0, 0, 0], vec![0, 0, 0, 3, 1, 2, 3]] {
             let frame = Frame(short);
-            assert!(!frame.is_ping() && !frame.asks_for_a_list() && !frame.overstates_its_list());
-            assert_eq!((frame.xid(), frame.session()), (None, None));
+            assert!(!frame.is_of_pings() && !frame.asks_for_a_list() && !frame.overstates_its_list());
+            assert_eq!((frame.xid(), frame.session(), frame.granted_ms()), (None, None, None));
+            assert_eq!(frame.clone().asking_for(7).granting(7), frame);
         }
+    }
+
+    #[test]
+    fn time_outs_are_put_into_other_words() {
+        let hello = Frame::of(&[&[0; 12], &2_000_i32.to_be_bytes(), &77_i64.to_be_bytes(), &[0; 21]]);
+        let other = hello.clone().asking_for(400);
+        assert_eq!((other.number(12), other.session()), (Some(400), Some(77)));
+        let welcome = |session: i64| Frame::of(&[&[0; 4], &400_i32.to_be_bytes(), &session.to_be_bytes(), &[0; 20]]);
+        assert_eq!(welcome(77).granted_ms(), Some(400));
+        assert_eq!(welcome(77).granting(5_000).granted_ms(), Some(5_000));
+        assert_eq!((welcome(0).granted_ms(), welcome(77).granting(-1).granted_ms()), (None, None));
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Held {
     /// The lock at this path, which was just acquired on this session.
     pub(super) fn of(session: Session, path: String, owner: String, guard: Option<OwnedLockClient>) -> Self {
         let info = session.client().session().clone();
-        let ttl = session.client().session_timeout();
+        let ttl = session.timeout();
         Self { session, info, ttl, path, owner, version: 0, _guard: guard }
     }
 

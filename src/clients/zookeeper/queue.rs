@@ -1,7 +1,7 @@
 //! The recipe of ZooKeeper's own documentation: each waiter has a numbered node, the lowest has the lock, and each watches the one
 //! before it.
 //!
-//! While it waits, the session is kept alive by the library's pings, all of them within the acquisition. From then on only what the
+//! While it waits, the session is kept alive by pings, all of them within the acquisition. From then on only what the
 //! history tells of keeps it alive.
 
 use std::time::Duration;

@@ -9,7 +9,8 @@
 //!   nothing is sent a second time. A library that outlives its session and comes to the door of another's is turned away by the session that it
 //!   asks for.
 //! * When the relay is dropped, nothing more is sent from that moment on. The server is told nothing: it takes the client for dead.
-//! * It **answers pings itself**, unless it is told to let them through: only what the history knows of keeps a session alive.
+//! * It **answers pings itself**, and sends its own only if it is told to keep the session alive: else only what the history knows of does.
+//!   It tells the library of a longer time-out than was granted, so that this never gives up a connection because this machine is busy.
 //! * It lets no frame through that is longer than any can be, nor a list that claims more names than it has room for, for which the
 //!   library would set memory aside.
 
@@ -27,10 +28,20 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::frames::{BadFrame, Frame, Frames};
+use super::session::Route;
 use crate::clients::{CONNECT, REFUSED};
 
 /// A number that the library, which counts from 1, does not come to.
 const FAREWELL: i32 = i32::MAX;
+
+/// The least time-out that the library is told of. It waits for two fifths of it before it gives a connection up.
+pub(super) const TOLD_MS: i32 = 5_000;
+
+/// How often a session is kept alive within its time-out.
+const PINGS: u32 = 4;
+
+/// Longer than any session lasts.
+const NEVER: Duration = Duration::from_secs(86_400);
 
 /// How long somebody at the door may take to say what it wants.
 const AT_THE_DOOR: Duration = Duration::from_secs(1);
@@ -57,14 +68,17 @@ pub(super) struct Relay {
 #[derive(Debug, Default)]
 struct Shared {
     is_dropped: AtomicBool,
-    lets_pings_through: AtomicBool,
+    keeps_alive: AtomicBool,
+    /// The time-out of the session, in milliseconds.
+    granted_ms: AtomicU64,
     /// How many requests went to the server, but for pings.
     sent: AtomicU64,
 }
 
 impl Relay {
-    /// A connection to this server, for a session of this number, or for a new one if that is 0.
-    pub(super) async fn open(server: SocketAddr, source: Option<IpAddr>, session: i64) -> Result<Self, OpError> {
+    /// A connection to this server, for a session of this number, or for a new one if that is 0, with this time-out.
+    pub(super) async fn open(route: Route, session: i64, timeout: Duration) -> Result<Self, OpError> {
+        let Route { server, source } = route;
         let server = match tokio::time::timeout(CONNECT, connect(server, source)).await {
             Ok(connected) => connected.map_err(|error| OpError::failed(REFUSED, error.to_string()))?,
             Err(_) => return Err(OpError::failed(REFUSED, format!("not reached within {} ms", CONNECT.as_millis()))),
@@ -75,7 +89,8 @@ impl Relay {
         let shared = Arc::new(Shared::default());
         let (farewells, to_close) = mpsc::channel(1);
         let (tell_end, end) = watch::channel(None);
-        let carrier = Carrier { shared: Arc::clone(&shared), lists: HashSet::new() };
+        let asks_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        let carrier = Carrier { shared: Arc::clone(&shared), asks_ms, is_greeted: false, lists: HashSet::new() };
         let task = tokio::spawn(async move {
             let end = carrier.carry(door, server, session, to_close).await;
             tell_end.send_replace(Some(end));
@@ -88,9 +103,14 @@ impl Relay {
         self.address
     }
 
-    /// Whether the library's own pings keep the session alive.
-    pub(super) fn let_pings_through(&self, lets: bool) {
-        self.shared.lets_pings_through.store(lets, Ordering::SeqCst);
+    /// Whether pings keep the session alive.
+    pub(super) fn keep_alive(&self, keep: bool) {
+        self.shared.keeps_alive.store(keep, Ordering::SeqCst);
+    }
+
+    /// The time-out that the server granted to the session.
+    pub(super) fn granted(&self) -> Duration {
+        Duration::from_millis(self.shared.granted_ms.load(Ordering::SeqCst))
     }
 
     /// How many requests went to the server so far.
@@ -138,6 +158,10 @@ async fn connect(server: SocketAddr, source: Option<IpAddr>) -> std::io::Result<
 /// What the relay's task knows.
 struct Carrier {
     shared: Arc<Shared>,
+    /// The time-out that it asks for.
+    asks_ms: i32,
+    /// Whether the server has answered the first request.
+    is_greeted: bool,
     /// The requests under way that ask for lists.
     lists: HashSet<i32>,
 }
@@ -154,9 +178,11 @@ impl Carrier {
         let mut from_server = Frames::of(from_server);
         let Some((mut from_library, mut to_library, hello)) = let_in(&door, session).await else { return End::Left };
         drop(door);
-        if let Err(end) = self.send(&mut to_server, &hello).await {
+        if let Err(end) = self.send(&mut to_server, &hello.asking_for(self.asks_ms)).await {
             return end;
         }
+        let mut beat = tokio::time::interval(NEVER);
+        beat.tick().await;
         loop {
             let carried = tokio::select! {
                 request = from_library.next() => match request {
@@ -164,10 +190,23 @@ impl Carrier {
                     Ok(None) | Err(_) => Err(End::Left),
                 },
                 answer = from_server.next() => match answer {
-                    Ok(Some(answer)) => self.take_answer(&answer, &mut to_library).await,
+                    Ok(Some(answer)) if self.is_greeted => self.take_answer(&answer, &mut to_library).await,
+                    Ok(Some(welcome)) => {
+                        self.is_greeted = true;
+                        let (welcome, pings_every) = self.greeted(welcome);
+                        beat = pings_every.map_or(beat, tokio::time::interval);
+                        tell(&mut to_library, &welcome).await
+                    }
                     Ok(None) => Err(End::Closed("the server closed the connection".to_owned())),
                     Err(error) => Err(ended_by(&error)),
                 },
+                _ = beat.tick() => {
+                    if self.shared.keeps_alive.load(Ordering::SeqCst) {
+                        self.send(&mut to_server, &Frame::ping()).await
+                    } else {
+                        Ok(())
+                    }
+                }
                 Some(done) = to_close.recv() => {
                     self.close(&mut from_server, &mut to_server).await;
                     let _ = done.send(());
@@ -186,7 +225,7 @@ impl Carrier {
         to_server: &mut OwnedWriteHalf,
         to_library: &mut OwnedWriteHalf,
     ) -> Result<(), End> {
-        if request.is_ping() && !self.shared.lets_pings_through.load(Ordering::SeqCst) {
+        if request.is_of_pings() {
             return tell(to_library, &Frame::pong()).await;
         }
         if request.asks_for_a_list() {
@@ -195,7 +234,19 @@ impl Carrier {
         self.send(to_server, request).await
     }
 
+    /// Notes the time-out that was granted, and gives what the library is told, and how often it takes a ping to keep the session alive.
+    fn greeted(&self, welcome: Frame) -> (Frame, Option<Duration>) {
+        let Some(granted_ms) = welcome.granted_ms() else { return (welcome, None) };
+        self.shared.granted_ms.store(granted_ms, Ordering::SeqCst);
+        let told = i32::try_from(granted_ms).unwrap_or(i32::MAX).max(TOLD_MS);
+        let pings_every = Duration::from_millis(granted_ms.max(u64::from(PINGS))) / PINGS;
+        (welcome.granting(told), Some(pings_every))
+    }
+
     async fn take_answer(&mut self, answer: &Frame, to_library: &mut OwnedWriteHalf) -> Result<(), End> {
+        if answer.is_of_pings() {
+            return Ok(());
+        }
         let is_list = answer.xid().is_some_and(|xid| self.lists.remove(&xid));
         if is_list && answer.overstates_its_list() {
             return Err(End::Malformed("a list of more names than it has room for".to_owned()));
@@ -207,7 +258,7 @@ impl Carrier {
         if self.shared.is_dropped.load(Ordering::SeqCst) {
             return Err(End::Left);
         }
-        if !request.is_ping() {
+        if !request.is_of_pings() {
             self.shared.sent.fetch_add(1, Ordering::SeqCst);
         }
         to_server.write_all(request.bytes()).await.map_err(|error| End::Closed(error.to_string()))

@@ -7,7 +7,7 @@ use leasehold_workloads::service::OpError;
 use zookeeper_client::{Client, Error, OneshotWatcher, SessionInfo, WatchedEvent};
 
 use super::failure::Failure;
-use super::relay::{End, Relay};
+use super::relay::{End, Relay, TOLD_MS};
 use crate::clients::MALFORMED;
 
 /// For how long a request whose connection ended may take to come back from the library.
@@ -41,11 +41,11 @@ impl Session {
     ///
     /// Where that fails, nothing was asked in it, so it is a certain failure of whatever it was for.
     pub(super) async fn open(route: Route, timeout: Duration) -> Result<Self, OpError> {
-        let relay = Relay::open(route.server, route.source, 0).await?;
-        match within_limit(&relay, timeout, None).await {
+        let relay = Relay::open(route, 0, timeout).await?;
+        match within_limit(&relay, None).await {
             Ok(client) => Ok(Self { relay, client }),
             Err(error) => {
-                let (code, text) = said(&relay, &error);
+                let (code, text) = said(&relay, &error).await;
                 Err(OpError::failed(code, format!("no session was opened: {text}")))
             }
         }
@@ -55,12 +55,12 @@ impl Session {
     ///
     /// That alone keeps the session alive, so without an answer nobody knows whether it did.
     pub(super) async fn come_back(route: Route, session: SessionInfo, timeout: Duration) -> Result<Self, Failure> {
-        let relay = Relay::open(route.server, route.source, session.id().0).await.map_err(Failure::Certain)?;
-        match within_limit(&relay, timeout, Some(session)).await {
+        let relay = Relay::open(route, session.id().0, timeout).await.map_err(Failure::Certain)?;
+        match within_limit(&relay, Some(session)).await {
             Ok(client) => Ok(Self { relay, client }),
             Err(Some(Error::SessionExpired)) => Err(Failure::Answered(Error::SessionExpired)),
             Err(error) => {
-                let (code, text) = said(&relay, &error);
+                let (code, text) = said(&relay, &error).await;
                 Err(Failure::Lost { was_sent: relay.sent() > 0, code, text })
             }
         }
@@ -74,9 +74,14 @@ impl Session {
         self.relay.end().is_none()
     }
 
-    /// Whether the library's own pings keep the session alive.
+    /// Whether pings keep the session alive.
     pub(super) fn keep_alive_by_itself(&self, keep: bool) {
-        self.relay.let_pings_through(keep);
+        self.relay.keep_alive(keep);
+    }
+
+    /// Its time-out, as the server granted it.
+    pub(super) fn timeout(&self) -> Duration {
+        self.relay.granted()
     }
 
     /// Asks one thing and waits for the answer or the end of the connection.
@@ -88,7 +93,7 @@ impl Session {
     {
         // Without a connection it would wait, and at last say that the session has expired: by its own reckoning.
         if !self.is_connected() {
-            return Err(self.lost(self.relay.sent(), &None));
+            return Err(self.lost(self.relay.sent(), &None).await);
         }
         let before = self.relay.sent();
         let request = request(&self.client);
@@ -101,8 +106,8 @@ impl Session {
         match answer {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(error)) if Failure::is_answer(&error) => Err(Failure::Answered(error)),
-            Some(Err(error)) => Err(self.lost(before, &Some(error))),
-            None => Err(self.lost(before, &None)),
+            Some(Err(error)) => Err(self.lost(before, &Some(error)).await),
+            None => Err(self.lost(before, &None).await),
         }
     }
 
@@ -111,12 +116,12 @@ impl Session {
         tokio::select! {
             biased;
             event = watcher.changed() => Ok(event),
-            () = self.relay.ended() => Err(self.lost(0, &None)),
+            () = self.relay.ended() => Err(self.lost(0, &None).await),
         }
     }
 
-    fn lost(&self, sent_before: u64, error: &Option<Error>) -> Failure {
-        let (code, text) = said(&self.relay, error);
+    async fn lost(&self, sent_before: u64, error: &Option<Error>) -> Failure {
+        let (code, text) = said(&self.relay, error).await;
         Failure::Lost { was_sent: self.relay.sent() > sent_before, code, text }
     }
 
@@ -127,11 +132,10 @@ impl Session {
 }
 
 /// A client of the library that comes to this relay; without an error, the time was over.
-async fn within_limit(relay: &Relay, timeout: Duration, session: Option<SessionInfo>) -> Result<Client, Option<Error>> {
+async fn within_limit(relay: &Relay, session: Option<SessionInfo>) -> Result<Client, Option<Error>> {
     let connector = Client::connector()
-        .with_session_timeout(timeout)
-        // The longest that it heeds. It counts for nothing once the session is open, for the relay answers its pings.
-        .with_connection_timeout(timeout * 3 / 5)
+        // The relay asks for another, and tells of another.
+        .with_session_timeout(Duration::from_millis(TOLD_MS.unsigned_abs().into()))
         // What the oldest server knows is enough, and all later ones know it too.
         .with_server_version(3, 4, 0)
         .with_detached()
@@ -148,7 +152,9 @@ async fn within_limit(relay: &Relay, timeout: Duration, session: Option<SessionI
 }
 
 /// What became of a connection, in a code and in words: of the relay, which saw it, or else of the library.
-fn said(relay: &Relay, error: &Option<Error>) -> (&'static str, String) {
+async fn said(relay: &Relay, error: &Option<Error>) -> (&'static str, String) {
+    // It closes its connections a moment before it says why.
+    let _ = tokio::time::timeout(AFTERMATH, relay.ended()).await;
     match (relay.end(), error) {
         (Some(End::Malformed(text)), _) => (MALFORMED, text),
         (Some(End::Closed(text)), _) => (super::BROKEN, text),

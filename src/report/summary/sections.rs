@@ -154,6 +154,13 @@ pub(super) fn limits(story: &Story<'_>) -> Vec<String> {
             format!("{clock}; a lease may end {slack} before its TTL after the request that granted it")
         }
     });
+    if contract.second_hand.is_some() {
+        lines.push(
+            "a renewal counts only where nothing disturbed the cluster around it, for its servers answer before the one that \
+             keeps the leases has heard of it"
+                .to_owned(),
+        );
+    }
     if header.clock_rate_error_ppm > 0 {
         lines.push(format!("clocks were allowed to run wrong by {} ppm", header.clock_rate_error_ppm));
     }
