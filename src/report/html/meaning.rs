@@ -9,6 +9,10 @@ pub(super) fn of(kind: AnomalyKind) -> &'static str {
             "Two clients each had the service's own word, over the same time, that the lock was theirs alone. Whatever it \
              protects was not protected then, unless the storage itself refuses writes with an old fencing token."
         }
+        AnomalyKind::DoubleRun => {
+            "The job itself ran twice at once, by the harness's own ledger: whatever the lock was for has happened. A fencing \
+             token that the storage checks would have refused the late one."
+        }
         AnomalyKind::PrematureExpiry => {
             "The time that the service had promised was not over, and the holder had not let go. Who trusts that time \
              works on without the lock. Have the storage check a fencing token."
@@ -19,8 +23,8 @@ pub(super) fn of(kind: AnomalyKind) -> &'static str {
         }
         AnomalyKind::PhantomGrant => "A client worked under a lock that it never had, while somebody else had it.",
         AnomalyKind::LostGrant => {
-            "The lock was taken by a client that was told otherwise, so nobody gives it back before its lease runs out: \
-             everybody else waits for nothing."
+            "What the client was told and what the service knows differ. Either it was told no and had the lock, which nobody \
+             gives back before its lease runs out; or it was told yes, and the service has forgotten, and gives the lock away."
         }
         AnomalyKind::Fencing => {
             "Storage that refuses old tokens lets a late write of an earlier holder through, or refuses the rightful one."
