@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use leasehold_checkers::contract::Contract;
-use leasehold_workloads::{Mutex, Workload};
 use leasehold_workloads::service::Connect;
+use leasehold_workloads::{Mutex, Workload};
 
 use crate::NodeId;
 use crate::clients::{Consul, EtcdV2, EtcdV3, SourceOf, ZooKeeper, consul, etcd_v3, zookeeper};

@@ -88,7 +88,10 @@ fn lock_delay(contract: &Contract) -> String {
     match contract.lock_delay_ms {
         None => "none: a lock that is lost is free at once".to_owned(),
         Some(delay_ms) => {
-            format!("{} after a lock was lost without a release nobody is given it; here as by default", seconds(delay_ms))
+            format!(
+                "{} after a lock was lost without a release nobody is given it; here as by default",
+                seconds(delay_ms)
+            )
         }
     }
 }

@@ -111,6 +111,8 @@ fn in_words(result: &CellResult) -> String {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_checkers::verdict::AnomalyKind;
+
     use super::*;
     use crate::suite::Found;
 
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_became_worse_or_better_is_told_from_what_is_merely_other() {
-        use Kind::{DoubleAcquisition as Double, Fencing, PrematureExpiry as Early};
+        use AnomalyKind::{DoubleAcquisition as Double, Fencing, PrematureExpiry as Early};
         let valid = result(Some(Verdict::Valid), &[]);
         let early = result(Some(Verdict::Invalid), &[Early]);
         let both = result(Some(Verdict::Invalid), &[Double, Early]);

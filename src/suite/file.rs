@@ -59,7 +59,8 @@ impl Seeds {
             Self::Listed(seeds) if seeds.is_empty() => Err("`seeds` names none".to_owned()),
             Self::Listed(seeds) => Ok(seeds.clone()),
             Self::Range(text) => {
-                let ends = text.split_once("..").and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
+                let ends =
+                    text.split_once("..").and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
                 match ends {
                     Some((first, last)) if first <= last && last - first < MOST_CELLS as u64 => {
                         Ok((first..=last).collect())
@@ -85,8 +86,8 @@ impl Plan {
             return Err(SuiteError::Unknown { name: name_or_path.to_owned(), known });
         }
         let path = Path::new(name_or_path);
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| SuiteError::Unreadable { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| SuiteError::Unreadable { path: path.to_owned(), source })?;
         let name = path.file_stem().map_or_else(|| "suite".into(), std::ffi::OsStr::to_string_lossy);
         Self::parse(&name, name_or_path, &text)
     }

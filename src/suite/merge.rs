@@ -19,7 +19,8 @@ pub fn merge(folders: &[impl AsRef<Path>]) -> Result<Report, SuiteError> {
             None => plan = Some(folder.plan().clone()),
             Some(plan) if plan == folder.plan() => {}
             Some(plan) => {
-                let message = format!("{} is of another suite than {}, or of another edition of it", path.display(), plan.name);
+                let message =
+                    format!("{} is of another suite than {}, or of another edition of it", path.display(), plan.name);
                 return Err(SuiteError::NoWhole(message));
             }
         }
@@ -35,7 +36,12 @@ pub fn merge(folders: &[impl AsRef<Path>]) -> Result<Report, SuiteError> {
     let results: Vec<CellResult> = results.into_values().map(|(result, _)| result).collect();
     let report = Report::new(&plan, &plan.cells.iter().collect::<Vec<_>>(), &results);
     if let Some(first) = report.missing.first() {
-        let message = format!("{} of {} runs have no result, the first of them {}", report.missing.len(), plan.cells.len(), first.id);
+        let message = format!(
+            "{} of {} runs have no result, the first of them {}",
+            report.missing.len(),
+            plan.cells.len(),
+            first.id
+        );
         return Err(SuiteError::NoWhole(message));
     }
     Ok(report)

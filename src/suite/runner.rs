@@ -12,7 +12,7 @@ use leasehold_checkers::verdict::Judgement;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 use super::{Cell, CellResult, SuiteError, SuiteFolder};
@@ -65,9 +65,9 @@ impl Runner<'_> {
             while !stopping && running.len() < self.jobs {
                 let Some(cell) = waiting.next() else { break };
                 told(cell, None);
-                let (pid, run) = self.start(cell).map_err(SuiteError::Start)?;
-                pids.extend(pid.map(|pid| (cell.id.clone(), pid)));
-                running.spawn(run);
+                let run = self.start(cell).map_err(SuiteError::Start)?;
+                pids.extend(run.pid().map(|pid| (cell.id.clone(), pid)));
+                running.spawn(run.result());
             }
             tokio::select! {
                 ended = running.join_next() => {
@@ -94,21 +94,17 @@ impl Runner<'_> {
         Ok(if stopping { Ended::Interrupted } else { Ended::Completed })
     }
 
-    /// Starts a run, and returns its process and what waits for its end.
-    fn start(
-        &self,
-        cell: &Cell,
-    ) -> io::Result<(Option<Pid>, impl Future<Output = io::Result<(Cell, Option<CellResult>)>> + Send + 'static)> {
+    fn start(&self, cell: &Cell) -> io::Result<Started> {
         let out = self.folder.of_cell(cell);
         // What an earlier process left of it.
         match fs::remove_dir_all(&out) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        fs::create_dir_all(out.parent().expect("it lies in the suite's folder"))?;
         let mut log = out.clone().into_os_string();
         log.push(".log");
         let log = PathBuf::from(log);
-        fs::create_dir_all(out.parent().expect("it lies in the suite's folder"))?;
         let mut command = Command::new(&self.program);
         command
             .args(cell.arguments())
@@ -121,15 +117,29 @@ impl Runner<'_> {
             command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from));
         }
         let began = Instant::now();
-        let child = command.spawn()?;
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-        let cell = cell.clone();
-        Ok((pid, async move {
-            let output = child.wait_with_output().await?;
-            let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let result = result_of(&cell, &output, took_ms, || log_tail::end_of(&log));
-            Ok((cell, result))
-        }))
+        Ok(Started { child: command.spawn()?, cell: cell.clone(), log, began })
+    }
+}
+
+/// A run that was started.
+struct Started {
+    child: Child,
+    cell: Cell,
+    log: PathBuf,
+    began: Instant,
+}
+
+impl Started {
+    fn pid(&self) -> Option<Pid> {
+        self.child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw)
+    }
+
+    /// Waits for its end, and tells what it came to; `None` where it was interrupted.
+    async fn result(self) -> io::Result<(Cell, Option<CellResult>)> {
+        let output = self.child.wait_with_output().await?;
+        let took_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let result = result_of(&self.cell, &output, took_ms, || log_tail::end_of(&self.log));
+        Ok((self.cell, result))
     }
 }
 

@@ -141,7 +141,8 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
     let settings = settings::of_servers(&source, file.service, file.zookeeper.as_ref())?;
     let consul = settings::of_consul(&source, file.service, file.consul.as_ref())?;
     let workload = workload::workload(&source, &file.workload, Asked { service: file.service, settings })?;
-    let scope = Scope { nodes, topology: &topology, keys: workload.locks(), runtime: file.service.software().runtime() };
+    let scope =
+        Scope { nodes, topology: &topology, keys: workload.locks(), runtime: file.service.software().runtime() };
     let faults = fault::plans(&source, nemesis, &scope)?;
     Ok(Scenario {
         name: name.to_owned(),
@@ -260,7 +261,8 @@ lasts_ms = 2
             let text = text.replacen("ttl_ms = 3000", ttl, 1);
             parse("x", "x.toml", &text.replacen("[workload]", &format!("{table}\n[workload]"), 1))
         };
-        let scenario = zookeeper("[zookeeper]\ntick_ms = 2_000", "ttl_ms = 4_500").unwrap_or_else(|error| panic!("{error}"));
+        let scenario =
+            zookeeper("[zookeeper]\ntick_ms = 2_000", "ttl_ms = 4_500").unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(scenario.settings.tick_ms, Some(2_000));
         let error = zookeeper("[zookeeper]\ntick_ms = 2_000", "ttl_ms = 3_000").expect_err("too short").to_string();
         assert!(error.contains("`ttl_ms` must be from 4000 to 40000"), "{error}");
