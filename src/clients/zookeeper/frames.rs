@@ -14,6 +14,9 @@ const PING_XID: i32 = -2;
 const PING: i32 = 11;
 const CLOSE: i32 = -11;
 const GET_CHILDREN: [i32; 2] = [8, 12];
+const REMOVE_WATCHES: i32 = 18;
+/// No such watch is set.
+const NO_WATCHER: i32 = -121;
 
 /// A whole frame, with its length in front.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +46,11 @@ impl Frame {
     /// The answer to a ping.
     pub(super) fn pong() -> Self {
         Self::of(&[&PING_XID.to_be_bytes(), &0_i64.to_be_bytes(), &0_i32.to_be_bytes()])
+    }
+
+    /// The answer to a request to remove a watch that there is none.
+    pub(super) fn no_watcher(xid: i32) -> Self {
+        Self::of(&[&xid.to_be_bytes(), &0_i64.to_be_bytes(), &NO_WATCHER.to_be_bytes()])
     }
 
     /// A request that keeps the session alive and does nothing else.
@@ -103,6 +111,11 @@ impl Frame {
     /// The number that a request or its answer goes by.
     pub(super) fn xid(&self) -> Option<i32> {
         self.number(0)
+    }
+
+    /// Whether a request asks to remove a watch.
+    pub(super) fn removes_a_watch(&self) -> bool {
+        self.number(4) == Some(REMOVE_WATCHES)
     }
 
     /// Whether a request asks for a list of names.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use leasehold_workloads::service::OpError;
-use zookeeper_client::{Acls, CreateMode, LockOptions, LockPrefix};
+use zookeeper_client::{Acls, CreateMode, Error, LockOptions, LockPrefix};
 
 use super::create::of_acquisition;
 use super::failure::Failure;
@@ -46,9 +46,10 @@ async fn wait_for_turn(session: &Session, folder: &str, mine: &str) -> Result<()
         let Some(before) = place.checked_sub(1).map(|before| paths::child(folder, &waiters[before])) else {
             return Ok(());
         };
-        let watched = session.ask(|client| client.check_and_watch_stat(&before)).await;
-        if let (Some(_), watcher) = watched.map_err(unknown_if_lost)? {
-            session.changed(watcher).await.map_err(unknown_if_lost)?;
+        match session.ask(|client| client.get_and_watch_data(&before)).await {
+            Ok((.., watcher)) => session.changed(watcher).await.map(drop).map_err(unknown_if_lost)?,
+            Err(Failure::Answered(Error::NoNode)) => {}
+            Err(failure) => return Err(unknown_if_lost(failure)),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! * When the relay is dropped, nothing more is sent from that moment on. The server is told nothing: it takes the client for dead.
 //! * It **answers pings itself**, and sends its own only if it is told to keep the session alive: else only what the history knows of does.
 //!   It tells the library of a longer time-out than was granted, so that this never gives up a connection because this machine is busy.
+//! * It keeps to itself that the library has dropped a watch: nobody asked for that, and servers of 3.4 hang up on it.
 //! * It lets no frame through that is longer than any can be, nor a list that claims more names than it has room for, for which the
 //!   library would set memory aside.
 
@@ -227,6 +228,9 @@ impl Carrier {
     ) -> Result<(), End> {
         if request.is_of_pings() {
             return tell(to_library, &Frame::pong()).await;
+        }
+        if request.removes_a_watch() {
+            return tell(to_library, &Frame::no_watcher(request.xid().unwrap_or_default())).await;
         }
         if request.asks_for_a_list() {
             self.lists.extend(request.xid());

@@ -47,18 +47,8 @@ async fn watch_lock(session: &Session, key: &Key, tell: &mpsc::Sender<Change>) -
     let path = paths::lock(key);
     let mut known: Option<String> = None;
     loop {
-        let looked = session.ask(|client| client.get_and_watch_data(&path)).await;
-        let (found, watcher) = match looked {
-            Ok((value, _, watcher)) => (Some(nodes::in_words(&value)), watcher),
-            Err(failure) if failure.answer() == Some(&zookeeper_client::Error::NoNode) => {
-                let (stat, watcher) = session.ask(|client| client.check_and_watch_stat(&path)).await?;
-                if stat.is_some() {
-                    continue;
-                }
-                (None, watcher)
-            }
-            Err(failure) => return Err(failure),
-        };
+        let (stat, watcher) = session.ask(|client| client.check_and_watch_stat(&path)).await?;
+        let found = if stat.is_some() { nodes::text(session, &path).await? } else { None };
         if known != found
             && let Some(owner) = known
         {
