@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use super::consul::{self, ConsulOptions, ConsulProbes};
 use super::etcd::{self, ClusterState, EtcdOptions, EtcdProbes};
-use super::java::{self, NoJava};
-use super::zookeeper::{self, ZooKeeperOptions, ZooKeeperProbes};
+use super::zookeeper::{self, NoJava, ZooKeeperOptions, ZooKeeperProbes};
 use super::{Launch, Probes, ServerBinary, Software};
 use crate::NodeId;
 
@@ -90,7 +89,7 @@ impl Deployment {
             Software::Etcd => Self::Etcd { program, options: EtcdOptions::for_round_trip(longest_round_trip) },
             Software::Consul => Self::Consul { program, options: ConsulOptions::default() },
             Software::ZooKeeper => {
-                Self::ZooKeeper { java: java::find()?, jars: program, options: settings.zookeeper() }
+                Self::ZooKeeper { java: zookeeper::java()?, jars: program, options: settings.zookeeper() }
             }
         })
     }

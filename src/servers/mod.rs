@@ -5,7 +5,6 @@ pub mod consul;
 mod deployment;
 pub mod etcd;
 mod fetch;
-mod java;
 mod launch;
 pub(crate) mod log_tail;
 mod manifest;
@@ -18,7 +17,6 @@ pub mod zookeeper;
 
 pub use deployment::{Deployment, Place, ServerSettings};
 pub use fetch::{Availability, FetchError, FetchOptions, KnownServer, fetch, known};
-pub use java::NoJava;
 pub use launch::Launch;
 pub use probes::{LeaderView, ProbeError, Probes};
 pub use readiness::{NotReady, wait_ready};
