@@ -213,7 +213,7 @@ fn registers_are_shown_without_locks() {
     assert!(!summary.contains("lease may end") && !summary.contains("acquisition"), "{summary}");
     let names: Vec<&str> =
         report::plots(&history, &judgement).expect("drawn").into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["gantt-anomaly", "latency", "rate"]);
+    assert_eq!(names, ["gantt-anomaly", "latency", "rate", "availability"]);
     let witness = texts(&svg(&history, &judgement, "gantt-anomaly"));
     assert!(witness.iter().any(|text| text.starts_with("read 4, from ")), "{witness:?}");
     assert!(witness.iter().any(|text| text.starts_with("write 106, from ")), "{witness:?}");

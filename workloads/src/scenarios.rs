@@ -59,10 +59,18 @@ pub const ALL: &[Named] = named!["scenarios":
     "consul-calm",
     "consul-early-expiry",
     "consul-leader-change",
+    "consul-mutex-leader-change",
+    "consul-register-leader-change",
+    "consul-job-frozen-holder",
+    "consul-job-frozen-holder-fenced",
     "zookeeper-calm",
     "zookeeper-early-expiry",
     "zookeeper-clock-back",
     "zookeeper-leader-change",
+    "zookeeper-mutex-leader-change",
+    "zookeeper-register-leader-change",
+    "zookeeper-job-frozen-holder",
+    "zookeeper-job-frozen-holder-fenced",
 ];
 
 /// All suites that come with the program.
