@@ -72,6 +72,14 @@ fn at_most(contract: &Contract) -> String {
 }
 
 fn counted(contract: &Contract) -> String {
+    if let Some(hearsay) = &contract.second_hand {
+        return format!(
+            "from when it takes effect, if nothing disturbed the cluster from {} before to {} after it; else not at all, for \
+             the server that answers may not be the one that keeps the leases",
+            seconds(hearsay.out_of_touch_for_ms),
+            seconds(hearsay.known_within_ms)
+        );
+    }
     if contract.counts_from_request {
         "from when a server received it, so that one that takes effect late may bring the end forward".to_owned()
     } else {
@@ -89,7 +97,7 @@ fn lock_delay(contract: &Contract) -> String {
         None => "none: a lock that is lost is free at once".to_owned(),
         Some(delay_ms) => {
             format!(
-                "{} after a lock was lost without a release nobody is given it; here as by default",
+                "{} after a lock was lost without a release nobody is given it; that is the default",
                 seconds(delay_ms)
             )
         }
