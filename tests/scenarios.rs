@@ -229,3 +229,23 @@ fn answers_of_registers_can_be_ordered_while_the_leader_is_killed() {
     let summary = fs::read_to_string(run.folder.join("summary.md")).expect("a summary");
     assert!(summary.starts_with("# VALID: some order explains every answer"), "{summary}");
 }
+
+/// ZooKeeper 3.4.6 reckons the ends of sessions by the wall clock, and Consul by the monotonic one.
+#[test]
+fn a_leader_whose_clock_is_ahead_ends_sessions_of_zookeeper_3_4_6_early_and_none_of_consul() {
+    let _alone = alone();
+    let run = Run::of(&["zookeeper-early-expiry", "--seed", "1"]);
+    assert_eq!(run.code(), Some(1), "{}", run.told());
+    assert!(run.proven("premature-expiry").iter().any(|&margin| margin > 3.0), "{}", run.told());
+    let run = must_be_valid(&["consul-early-expiry", "--seed", "1"]);
+    assert_eq!(bites(&run, "clock"), 1);
+}
+
+#[test]
+fn sessions_outlive_the_leaders_of_consul_and_zookeeper() {
+    let _alone = alone();
+    for scenario in ["consul-leader-change", "zookeeper-leader-change"] {
+        let run = must_be_valid(&[scenario, "--seconds", "20", "--seed", "1"]);
+        assert_eq!((bites(&run, "election"), bites(&run, "kill")), (1, 1), "{}", run.told());
+    }
+}
