@@ -61,10 +61,18 @@ fn hard_key() -> Vec<Call<KvAction>> {
     calls
 }
 
+/// The best of three: what others do to the caches makes a check slower, and never faster.
 #[track_caller]
 fn ends_in_time(decide: impl Fn(&Budget<'_>) -> Decision) {
     let _alone = ALONE.lock();
     let limit = Duration::from_millis(400);
+    let took = (0..3).map(|_| time_of(limit, &decide)).min().expect("three");
+    assert!(took >= limit && took <= limit * 11 / 10, "{took:?} for a limit of {limit:?}");
+}
+
+/// How long an undecided check took that had this long.
+#[track_caller]
+fn time_of(limit: Duration, decide: &impl Fn(&Budget<'_>) -> Decision) -> Duration {
     // By the time that this thread has had on a processor, for other work on the machine may delay the end.
     let begin = cpu_time();
     let out_of_time = || cpu_time().saturating_sub(begin) >= limit;
@@ -73,7 +81,7 @@ fn ends_in_time(decide: impl Fn(&Budget<'_>) -> Decision) {
     let Decision::Undecided { explained, reason } = decision else { panic!("it is not hard enough: {decision:?}") };
     assert_eq!(reason, "the time was used up");
     assert!(explained > 0, "it tells how far it came");
-    assert!(took >= limit && took <= limit * 11 / 10, "{took:?} for a limit of {limit:?}");
+    took
 }
 
 /// The processor time of this thread, as the kernel's scheduler counts it.

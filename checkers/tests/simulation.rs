@@ -68,10 +68,10 @@ fn found_out(bug: Bug, by: Option<AnomalyKind>) -> (u64, u64) {
         for anomaly in proven(&judgement.anomalies) {
             let involved = anomaly.ops.iter().filter_map(|op| simulated.owners[*op].as_ref());
             let is_true = match anomaly.kind {
-                // A lock whose lease never ends, or whose holder was never told, is stuck as truly as one of a cluster that
-                // stopped: if it is that very lock.
+                // A lock whose lease never ends, whose holder was never told, or which a read showed to be free, is stuck as
+                // truly as one of a cluster that stopped, as far as its answers go: if it is that very lock.
                 AnomalyKind::Lockup => match bug {
-                    Bug::NeverExpire | Bug::LostGrant => wronged_on(&simulated, &anomaly.key),
+                    Bug::NeverExpire | Bug::LostGrant | Bug::StaleRead => wronged_on(&simulated, &anomaly.key),
                     _ => simulated.wronged.contains(CLUSTER),
                 },
                 _ => involved.clone().any(|owner| simulated.wronged.contains(owner)),

@@ -334,7 +334,7 @@ mod tests {
         let cores = found(fault(held()).acquire(2, "b", 1_000..1_100, 3_000));
         assert_eq!(
             cores[0].explanation,
-            "process 1 still held `jobs/7` for another 1.9 s when process 2 was given it, 120 ms after clock +9 s on n3"
+            "process 1 still held `jobs/7` for another 1.9 s when process 2 was given it, 120 ms into clock +9 s on n3"
         );
         assert_eq!(
             found(dead_lease())[0].explanation,

@@ -364,7 +364,7 @@ mod tests {
             found(held().fault(Fault(1, "clock", "clock +9 s", "n3"), 350..400, None).acquire(2, "b", 500..520, 3_000));
         assert_eq!(
             found[0].explanation,
-            "process 1's lease on `jobs/7` had another 2.48 s to run when process 2 was given it, 120 ms after clock +9 s on n3"
+            "process 1's lease on `jobs/7` had another 2.48 s to run when process 2 was given it, 120 ms into clock +9 s on n3"
         );
         assert_eq!(found[0].ops, [0, 1]);
         assert_eq!(found[0].faults, ["clock +9 s on n3, since 0.350 s"]);

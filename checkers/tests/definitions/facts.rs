@@ -274,9 +274,12 @@ impl<'a> Facts<'a> {
         }
         let others: Vec<Grant<'a>> = self.grants().into_iter().filter(|other| other.op.key == *key).collect();
         let tokens_tell = self.header.contract.fencing_tokens && !contradict(&others);
+        let has_greater = |other: &&Grant<'_>| grant.token.zip(other.token).is_some_and(|(mine, theirs)| theirs > mine);
+        // One with a greater token that was complete at the very instant of the request: then tokens and times hardly agree.
+        let first = others.iter().filter(has_greater).map(Grant::ended).min();
+        let tokens_tell = tokens_tell && first.is_some_and(|first| first > grant.invoked());
         for other in others.iter().filter(|other| other.op.index != grant.op.index) {
-            let by_token = tokens_tell && grant.token.zip(other.token).is_some_and(|(mine, theirs)| theirs > mine);
-            if other.invoked() > grant.ended() || by_token {
+            if other.invoked() > grant.ended() || tokens_tell && has_greater(&other) {
                 elsewhere.push((other.ended(), Some(other.owner)));
             }
         }
