@@ -31,7 +31,7 @@ The exit code is the worst that came of a run: 1 something else than expected, 6
 pub(super) struct SuiteArguments {
     #[command(subcommand)]
     verb: Option<Verb>,
-    /// A suite by name (`smoke`, `museum`), or a TOML file by its path.
+    /// A suite by name (`smoke`, `failure-friday`, `museum`), or a TOML file by its path.
     #[arg(default_value = "smoke", conflicts_with = "resume")]
     suite: String,
     /// Only one part of several, for example 2/3: each machine runs another.

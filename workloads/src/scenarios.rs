@@ -74,4 +74,4 @@ pub const ALL: &[Named] = named!["scenarios":
 ];
 
 /// All suites that come with the program.
-pub const SUITES: &[Named] = named!["suites": "smoke", "museum"];
+pub const SUITES: &[Named] = named!["suites": "smoke", "failure-friday", "museum"];
