@@ -36,12 +36,20 @@ pub(super) fn keys(story: &Story<'_>, count: usize) -> String {
     if story.is_about_registers() { counted(count, "register", "registers") } else { counted(count, "lock", "locks") }
 }
 
-/// The faults around the worst anomaly, a few of them.
+/// The faults around the worst anomaly, a few of them. What came several times is said once.
 pub(super) fn faults_at_worst(story: &Story<'_>) -> Vec<String> {
     const FAULTS_MAX: usize = 3;
     let Some(worst) = story.worst_anomaly() else { return Vec::new() };
-    let near = story.faults.iter().filter(|fault| fault.touches(RunTime(worst.at_ns)));
-    near.take(FAULTS_MAX).map(Fault::what_and_where).collect()
+    let near = story.faults.iter().filter(|fault| fault.touches(RunTime(worst.at_ns))).map(Fault::what_and_where);
+    let mut faults: Vec<(String, usize)> = Vec::new();
+    for fault in near {
+        match faults.iter_mut().find(|(known, _)| *known == fault) {
+            Some((_, times)) => *times += 1,
+            None => faults.push((fault, 1)),
+        }
+    }
+    let in_words = |(fault, times)| if times == 1 { fault } else { format!("{times} × {fault}") };
+    faults.into_iter().take(FAULTS_MAX).map(in_words).collect()
 }
 
 /// What the margin of an anomaly measures.
