@@ -3,7 +3,7 @@
 use clap::Args;
 use leasehold_workloads::scenarios::ALL;
 
-use super::terminal::say;
+use super::terminal::{lines, say};
 use super::{Exit, Failure, OrExit};
 use crate::scenario::{Scenario, ScenarioError, Service, WorkloadKind};
 
@@ -92,17 +92,8 @@ fn entry(scenario: &Scenario) -> String {
         scenario.servers,
         scenario.workload.name(),
     );
-    let mut line = String::new();
-    for word in scenario.summary.split_whitespace() {
-        if line.chars().count() + word.chars().count() >= SUMMARY {
-            text.push_str(&format!("      {line}\n"));
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
+    for line in lines(&scenario.summary, SUMMARY) {
+        text.push_str(&format!("      {line}\n"));
     }
-    text.push_str(&format!("      {line}\n"));
     text
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use leasehold_checkers::contract::Contract;
 
 use super::connect::contract;
-use super::terminal::say;
+use super::terminal::{lines, say};
 use super::{Exit, Failure, OrExit};
 use crate::scenario::Service;
 use crate::servers::{FetchOptions, known};
@@ -50,7 +50,7 @@ fn in_words(contract: &Contract) -> String {
     ];
     let mut text = format!("{}\n", contract.service);
     for (what, promise) in promises {
-        text.push_str(&wrapped(what, &promise));
+        text.push_str(&entry(what, &promise));
     }
     text
 }
@@ -110,23 +110,11 @@ fn seconds(ms: u64) -> String {
 }
 
 /// A name and what is told of it, on lines that fit a terminal.
-fn wrapped(name: &str, text: &str) -> String {
+fn entry(name: &str, text: &str) -> String {
     const NAME: usize = 18;
     const WIDTH: usize = 80;
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("there is one");
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
     let mut told = String::new();
-    for (index, line) in lines.iter().enumerate() {
+    for (index, line) in lines(text, WIDTH).iter().enumerate() {
         let name = if index == 0 { name } else { "" };
         told.push_str(&format!("  {name:NAME$}{line}\n"));
     }
