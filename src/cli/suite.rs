@@ -165,9 +165,16 @@ fn line(done: usize, total: usize, cell: &Cell, result: &CellResult) -> String {
 }
 
 fn write(folder: &SuiteFolder, report: &Report) -> Result<(), Failure> {
-    folder.write("report.json", &format!("{:#}\n", suite::json(report))).map_err(failure)?;
-    folder.write("summary.md", &suite::markdown(report)).map_err(failure)?;
-    folder.write("junit.xml", &suite::junit(report)).map_err(failure)
+    files(report).iter().try_for_each(|(name, text)| folder.write(name, text)).map_err(failure)
+}
+
+/// What is told of a suite in files, by their names.
+fn files(report: &Report) -> [(&'static str, String); 3] {
+    [
+        ("report.json", format!("{:#}\n", suite::json(report))),
+        ("summary.md", suite::markdown(report)),
+        ("junit.xml", suite::junit(report)),
+    ]
 }
 
 fn tell(report: &Report, json: bool) -> Result<(), Failure> {
@@ -181,12 +188,7 @@ fn merge(folders: &[PathBuf], out: Option<&Path>, json: bool) -> Result<Exit, Fa
     let report = suite::merge(folders).map_err(failure)?;
     if let Some(out) = out {
         std::fs::create_dir_all(out).or_exit(Exit::Unavailable)?;
-        let texts = [
-            ("report.json", format!("{:#}\n", suite::json(&report))),
-            ("summary.md", suite::markdown(&report)),
-            ("junit.xml", suite::junit(&report)),
-        ];
-        for (name, text) in texts {
+        for (name, text) in files(&report) {
             std::fs::write(out.join(name), text).or_exit(Exit::Unavailable)?;
         }
     }
