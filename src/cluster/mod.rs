@@ -4,6 +4,7 @@ mod clock_layers;
 mod data;
 mod error;
 mod layer;
+mod leader;
 mod member;
 mod membership;
 mod topology;
@@ -19,6 +20,7 @@ use leasehold_checkers::history::vocabulary::ClockValue;
 pub use data::{Amount, DataFolder, SavedData};
 pub use error::ClusterError;
 pub use layer::Layer;
+pub use leader::Leader;
 pub use member::{ClockMove, Standing};
 use member::{Disk, Limits, Member};
 pub use topology::Topology;
@@ -32,15 +34,6 @@ use crate::servers::{Deployment, LeaderView, Place, Probes, log_tail, wait_ready
 
 /// How long a cluster may take until all its nodes serve for the first time.
 const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// A node that leads, and since which election.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leader {
-    /// The node.
-    pub node: NodeId,
-    /// Its term.
-    pub term: u64,
-}
 
 /// The servers of a run.
 #[derive(Debug)]
@@ -196,16 +189,11 @@ impl Cluster {
         Ok(self.probes.leader(node).await?)
     }
 
-    /// The node that leads: one that says so itself, in the latest term that any node knows.
+    /// The node that leads, asked of every node now.
     pub async fn leader(&self) -> Option<Leader> {
-        let view = async |node| (node, self.probes.leader(node).await.ok());
-        let views = join_all(self.nodes().into_iter().map(view)).await;
-        let latest = views.iter().filter_map(|(_, view)| view.map(|view| view.term)).max()?;
-        views
-            .iter()
-            .filter_map(|&(node, view)| view.map(|view| (node, view)))
-            .find(|(node, view)| view.term == latest && view.leader == Some(*node))
-            .map(|(node, view)| Leader { node, term: view.term })
+        let view = async |node| Some((node, self.probes.leader(node).await.ok()?));
+        let views: Vec<_> = join_all(self.nodes().into_iter().map(view)).await.into_iter().flatten().collect();
+        Leader::among(&views)
     }
 
     /// What a node says of its own health.

@@ -31,8 +31,8 @@ pub(super) async fn leader(
     let mut beats = Beats::of(LEADER_EVERY, stop);
     while beats.next().await {
         let view = cluster.view_of(node).await;
-        if let Ok(view) = &view {
-            leadership.said(node, view.leader, view.term);
+        if let Ok(view) = view {
+            leadership.said(node, view);
         }
         record(&recorder, Some(node), f::LEADER, view.map(LeaderValue::from));
     }

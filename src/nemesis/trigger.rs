@@ -165,6 +165,7 @@ mod tests {
     use super::*;
     use crate::NodeId;
     use crate::run::WorkerId;
+    use crate::servers::LeaderView;
 
     const MS: Duration = Duration::from_millis(1);
     /// Long enough for a busy machine; the tests wait for it only if they fail.
@@ -258,7 +259,7 @@ mod tests {
         scene.holders.believes(belief(&scene, 2, 2, PATIENCE));
         stays_out(&scene, "holder on leader", None).await;
         for (node, term) in [(1, 2), (2, 2)] {
-            scene.leadership.said(NodeId::new(node), Some(NodeId::new(2)), term);
+            scene.leadership.said(NodeId::new(node), LeaderView { leader: Some(NodeId::new(2)), term });
         }
         assert_eq!(worker(&comes(&scene, "holder on leader", None).await), Some(2));
         assert_eq!(worker(&comes(&scene, "holder on follower", None).await), Some(1));
@@ -271,7 +272,9 @@ mod tests {
     #[tokio::test]
     async fn the_first_leader_is_no_change_and_the_next_one_is() {
         let scene = scene();
-        let said = |node: u8, term| scene.leadership.said(NodeId::new(node), Some(NodeId::new(node)), term);
+        let said = |node: u8, term| {
+            scene.leadership.said(NodeId::new(node), LeaderView { leader: Some(NodeId::new(node)), term })
+        };
         let leading = async {
             said(1, 2);
             tokio::time::sleep(50 * MS).await;

@@ -1,12 +1,12 @@
 //! Who leads the cluster, by the latest answers of the probes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::NodeId;
 use crate::cluster::Leader;
+use crate::servers::LeaderView;
 
 /// What each node said last. Clones are the same.
 ///
@@ -15,47 +15,35 @@ use crate::cluster::Leader;
 #[derive(Clone, Debug)]
 pub struct Leadership(Arc<watch::Sender<Views>>);
 
-#[derive(Debug, Default)]
-struct Views {
-    said: BTreeMap<NodeId, Said>,
-    answers: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Said {
-    leader: Option<NodeId>,
-    term: u64,
-    /// The how-many-eth answer it was.
-    answer: u64,
-}
+/// What each node that has ever answered said last; the latest word stands last.
+type Views = Vec<(NodeId, LeaderView)>;
 
 impl Default for Leadership {
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(Views::default())))
+        Self(Arc::new(watch::Sender::new(Views::new())))
     }
 }
 
 impl Leadership {
     /// A node has answered.
-    pub fn said(&self, node: NodeId, leader: Option<NodeId>, term: u64) {
+    pub fn said(&self, node: NodeId, view: LeaderView) {
         self.0.send_modify(|views| {
-            views.answers += 1;
-            views.said.insert(node, Said { leader, term, answer: views.answers });
+            views.retain(|&(known, _)| known != node);
+            views.push((node, view));
         });
     }
 
-    /// Who leads: the node that says so itself, in the latest term that any node knows. While a new leader is still seen
-    /// under the old term, the one that said so last.
+    /// Who leads. While a new leader is still seen under the old term, the one that said so last.
     #[must_use]
     pub fn leader(&self) -> Option<Leader> {
-        leader(&self.0.borrow())
+        Leader::among(&self.0.borrow())
     }
 
     /// Waits until another leads than this one, and tells who.
     pub async fn other_than(&self, old: Option<Leader>) -> Leader {
         let mut views = self.0.subscribe();
         loop {
-            let now = leader(&views.borrow_and_update());
+            let now = Leader::among(&views.borrow_and_update());
             if let Some(now) = now.filter(|now| old.is_none_or(|old| now.node != old.node && now.term >= old.term)) {
                 return now;
             }
@@ -63,12 +51,6 @@ impl Leadership {
             let _ = views.changed().await;
         }
     }
-}
-
-fn leader(views: &Views) -> Option<Leader> {
-    let term = views.said.values().map(|said| said.term).max()?;
-    let claims = views.said.iter().filter(|(node, said)| said.term == term && said.leader == Some(**node));
-    claims.max_by_key(|(_, said)| said.answer).map(|(&node, _)| Leader { node, term })
 }
 
 #[cfg(test)]
@@ -80,15 +62,15 @@ mod tests {
         let [n1, n2] = [1, 2].map(NodeId::new);
         let leadership = Leadership::default();
         assert_eq!(leadership.leader(), None);
-        leadership.said(n1, Some(n1), 3);
-        leadership.said(n2, Some(n1), 3);
+        leadership.said(n1, LeaderView { leader: Some(n1), term: 3 });
+        leadership.said(n2, LeaderView { leader: Some(n1), term: 3 });
         let first = leadership.leader();
         assert_eq!(first, Some(Leader { node: n1, term: 3 }));
         // A new leader is seen under the old term for a moment.
-        leadership.said(n2, Some(n2), 3);
+        leadership.said(n2, LeaderView { leader: Some(n2), term: 3 });
         assert_eq!(leadership.leader(), Some(Leader { node: n2, term: 3 }));
         // A node that stands still says nothing new, whatever it said before.
-        leadership.said(n2, Some(n2), 4);
+        leadership.said(n2, LeaderView { leader: Some(n2), term: 4 });
         assert_eq!(leadership.other_than(first).await, Leader { node: n2, term: 4 });
     }
 }
