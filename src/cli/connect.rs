@@ -1,6 +1,7 @@
 //! The adapter for each service.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use leasehold_checkers::contract::Contract;
@@ -8,7 +9,7 @@ use leasehold_workloads::service::Connect;
 use leasehold_workloads::{Mutex, Workload};
 
 use crate::NodeId;
-use crate::clients::{Consul, EtcdV2, EtcdV3, SourceOf, ZooKeeper, consul, etcd_v3, zookeeper};
+use crate::clients::{Consul, EtcdV2, EtcdV3, Program, SourceOf, ZooKeeper, consul, etcd_v3, zookeeper};
 use crate::cluster::Cluster;
 use crate::scenario::{Scenario, Service};
 use crate::servers::ServerSettings;
@@ -39,6 +40,13 @@ pub(super) fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Conn
     let Scenario { service, settings, consul, .. } = *scenario;
     let endpoints = cluster.client_endpoints();
     adapter(service, Means::of(&scenario.workload), settings, consul, endpoints, Cluster::worker_address)
+}
+
+/// What has a client program of the user's own ask this cluster, in place of our adapter; `logs` is the folder of what it writes to
+/// standard error.
+pub(super) fn connect_by(program: &Path, logs: PathBuf, scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
+    let service = connect_to(scenario, cluster);
+    Arc::new(Program::new(program.to_owned(), cluster.client_endpoints(), Cluster::worker_address, logs, service))
 }
 
 /// What a service promises if nothing particular is asked of it.

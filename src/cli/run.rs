@@ -2,7 +2,7 @@
 
 mod inside;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
@@ -13,6 +13,7 @@ use super::scenarios::load;
 use super::terminal::note;
 use super::{Exit, Failure, OrExit};
 use crate::causes;
+use crate::clients::Program;
 use crate::nemesis::{Need, PlannedFault, schedule};
 use crate::results::{RunFile, RunFolder};
 use crate::sandbox::{self, ControlGroups, Controller};
@@ -24,6 +25,7 @@ Examples:
   leasehold run etcd-v3-leader-pause --servers etcd@3.4.23   on another version
   leasehold run etcd-v3-leader-pause --no-faults             the same with nothing broken
   leasehold run ./mine.toml --server-bin etcd=./bin/etcd     a scenario and a server of your own
+  leasehold run etcd-v3-leader-change --client ./my-locks    a lock library of your own
 
 The exit code is the verdict: see `leasehold --help`.";
 
@@ -39,6 +41,9 @@ pub(super) struct RunArguments {
     /// For ZooKeeper, the folder of its jars.
     #[arg(long, value_name = "SERVICE=PATH", conflicts_with = "servers", value_parser = own_servers)]
     pub(super) server_bin: Option<(Software, PathBuf)>,
+    /// A lock client of your own: a program that is asked line by line (docs/own-client.md).
+    #[arg(long, value_name = "PROGRAM")]
+    client: Option<PathBuf>,
     /// How many servers, 1 to 9 [default: as the scenario says].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: Option<u8>,
@@ -73,6 +78,8 @@ struct Prepared {
     scenario: Scenario,
     server: ServerBinary,
     deployment: Deployment,
+    /// The client program in place of our own adapter.
+    client: Option<PathBuf>,
     seed: u64,
     schedule: Vec<PlannedFault>,
     start: Timestamp,
@@ -117,6 +124,7 @@ fn prepare(
     original: Option<Original>,
 ) -> Result<(Prepared, ControlGroups), Failure> {
     let scenario = adjusted(scenario, arguments)?;
+    let client = arguments.client.as_deref().map(|path| client_for(&scenario, path)).transpose()?;
     let groups = groups_for(&scenario)?;
     let server = server_of(arguments, &scenario)?;
     let longest_round_trip = scenario.topology.longest_round_trip();
@@ -153,6 +161,7 @@ fn prepare(
         scenario,
         server,
         deployment,
+        client,
         seed,
         schedule,
         start,
@@ -198,6 +207,9 @@ fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Ve
         (Some((software, path)), _) => option("--server-bin", format!("{software}={}", path.display())),
         (None, spec) => option("--servers", spec.as_ref().unwrap_or(&scenario.servers).to_string()),
     }
+    if let Some(client) = &arguments.client {
+        option("--client", client.display().to_string());
+    }
     if let Some(nodes) = arguments.nodes {
         option("--nodes", nodes.to_string());
     }
@@ -220,6 +232,19 @@ fn adjusted(mut scenario: Scenario, arguments: &RunArguments) -> Result<Scenario
         scenario.duration = Duration::from_secs(seconds);
     }
     Ok(if arguments.no_faults { scenario.without_faults() } else { scenario })
+}
+
+/// The client program at this place, for a scenario that asks for nothing but locks.
+fn client_for(scenario: &Scenario, path: &Path) -> Result<PathBuf, Failure> {
+    if scenario.workload.asks_beyond_locks() {
+        let message = format!(
+            "{} has clients do what --client cannot ask a program for: they use registers, or write under the service's own guard. \
+             Choose a scenario about locks: `leasehold scenarios` lists them",
+            scenario.name
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    Program::at(path).or_exit(Exit::Unavailable)
 }
 
 fn server_of(arguments: &RunArguments, scenario: &Scenario) -> Result<ServerBinary, Failure> {

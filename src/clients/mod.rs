@@ -7,11 +7,13 @@ pub mod consul;
 pub mod etcd_v2;
 pub mod etcd_v3;
 pub(crate) mod http;
+pub mod program;
 pub mod zookeeper;
 
 pub use consul::Consul;
 pub use etcd_v2::EtcdV2;
 pub use etcd_v3::{EtcdV3, Recipe};
+pub use program::Program;
 pub use zookeeper::ZooKeeper;
 
 use std::net::{IpAddr, SocketAddr};

@@ -171,6 +171,8 @@ fn start_workers(
     for worker in 0..plan.workload.workers() as u64 {
         let node = nodes[usize::try_from(worker).unwrap_or(0) % nodes.len()];
         let gate = field.gates.gate(WorkerId(worker));
+        let beside = Arc::clone(connect);
+        gate.accompanied_by(move |still| beside.stand(worker, still));
         let client = Client::new(Arc::clone(connect), recorder.clone(), node, worker, stride);
         let client = client.behind(gate.clone()).at_work_on(ledger.clone());
         let script = plan.workload.script(plan.seed, worker);

@@ -55,6 +55,10 @@ impl Client {
     /// Carries out one operation; its outcome is unknown if it takes longer than `limit` or the run stops first. The time
     /// for which the client stands still does not count: an answer that came meanwhile it sees when it goes on.
     pub(super) async fn perform(&mut self, op: &Op, limit: Duration, stop: &mut Stop) -> Result<Answer, OpError> {
+        let ready = tokio::select! {
+            ready = self.connection.ready() => ready,
+            () = stop.requested_and_patience_over() => Err(OpError::failed("stopped", "the run ended first")),
+        };
         self.recorder.record(invocation(self.process, self.node, op));
         if let Op::Work { hold, piece, guard, .. } = op
             && !asks_the_service(op)
@@ -66,7 +70,7 @@ impl Client {
         }
         let result = tokio::select! {
             biased;
-            result = self.connection.perform(op) => result,
+            result = async { ready?; self.connection.perform(op).await } => result,
             () = self.gate.awake_for(limit) => Err(OpError::timeout(limit)),
             () = stop.requested_and_patience_over() => Err(OpError::unknown("stopped", "the run ended first")),
         };

@@ -102,6 +102,16 @@ impl RunFolder {
         Ok(folder.join("server.log"))
     }
 
+    /// The folder of what client programs of the user's own write to standard error.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn client_logs(&self) -> Result<PathBuf, ResultsError> {
+        let folder = self.path.join("logs").join("clients");
+        fs::create_dir_all(&folder).map_err(|source| ResultsError::Folder { path: folder.clone(), source })?;
+        Ok(folder)
+    }
+
     /// Where all packets of the run are copied to, if that is asked for.
     #[must_use]
     pub fn packets(&self) -> PathBuf {

@@ -43,13 +43,30 @@ struct State {
     /// For how long it stood before it up to now, without the present time.
     stood: Duration,
     waker: Option<Waker>,
+    /// What stands still with the worker.
+    companion: Option<Companion>,
+}
+
+/// Told `true` when it is to stand still, `false` when it goes on.
+struct Companion(Box<dyn Fn(bool) + Send>);
+
+impl fmt::Debug for Companion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Companion")
+    }
 }
 
 impl Gate {
+    /// Whatever the worker has beside it is told when to stand still (`true`) and when to go on (`false`).
+    pub fn accompanied_by(&self, companion: impl Fn(bool) + Send + 'static) {
+        self.state().companion = Some(Companion(Box::new(companion)));
+    }
+
     /// Shuts it, once more.
     pub fn shut(&self) {
         let mut state = self.state();
         state.shut_by += 1;
+        state.tell_companion();
         // It comes to the gate and finds it shut, so that we know.
         state.wake();
     }
@@ -159,7 +176,14 @@ impl State {
     fn go_on(&mut self) {
         self.stood += self.standing();
         self.stands_since = None;
+        self.tell_companion();
         self.wake();
+    }
+
+    fn tell_companion(&self) {
+        if let Some(Companion(tell)) = &self.companion {
+            tell(self.shut_by > 0);
+        }
     }
 
     fn wake(&self) {
@@ -217,6 +241,21 @@ mod tests {
         until(|| count.load(Ordering::SeqCst) > before + 2).await;
         assert_eq!(gate.stands_since(), None);
         worker.abort();
+    }
+
+    #[test]
+    fn what_accompanies_a_worker_stands_until_the_last_fault_lets_go() {
+        let gate = Gate::default();
+        let stands = Arc::new(Mutex::new(false));
+        let told = Arc::clone(&stands);
+        gate.accompanied_by(move |still| *told.lock().expect("nobody panicked") = still);
+        let stands = || *stands.lock().expect("nobody panicked");
+        gate.shut();
+        gate.shut();
+        gate.open();
+        assert!(stands());
+        gate.open();
+        assert!(!stands());
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ pub use mutex::{Mutex, MutexScript};
 pub use register::{Register, RegisterScript};
 
 use leasehold_checkers::history::{CAS_REGISTER, JOB, LEASE_LOCK};
-use op::{Key, Op, RegisterOp};
+use op::{Guard, Key, Op, RegisterOp};
 use script::Script;
 
 /// What the clients of a run do.
@@ -75,6 +75,16 @@ impl Workload {
             Self::Mutex(settings) | Self::Election(settings) => settings.keys(),
             Self::Guarded(settings) => settings.keys(),
             Self::Register(_) => Vec::new(),
+        }
+    }
+
+    /// Whether its clients ask for more than to take, renew, release and read a lock.
+    #[must_use]
+    pub fn asks_beyond_locks(&self) -> bool {
+        match self {
+            Self::Register(_) => true,
+            Self::Guarded(settings) => settings.guard == Guard::Service,
+            Self::CasLock(_) | Self::Lease(_) | Self::Mutex(_) | Self::Election(_) => false,
         }
     }
 

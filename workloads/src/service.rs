@@ -13,6 +13,11 @@ use crate::op::{Answer, Key, Op};
 /// afterwards. An adapter never retries on its own: what the history says was asked once is asked once.
 #[async_trait]
 pub trait LockService: Send {
+    /// Starts what has to run before anything can be asked. It is not part of any operation, and asks the service for nothing.
+    async fn ready(&mut self) -> Result<(), OpError> {
+        Ok(())
+    }
+
     /// Carries out one operation. The engine bounds it in time by dropping the future, so a dropped future must not
     /// leave a request that is still to be sent.
     async fn perform(&mut self, op: &Op) -> Result<Answer, OpError>;
@@ -34,6 +39,10 @@ pub trait Connect: Send + Sync {
     /// Watches these locks through the server at `node` and tells of each change until nobody listens or the
     /// watch breaks. It does not resume by itself.
     async fn watch(&self, node: usize, keys: &[Key], on_change: OnChange) -> Result<(), OpError>;
+
+    /// A worker is made to stand still, or goes on. What an adapter has at work for it beside the futures of its connections, which
+    /// are not polled meanwhile, does so too.
+    fn stand(&self, _worker: u64, _still: bool) {}
 }
 
 /// Called for each change as it arrives; returns whether anybody still listens.

@@ -10,7 +10,7 @@ use leasehold_workloads::service::Connect;
 use nix::mount::{MsFlags, mount};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::super::connect::connect_to;
+use super::super::connect::{connect_by, connect_to};
 use super::super::replay::Told;
 use super::super::terminal::{colour, note, say, width};
 use super::super::{Exit, Failure, OrExit};
@@ -112,7 +112,13 @@ async fn drive(
         cluster = Cluster::start(network, &plan, groups, folder) => Arc::new(cluster.or_exit(Exit::Unavailable)?),
         () = &mut interrupted => return Err(Failure::new(Exit::Interrupted, "interrupted before the cluster served")),
     };
-    let connect = connect_to(scenario, &cluster);
+    let connect = match &prepared.client {
+        None => connect_to(scenario, &cluster),
+        Some(program) => {
+            let logs = folder.client_logs().or_exit(Exit::Unavailable)?;
+            connect_by(program, logs, scenario, &cluster)
+        }
+    };
     let header = header(prepared, connect.as_ref());
     let recorder = Recorder::create(&folder.history(), &header).or_exit(Exit::Unavailable)?;
     note(&format!("{} for {} s, seed {seed}", scenario.name, scenario.duration.as_secs()));
