@@ -239,3 +239,32 @@ fn the_doctor_tells_of_every_fault_and_every_server() {
         assert!(text.lines().any(|line| line.starts_with(name)), "{name} is missing: {text}");
     }
 }
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completions", shell]);
+        assert!(stdout(&script).contains("scenarios"), "{}", told(&script));
+    }
+    let root = tempfile::tempdir().expect("a folder");
+    let folder = root.path().join("man");
+    let output = run(&["man", folder.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    for page in ["leasehold.1", "leasehold-run.1", "leasehold-suite-merge.1"] {
+        let page = fs::read_to_string(folder.join(page)).expect("a page");
+        assert!(page.contains(".SH SYNOPSIS"), "{page}");
+    }
+}
+
+#[test]
+fn a_suite_on_other_servers_lists_its_runs_on_those() {
+    let listed = run(&["suite", "smoke", "--list", "--servers", "etcd@3.4.20"]);
+    assert_eq!(listed.status.code(), Some(0), "{}", told(&listed));
+    let lines: Vec<String> = stdout(&listed).lines().map(str::to_owned).collect();
+    assert!(lines.iter().any(|line| line.starts_with("etcd-v3-calm/etcd@3.4.20/1")), "{lines:?}");
+    assert!(lines.iter().all(|line| !line.contains("etcd@3.5.30")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("zookeeper-early-expiry/zookeeper@3.4.6/1")), "{lines:?}");
+    let foreign = run(&["suite", "failure-friday", "--list", "--servers", "zookeeper@3.9.6"]);
+    assert_eq!(foreign.status.code(), Some(65), "{}", told(&foreign));
+    assert!(stderr(&foreign).contains("none of its runs is about zookeeper"), "{}", told(&foreign));
+}

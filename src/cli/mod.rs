@@ -11,6 +11,7 @@ mod report;
 mod run;
 mod scenarios;
 mod servers;
+mod shell;
 mod suite;
 mod terminal;
 
@@ -73,6 +74,11 @@ enum Verb {
     /// Try what runs and faults need of this machine, and say what to change where it is lacking.
     #[command(after_help = "The exit code is 0 where runs work, and 69 where they do not.")]
     Doctor(doctor::DoctorArguments),
+    /// Print what makes a shell complete the commands and flags.
+    #[command(after_help = shell::EXAMPLES)]
+    Completions(shell::CompletionsArguments),
+    /// Print the manual page, or write all of them.
+    Man(shell::ManArguments),
 }
 
 /// Parses the arguments, calls one verb and turns its result into an exit code.
@@ -98,6 +104,8 @@ pub fn main() -> ExitCode {
         Verb::Faults => faults::faults(),
         Verb::Suite(arguments) => suite::suite(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
+        Verb::Completions(arguments) => shell::completions(&arguments),
+        Verb::Man(arguments) => shell::man(&arguments),
     };
     match result {
         Ok(exit) => exit.into(),

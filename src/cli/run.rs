@@ -67,7 +67,7 @@ pub(super) struct RunArguments {
     pub(super) json: bool,
 }
 
-fn own_servers(text: &str) -> Result<(Software, PathBuf), String> {
+pub(super) fn own_servers(text: &str) -> Result<(Software, PathBuf), String> {
     let named = text.split_once('=').filter(|(_, path)| !path.is_empty());
     let software = named.and_then(|(name, path)| Some((Software::named(name)?, path.into())));
     software.ok_or_else(|| "expected SERVICE=PATH with `etcd`, `consul` or `zookeeper` for SERVICE".to_owned())

@@ -8,16 +8,19 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::run::own_servers;
 use super::terminal::{colour, note, say};
 use super::{Exit, Failure, OrExit};
+use crate::servers::{ServerBinary, ServerSpec, Software};
 use crate::suite::{
-    self, Cell, CellResult, Change, Ended, Outcome, Plan, Report, Runner, Shard, SuiteError, SuiteFolder,
+    self, Cell, CellResult, Change, Ended, Instead, Outcome, Plan, Report, Runner, Shard, SuiteError, SuiteFolder,
 };
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   leasehold suite smoke                      the quick one that comes along
   leasehold suite ./mine.toml --shard 2/3    the second third of one of your own
+  leasehold suite smoke --server-bin etcd=./bin/etcd   on a build of your own
   leasehold suite --resume DIR               go on with one that was cut short
   leasehold suite merge DIR DIR DIR          put its parts together
   leasehold suite diff OLD NEW               what became worse or better
@@ -34,6 +37,12 @@ pub(super) struct SuiteArguments {
     /// A suite by name (`smoke`, `failure-friday`, `museum`), or a TOML file by its path.
     #[arg(default_value = "smoke", conflicts_with = "resume")]
     suite: String,
+    /// Other servers than the suite's, for example `etcd@3.4.23`, for the runs that are about the same service.
+    #[arg(long, value_name = "SERVICE@VERSION", conflicts_with = "resume")]
+    servers: Option<ServerSpec>,
+    /// A server program of your own for them, for example `etcd=./bin/etcd`.
+    #[arg(long, value_name = "SERVICE=PATH", conflicts_with_all = ["resume", "servers"], value_parser = own_servers)]
+    server_bin: Option<(Software, PathBuf)>,
     /// Only one part of several, for example 2/3: each machine runs another.
     #[arg(long, value_name = "I/N", conflicts_with = "resume", default_value = "1/1")]
     shard: Shard,
@@ -92,7 +101,10 @@ fn run(arguments: &SuiteArguments) -> Result<Exit, Failure> {
     let folder = match &arguments.resume {
         Some(path) => SuiteFolder::open(path).map_err(failure)?,
         None => {
-            let plan = Plan::load(&arguments.suite).map_err(failure)?;
+            let mut plan = Plan::load(&arguments.suite).map_err(failure)?;
+            if let Some(instead) = instead(arguments)? {
+                plan = plan.on(&instead).map_err(failure)?;
+            }
             if arguments.list {
                 return say(&listing(&plan.of_shard(arguments.shard))).map(|()| Exit::Valid);
             }
@@ -120,6 +132,18 @@ fn run(arguments: &SuiteArguments) -> Result<Exit, Failure> {
         return Ok(Exit::Interrupted);
     }
     Ok(exit(&report))
+}
+
+/// The servers that the arguments name in place of the suite's.
+fn instead(arguments: &SuiteArguments) -> Result<Option<Instead>, Failure> {
+    Ok(match (&arguments.servers, &arguments.server_bin) {
+        (Some(spec), _) => Some(Instead::Version(spec.clone())),
+        (None, Some((software, path))) => {
+            let program = ServerBinary::own(*software, path).or_exit(Exit::Unavailable)?;
+            Some(Instead::Program(*software, program.path))
+        }
+        (None, None) => None,
+    })
 }
 
 /// Runs what has no result yet, and tells of it line by line.

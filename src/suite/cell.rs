@@ -1,6 +1,7 @@
 //! One run of a suite, and what is expected of it.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use leasehold_checkers::verdict::AnomalyKind;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,12 @@ pub struct Cell {
     pub scenario: String,
     /// The servers, for example `etcd@3.5.30`.
     pub servers: String,
+    /// The server program of the user's own that is started in their place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<PathBuf>,
+    /// The client program of the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<PathBuf>,
     /// The seed.
     pub seed: u64,
     /// How long the clients work, in seconds.
@@ -40,8 +47,16 @@ impl Cell {
     /// The arguments of the `leasehold` that makes this run.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
-        let mut words = vec!["run".to_owned(), self.scenario.clone(), "--servers".to_owned(), self.servers.clone()];
-        words.extend(["--seed".to_owned(), self.seed.to_string()]);
+        let mut words = vec!["run".to_owned(), self.scenario.clone()];
+        let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
+        match (&self.program, self.servers.split('@').next()) {
+            (Some(program), Some(software)) => option("--server-bin", format!("{software}={}", program.display())),
+            _ => option("--servers", self.servers.clone()),
+        }
+        if let Some(client) = &self.client {
+            option("--client", client.display().to_string());
+        }
+        option("--seed", self.seed.to_string());
         if self.shortened {
             words.extend(["--seconds".to_owned(), self.seconds.to_string()]);
         }

@@ -1,6 +1,6 @@
 //! The TOML shape of a suite.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use leasehold_workloads::scenarios::SUITES;
 use serde::Deserialize;
@@ -25,6 +25,8 @@ struct Block {
     scenarios: Vec<String>,
     /// Left out: each scenario's own.
     servers: Option<Vec<String>>,
+    /// A client program of the user's own in place of our adapter.
+    client: Option<PathBuf>,
     #[serde(default)]
     seeds: Seeds,
     seconds: Option<u64>,
@@ -129,6 +131,8 @@ impl Block {
         {
             return Err(wrong("`expect` names no kind of anomaly".to_owned()));
         }
+        let client = self.client.as_deref().and_then(Path::file_stem);
+        let client = client.map(|stem| format!("-by-{}", stem.to_string_lossy())).unwrap_or_default();
         let mut cells = Vec::new();
         for scenario_name in &self.scenarios {
             let scenario = Scenario::load(scenario_name)?;
@@ -142,9 +146,11 @@ impl Block {
                 for &seed in &seeds {
                     let faults = if self.faults { "" } else { "-no-faults" };
                     cells.push(Cell {
-                        id: format!("{}{faults}/{spec}/{seed}", scenario.name),
+                        id: format!("{}{client}{faults}/{spec}/{seed}", scenario.name),
                         scenario: scenario_name.clone(),
                         servers: spec.to_string(),
+                        program: None,
+                        client: self.client.clone(),
                         seed,
                         seconds: self.seconds.unwrap_or(scenario.duration.as_secs()),
                         shortened: self.seconds.is_some(),
@@ -192,6 +198,15 @@ expect = { invalid = { kinds = ["premature-expiry"], also = ["double-acquisition
         assert_eq!((early.servers.as_str(), early.seed, early.seconds), ("etcd@3.4.23", 1, 20));
         let Expectation::Invalid { kinds, also } = &early.expect else { panic!("it is expected to be invalid") };
         assert_eq!((&kinds[..], &also[..]), (&[Kind::PrematureExpiry][..], &[Kind::DoubleAcquisition][..]));
+    }
+
+    #[test]
+    fn a_client_of_ones_own_stands_in_the_name_and_the_command() {
+        let plan = parse(&GOOD.replacen("seeds =", "client = \"./my-locks.py\"\nseeds =", 1));
+        let plan = plan.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(plan.cells[0].id, "etcd-v3-calm-by-my-locks/etcd@3.4.23/1");
+        let command = "run etcd-v3-calm --servers etcd@3.4.23 --client ./my-locks.py --seed 1";
+        assert_eq!(plan.cells[0].arguments().join(" "), command);
     }
 
     #[test]

@@ -101,6 +101,8 @@ mod tests {
             id: format!("s/etcd@1/{index}"),
             scenario: "s".to_owned(),
             servers: "etcd@1".to_owned(),
+            program: None,
+            client: None,
             seed: index as u64,
             seconds,
             shortened: false,
