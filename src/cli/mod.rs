@@ -10,6 +10,7 @@ mod replay;
 mod report;
 mod run;
 mod scenarios;
+mod serve;
 mod servers;
 mod shell;
 mod suite;
@@ -60,6 +61,9 @@ enum Verb {
     /// Write the report of a stored run anew: `report.html`, `summary.md` and the plots.
     #[command(after_help = report::EXAMPLES)]
     Report(report::ReportArguments),
+    /// Show the list of runs and their reports in a browser.
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::ServeArguments),
     /// Get servers before they are needed, or list those that are known.
     Fetch(fetch::FetchArguments),
     /// List the servers that are known, or what each service promises.
@@ -98,6 +102,7 @@ pub fn main() -> ExitCode {
         Verb::Replay(arguments) => replay::replay(&arguments),
         Verb::Check(arguments) => check::check(&arguments),
         Verb::Report(arguments) => report::report(&arguments),
+        Verb::Serve(arguments) => serve::serve(&arguments),
         Verb::Fetch(arguments) => fetch::fetch(&arguments),
         Verb::Servers(arguments) => servers::servers(&arguments),
         Verb::Scenarios(arguments) => scenarios::scenarios(&arguments),

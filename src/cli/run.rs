@@ -150,6 +150,7 @@ fn prepare(
         scenario: scenario.name.clone(),
         servers: server.label.clone(),
         seed,
+        seconds: Some(scenario.duration.as_secs()),
         start: start.to_string(),
         schedule: schedule.iter().map(ToString::to_string).collect(),
         ending: None,

@@ -189,7 +189,9 @@ fn line(done: usize, total: usize, cell: &Cell, result: &CellResult) -> String {
 }
 
 fn write(folder: &SuiteFolder, report: &Report) -> Result<(), Failure> {
-    files(report).iter().try_for_each(|(name, text)| folder.write(name, text)).map_err(failure)
+    files(report).iter().try_for_each(|(name, text)| folder.write(name, text)).map_err(failure)?;
+    let index = suite::html(report, folder.path()).or_exit(Exit::Unavailable)?;
+    folder.write("index.html", &index).map_err(failure)
 }
 
 /// What is told of a suite in files, by their names.

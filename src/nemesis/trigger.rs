@@ -273,7 +273,7 @@ mod tests {
     async fn the_first_leader_is_no_change_and_the_next_one_is() {
         let scene = scene();
         let said = |node: u8, term| {
-            scene.leadership.said(NodeId::new(node), LeaderView { leader: Some(NodeId::new(node)), term })
+            scene.leadership.said(NodeId::new(node), LeaderView { leader: Some(NodeId::new(node)), term });
         };
         let leading = async {
             said(1, 2);

@@ -17,6 +17,9 @@ pub struct RunFile {
     pub servers: String,
     /// The seed.
     pub seed: u64,
+    /// How long the clients are to work, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
     /// The wall-clock time of the start, UTC.
     pub start: String,
     /// The planned faults, in words, in their order.

@@ -30,4 +30,4 @@ pub use outcome::{CellResult, Found, Outcome};
 pub use plan::{Plan, Shard};
 pub use report::{Report, Row};
 pub use runner::{Ended, Runner};
-pub use told::{json, junit, markdown, table};
+pub use told::{html, json, junit, markdown, table};

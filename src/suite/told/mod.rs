@@ -1,10 +1,12 @@
 //! What came of a suite, told to people and programs.
 
+mod html;
 mod json;
 mod junit;
 mod markdown;
 mod table;
 
+pub use html::html;
 pub use json::json;
 pub use junit::junit;
 pub use markdown::markdown;

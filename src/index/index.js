@@ -1,0 +1,43 @@
+"use strict";
+const rows = [...document.querySelectorAll("tbody tr")].map((row) => ({ row, text: row.textContent.toLowerCase() }));
+const [find, verdict, count] = ["find", "verdict", "count"].map((id) => document.getElementById(id));
+const compare = document.getElementById("compare");
+
+/** Shows the rows that have all the words, and the verdict. */
+function filter() {
+  const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+  let shown = 0;
+  for (const { row, text } of rows) {
+    const fits = words.every((word) => text.includes(word)) && (!verdict.value || row.dataset.verdict === verdict.value);
+    row.hidden = !fits;
+    shown += fits;
+  }
+  count.textContent = shown === rows.length ? `${shown} runs` : `${shown} of ${rows.length} runs`;
+}
+
+/** Sorts by a column, and the other way round when it is asked for again. */
+function sort(button) {
+  const heading = button.parentElement;
+  const column = [...heading.parentElement.children].indexOf(heading);
+  const down = heading.getAttribute("aria-sort") === "ascending";
+  const value = ({ row }) => row.children[column].textContent.trim();
+  const order = button.dataset.sort === "number" ? (a, b) => value(a) - value(b) : (a, b) => value(a).localeCompare(value(b));
+  rows.sort((a, b) => (down ? order(b, a) : order(a, b)));
+  for (const other of heading.parentElement.children) other.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+  document.querySelector("tbody")?.append(...rows.map(({ row }) => row));
+}
+
+/** Two can be compared, no more and no fewer. */
+function choose() {
+  if (compare) compare.disabled = document.querySelectorAll("input[name=run]:checked").length !== 2;
+}
+
+find.addEventListener("input", filter);
+verdict.addEventListener("change", filter);
+document.addEventListener("change", choose);
+for (const button of document.querySelectorAll("[data-sort]")) button.addEventListener("click", () => sort(button));
+// The keys of a search field are not a wish to compare.
+find.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
+filter();
+choose();
