@@ -19,6 +19,7 @@ pub mod disk;
 pub mod engine;
 pub mod nemesis;
 mod node;
+pub mod packets;
 pub mod report;
 pub mod results;
 pub mod run;
