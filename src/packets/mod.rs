@@ -4,6 +4,8 @@
 //! well-formed packets; what is wrong with one is done to it afterwards.
 
 mod packet;
+mod reader;
+pub mod streams;
 pub mod zookeeper;
 
 pub use packet::{Builder, Field, FieldKind, NoSuchField, Packet};

@@ -3,6 +3,7 @@
 mod amnesia;
 mod clock;
 mod closed_port;
+mod corrupt;
 mod cut;
 mod disk;
 mod election;
@@ -24,7 +25,7 @@ pub(super) use clock::{Clock, at_rest};
 pub(super) use pause::Pause;
 
 /// All packages, in the order in which they are listed.
-pub const PACKAGES: [&Package; 17] = [
+pub const PACKAGES: [&Package; 18] = [
     &clock::PACKAGE,
     &election::PACKAGE,
     &pause::PACKAGE,
@@ -33,6 +34,7 @@ pub const PACKAGES: [&Package; 17] = [
     &flapping::PACKAGE,
     &closed_port::PACKAGE,
     &link::PACKAGE,
+    &corrupt::PACKAGE,
     &clock::DRIFT,
     &clock::STROBE,
     &clock::RESET,

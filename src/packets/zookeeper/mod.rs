@@ -5,6 +5,7 @@
 
 mod election;
 mod jute;
+pub mod learner;
 mod requests;
 
 pub use election::{notification, unread_notification};

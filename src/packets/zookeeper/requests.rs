@@ -115,6 +115,11 @@ impl Request {
         framed(self.body(head).build())
     }
 
+    /// The opcode and what comes after it, as a follower hands them on.
+    pub(super) fn forwarded(self) -> (i32, Packet) {
+        (self.known_as().0, self.body(Packet::builder()).build())
+    }
+
     fn body(self, head: Builder) -> Builder {
         match self {
             Self::Create => create(head),
