@@ -11,6 +11,7 @@ mod kill;
 mod link;
 mod membership;
 mod out_of_memory;
+mod packet;
 mod partition;
 mod pause;
 mod recovery;
@@ -24,7 +25,7 @@ pub(super) use clock::{Clock, at_rest};
 pub(super) use pause::Pause;
 
 /// All packages, in the order in which they are listed.
-pub const PACKAGES: [&Package; 17] = [
+pub const PACKAGES: [&Package; 18] = [
     &clock::PACKAGE,
     &election::PACKAGE,
     &pause::PACKAGE,
@@ -42,6 +43,7 @@ pub const PACKAGES: [&Package; 17] = [
     &disk::PACKAGE,
     &amnesia::PACKAGE,
     &membership::PACKAGE,
+    &packet::PACKAGE,
 ];
 
 /// The package of this name.
