@@ -6,6 +6,7 @@ mod error;
 mod layer;
 mod member;
 mod membership;
+mod poison;
 mod topology;
 
 use std::collections::BTreeMap;

@@ -170,6 +170,16 @@ impl Packet {
         hex(&self.bytes)
     }
 
+    /// What a field says, and what is to be said of it.
+    #[must_use]
+    pub fn says(&self, field: &Field) -> String {
+        let meaning = meaning(field.kind, self.bytes_of(field));
+        match &field.note {
+            None => meaning,
+            Some(note) => format!("{meaning}  {note}"),
+        }
+    }
+
     /// A dump of its bytes: a line for each field, with its name and what it says; of long ones several.
     #[must_use]
     pub fn annotated(&self) -> String {
@@ -177,11 +187,7 @@ impl Packet {
         let longest_name = self.fields.iter().map(|field| field.name.chars().count()).max().unwrap_or(0);
         let mut text = String::new();
         for field in &self.fields {
-            let bytes = self.bytes_of(field);
-            let mut said = meaning(field.kind, bytes);
-            if let Some(note) = &field.note {
-                said = format!("{said}  {note}");
-            }
+            let (bytes, said) = (self.bytes_of(field), self.says(field));
             for (index, line) in bytes.chunks(PER_LINE).enumerate().chain(bytes.is_empty().then_some((0, bytes))) {
                 let digits = line.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
                 let (name, said) = if index == 0 { (field.name.as_str(), said.as_str()) } else { ("", "") };
@@ -196,8 +202,7 @@ impl Packet {
 }
 
 /// What bytes say, in a few words.
-#[must_use]
-pub(crate) fn meaning(kind: FieldKind, bytes: &[u8]) -> String {
+fn meaning(kind: FieldKind, bytes: &[u8]) -> String {
     const LONGEST: usize = 40;
     match kind {
         FieldKind::Length | FieldKind::Opcode | FieldKind::Integer => match bytes.len() {

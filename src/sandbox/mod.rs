@@ -37,7 +37,7 @@ pub use mode::Mode;
 pub use network::{Medium, Network};
 pub use outcome::Outcome;
 pub use spawn::{AtExec, InChild, ServerCommand, ServerProcess, Spawner};
-pub use status::Threads;
+pub use status::{ThreadNames, Threads};
 pub use switch::{
     Budget, Capture, Captured, Change, Damage, FindPlaces, Jitter, LinkCounters, LinkLayer, LinkRule, Place, Places,
     Port, Side, Spoil, SpoilNotes, Spread, Switch,

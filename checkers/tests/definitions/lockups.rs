@@ -112,7 +112,7 @@ fn around(stretches: &[(u64, u64)], at: u64) -> Option<(u64, u64)> {
 }
 
 fn is_served(op: &Op) -> bool {
-    !op.is_unanswered() && !op.failed_with("refused") && !op.failed_with("timeout")
+    !op.is_unanswered() && !["refused", "no-session", "timeout"].iter().any(|code| op.failed_with(code))
 }
 
 /// To wait in a queue is no evidence.

@@ -12,6 +12,7 @@ mod kill;
 mod link;
 mod membership;
 mod out_of_memory;
+mod packet;
 mod partition;
 mod pause;
 mod recovery;
@@ -25,7 +26,7 @@ pub(super) use clock::{Clock, at_rest};
 pub(super) use pause::Pause;
 
 /// All packages, in the order in which they are listed.
-pub const PACKAGES: [&Package; 18] = [
+pub const PACKAGES: [&Package; 19] = [
     &clock::PACKAGE,
     &election::PACKAGE,
     &pause::PACKAGE,
@@ -44,6 +45,7 @@ pub const PACKAGES: [&Package; 18] = [
     &disk::PACKAGE,
     &amnesia::PACKAGE,
     &membership::PACKAGE,
+    &packet::PACKAGE,
 ];
 
 /// The package of this name.

@@ -10,7 +10,7 @@ fn caller(server: i64) -> Packet {
 
 /// A vote of `server` for itself.
 #[must_use]
-pub fn notification(server: i64) -> Packet {
+pub fn vote(server: i64) -> Packet {
     const LOOKING: i32 = 0;
     let vote = Packet::builder()
         .opcode("state", LOOKING, "looking")
@@ -24,7 +24,7 @@ pub fn notification(server: i64) -> Packet {
 
 /// A frame too long for the oldest form of a vote and too short for the others, and with nothing but zeros in it.
 #[must_use]
-pub fn unread_notification(server: i64) -> Packet {
+pub fn short_vote(server: i64) -> Packet {
     let vote =
         Packet::builder().field("vote", FieldKind::Bytes, &[0; 30]).note("28, or 36 and more, are votes").build();
     Packet::builder().packet(caller(server)).packet(framed(vote)).build()
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn a_call_comes_before_the_frame() {
-        assert_eq!(unread_notification(3).hex(), format!("00000000000000030000001e{}", "00".repeat(30)));
-        assert_eq!(notification(2).bytes().len(), 8 + 4 + 36);
+        assert_eq!(short_vote(3).hex(), format!("00000000000000030000001e{}", "00".repeat(30)));
+        assert_eq!(vote(2).bytes().len(), 8 + 4 + 36);
     }
 }

@@ -13,7 +13,7 @@ use crate::history::{Action, Op, RunTime, Word};
 
 /// The codes of ops of which the server said nothing: no connection came about, or what had to come first, like a session, was not
 /// answered in time.
-const UNHEARD: [&str; 2] = ["refused", "timeout"];
+const UNHEARD: [&str; 3] = ["refused", "no-session", "timeout"];
 
 /// Whether an op shows that its request was dealt with. Whoever says no has looked at it.
 fn is_served(op: &Op) -> bool {
