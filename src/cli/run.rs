@@ -60,6 +60,24 @@ pub(super) struct RunArguments {
     /// Print the verdict as one JSON object instead of words.
     #[arg(long)]
     pub(super) json: bool,
+    /// What to type, but for the seed, where it was another verb that made the scenario.
+    #[arg(skip)]
+    again: Option<Vec<String>>,
+}
+
+impl RunArguments {
+    /// The arguments of a verb that makes a scenario of its own: what that does not say.
+    pub(super) fn of_another_verb(
+        again: Vec<String>,
+        servers: Option<ServerSpec>,
+        seed: Option<u64>,
+        out: Option<PathBuf>,
+        json: bool,
+    ) -> Self {
+        let (scenario, again) = (String::new(), Some(again));
+        let (server_bin, nodes, seconds) = (None, None, None);
+        Self { scenario, servers, server_bin, nodes, seconds, seed, no_faults: false, out, pcap: false, json, again }
+    }
 }
 
 fn own_servers(text: &str) -> Result<(Software, PathBuf), String> {
@@ -192,6 +210,9 @@ fn groups_for(scenario: &Scenario) -> Result<ControlGroups, Failure> {
 
 /// What to type to make this run again. It names what the scenario or chance has settled this time.
 fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Vec<String> {
+    if let Some(again) = &arguments.again {
+        return again.iter().cloned().chain(["--seed".to_owned(), seed.to_string()]).collect();
+    }
     let mut words = vec!["leasehold".to_owned(), "run".to_owned(), arguments.scenario.clone()];
     let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
     match (&arguments.server_bin, &arguments.servers) {
