@@ -17,6 +17,7 @@ pub mod clock;
 pub mod cluster;
 pub mod disk;
 pub mod engine;
+pub mod fuzz;
 pub mod nemesis;
 mod node;
 pub mod packets;

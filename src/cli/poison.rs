@@ -1,5 +1,6 @@
 //! `leasehold poison`.
 
+mod fuzz;
 mod plan;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ Examples:
   leasehold poison --list                                               the packets that are known
   leasehold poison zookeeper@3.4.6 --case create-path-length            one of them, sent to a follower
   leasehold poison zookeeper@3.8.0 --case create-path-length            the same on a release that is mended
+  leasehold poison zookeeper@3.4.6 --fuzz 60                            malformed messages of all kinds
 
 It starts a cluster of its own and sends packets to that one only. The exit code is the verdict: see `leasehold --help`.";
 
@@ -29,8 +31,14 @@ pub(super) struct PoisonArguments {
     #[arg(value_name = "SERVICE@VERSION", required_unless_present = "list")]
     servers: Option<ServerSpec>,
     /// The packet, by its name.
-    #[arg(long, value_name = "NAME", required_unless_present = "list")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["list", "fuzz", "mutant"])]
     case: Option<String>,
+    /// Send malformed messages of all kinds for so many seconds, and take apart whatever stops a server.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["case", "list"], value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    fuzz: Option<u64>,
+    /// Send what such a search has found once more.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["case", "list", "fuzz"])]
+    mutant: Option<PathBuf>,
     /// List the packets that are known.
     #[arg(long, conflicts_with_all = ["servers", "case"])]
     list: bool,
@@ -69,6 +77,11 @@ enum Cure {
 }
 
 pub(super) fn poison(arguments: &PoisonArguments) -> Result<Exit, Failure> {
+    match (&arguments.servers, arguments.fuzz, &arguments.mutant) {
+        (Some(servers), Some(seconds), _) => return fuzz::fuzz(arguments, servers, seconds),
+        (Some(servers), None, Some(file)) => return fuzz::again(arguments, servers, file),
+        _ => {}
+    }
     let (Some(servers), Some(name)) = (&arguments.servers, &arguments.case) else {
         say(&listing()?)?;
         return Ok(Exit::Valid);

@@ -1,6 +1,6 @@
 //! `leasehold run`.
 
-mod inside;
+pub(super) mod inside;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,7 +15,7 @@ use super::{Exit, Failure, OrExit};
 use crate::causes;
 use crate::nemesis::{Need, PlannedFault, schedule};
 use crate::results::{RunFile, RunFolder};
-use crate::sandbox::{self, ControlGroups, Controller};
+use crate::sandbox::{self, ControlGroups, Controller, Sandbox};
 use crate::scenario::Scenario;
 use crate::servers::{Deployment, FetchOptions, ServerBinary, ServerSpec, Software, fetch};
 
@@ -87,14 +87,14 @@ fn own_servers(text: &str) -> Result<(Software, PathBuf), String> {
 }
 
 /// What is settled before the sandbox is entered.
-struct Prepared {
-    scenario: Scenario,
-    server: ServerBinary,
-    deployment: Deployment,
-    seed: u64,
+pub(super) struct Prepared {
+    pub(super) scenario: Scenario,
+    pub(super) server: ServerBinary,
+    pub(super) deployment: Deployment,
+    pub(super) seed: u64,
     schedule: Vec<PlannedFault>,
     start: Timestamp,
-    folder: RunFolder,
+    pub(super) folder: RunFolder,
     run_file: RunFile,
     /// The command that makes this run again.
     command: Vec<String>,
@@ -115,11 +115,26 @@ pub(super) fn run_scenario(
     scenario: Scenario,
     original: Option<Original>,
 ) -> Result<Exit, Failure> {
-    let (prepared, groups) = prepare(arguments, scenario, original)?;
+    enter(prepare(arguments, scenario, original)?, inside::run)
+}
+
+/// Has something done in the sandbox with the cluster of a scenario, in place of a run.
+pub(super) fn in_its_place(
+    arguments: &RunArguments,
+    scenario: Scenario,
+    work: impl FnOnce(&Sandbox, &ControlGroups, Prepared) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    enter(prepare(arguments, scenario, None)?, work)
+}
+
+fn enter(
+    (prepared, groups): (Prepared, ControlGroups),
+    work: impl FnOnce(&Sandbox, &ControlGroups, Prepared) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
     let data = prepared.folder.data();
     // The process is cloned here, so until then it must have one thread only. The groups stay with this one, which outlives
     // all that will be in them.
-    let outcome = sandbox::enter(|sandbox| match inside::run(&sandbox, &groups, prepared) {
+    let outcome = sandbox::enter(|sandbox| match work(&sandbox, &groups, prepared) {
         Ok(exit) => exit.code(),
         Err(failure) => super::terminal::report(&failure).code(),
     });

@@ -48,6 +48,8 @@ pub enum Port {
     Election,
     /// Where servers pass on what is written.
     Peer,
+    /// Where servers tell each other who is there.
+    Gossip,
 }
 
 impl fmt::Display for Port {
@@ -56,6 +58,7 @@ impl fmt::Display for Port {
             Self::Client => "client port",
             Self::Election => "election port",
             Self::Peer => "peer port",
+            Self::Gossip => "gossip port",
         })
     }
 }

@@ -4,6 +4,11 @@
 //! well-formed packets; what is wrong with one is done to it afterwards.
 
 mod case;
+pub mod consul;
+pub mod etcd;
+mod http;
+pub mod mutants;
+pub mod mutate;
 mod packet;
 mod reader;
 mod sending;
@@ -13,4 +18,4 @@ pub mod zookeeper;
 pub use case::{Case, CaseError, Port, bytes_of, names};
 pub(crate) use packet::hex;
 pub use packet::{Builder, Field, FieldKind, NoSuchField, Packet};
-pub use sending::{Reply, send};
+pub use sending::{Reply, send, send_within};

@@ -28,6 +28,10 @@ pub struct Field {
 pub enum FieldKind {
     /// How many bytes, or elements, come after it.
     Length,
+    /// The same, or another number, in as many bytes as it needs, seven bits in each.
+    Varint,
+    /// The same in decimal digits.
+    Digits,
     /// Which kind of message it is, or of which type a part of it.
     Opcode,
     /// A number.
@@ -214,7 +218,8 @@ fn meaning(kind: FieldKind, bytes: &[u8]) -> String {
             [1] => "yes".to_owned(),
             _ => String::new(),
         },
-        FieldKind::Text => {
+        FieldKind::Varint => String::new(),
+        FieldKind::Text | FieldKind::Digits => {
             let text = String::from_utf8_lossy(bytes);
             let mut short: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
             if text.chars().count() > LONGEST {

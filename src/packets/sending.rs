@@ -32,6 +32,19 @@ pub struct Reply {
 /// # Errors
 /// If there is no connection, or the handshake is not answered.
 pub async fn send(to: SocketAddr, handshake: Option<&Packet>, packet: &Packet) -> io::Result<Reply> {
+    send_within(to, handshake, packet, ANSWER).await
+}
+
+/// The same, with another time for the answer.
+///
+/// # Errors
+/// If there is no connection, or the handshake is not answered.
+pub async fn send_within(
+    to: SocketAddr,
+    handshake: Option<&Packet>,
+    packet: &Packet,
+    answer_within: Duration,
+) -> io::Result<Reply> {
     let connected = tokio::time::timeout(PATIENCE, TcpStream::connect(to)).await;
     let mut stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     stream.set_nodelay(true)?;
@@ -48,7 +61,7 @@ pub async fn send(to: SocketAddr, handshake: Option<&Packet>, packet: &Packet) -
         }
     }
     stream.write_all(packet.bytes()).await?;
-    match tokio::time::timeout(ANSWER, some(&mut stream)).await {
+    match tokio::time::timeout(answer_within, some(&mut stream)).await {
         Err(_) => {}
         // Reset by the server: a way to close.
         Ok(Err(_)) => reply.closed = true,
