@@ -64,7 +64,7 @@ pub struct Tally {
 
 impl Trial for Subject {
     async fn shows(&mut self, sent: &[Sent]) -> Result<Option<Signature>, FuzzError> {
-        self.stopped_by(sent).await
+        self.tried(sent).await
     }
 }
 
@@ -115,7 +115,7 @@ impl Campaign<'_> {
     async fn send(&self, batch: &[Suspect]) -> Result<(), FuzzError> {
         let leader = self.subject.leader().await;
         let sending = stream::iter(batch).map(|(_, sent)| self.subject.send(sent, leader));
-        sending.buffer_unordered(LANES).try_collect().await
+        sending.buffer_unordered(LANES).try_collect::<()>().await
     }
 
     /// The least of a batch that stops something, if it does so each time.

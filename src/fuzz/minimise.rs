@@ -1,6 +1,7 @@
 //! Takes a finding apart until nothing of it can be left out.
 //!
-//! First the sequence: whole mutants are left out, by halves, then one by one. Then the bytes: those that were changed are put back, by
+//! First the sequence: its shortest beginning is looked for, then its end alone is tried, and where that is not enough mutants are left out by
+//! halves, then one by one. Then the bytes: those that were changed are put back, by
 //! halves, then one by one. Each step is tried on a cluster without any past, and counts only if that shows the same.
 
 use super::finding::{difference, with_bytes};
@@ -34,7 +35,30 @@ impl<T: Trial> Minimiser<'_, T> {
     }
 
     /// The shortest sequence that shows the same.
-    pub(super) async fn fewest_mutants(&mut self, mut all: Vec<Suspect>) -> Result<Vec<Suspect>, FuzzError> {
+    pub(super) async fn fewest_mutants(&mut self, all: Vec<Suspect>) -> Result<Vec<Suspect>, FuzzError> {
+        let beginning = self.shortest_beginning(all).await?;
+        let end = &beginning[beginning.len().saturating_sub(1)..];
+        if beginning.len() > 1 && self.still(end).await? {
+            return Ok(end.to_vec());
+        }
+        self.without_what_can_be_spared(beginning).await
+    }
+
+    /// Nearly always one mutant did it, and all that came after it does not matter.
+    async fn shortest_beginning(&mut self, mut all: Vec<Suspect>) -> Result<Vec<Suspect>, FuzzError> {
+        let (mut too_short, mut enough) = (0, all.len());
+        while enough - too_short > 1 && self.tries_left > 0 {
+            let middle = too_short.midpoint(enough);
+            match self.still(&all[..middle]).await? {
+                true => enough = middle,
+                false => too_short = middle,
+            }
+        }
+        all.truncate(enough);
+        Ok(all)
+    }
+
+    async fn without_what_can_be_spared(&mut self, mut all: Vec<Suspect>) -> Result<Vec<Suspect>, FuzzError> {
         let mut size = all.len().div_ceil(2);
         while all.len() > 1 && size > 0 && self.tries_left > 0 {
             let mut at = 0;
@@ -142,6 +166,19 @@ mod tests {
         let mut minimiser = Minimiser { trial: &mut trial, shape: SHAPE, tries_left: 100 };
         let left = minimiser.fewest_bytes(all).await.expect("no errors");
         assert_eq!(difference(left[0].1.packet.bytes(), whole.bytes()), 1);
+    }
+
+    #[tokio::test]
+    async fn one_of_many_is_found_in_few_tries() {
+        let all = suspects(64);
+        let culprit = all[20].1.packet.bytes().to_vec();
+        let mut tries = 0;
+        let mut trial = Stops(|sent: &[Sent]| {
+            tries += 1;
+            sent.iter().any(|one| one.packet.bytes() == culprit)
+        });
+        let left = Minimiser { trial: &mut trial, shape: SHAPE, tries_left: 100 }.fewest_mutants(all).await;
+        assert_eq!((left.expect("no errors").len(), tries), (1, 7));
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use leasehold_workloads::op::{Op, RegisterOp};
 use leasehold_workloads::service::Connect;
 
@@ -20,6 +21,9 @@ const OP: Duration = Duration::from_secs(2);
 /// A server that serves nothing for so long has stopped: elections are over sooner.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// The same while a finding is taken apart: what is left in the end is looked at with more patience.
+const TRIAL_PATIENCE: Duration = Duration::from_secs(8);
+
 /// What a packet does to a process shows by then.
 const SETTLING: Duration = Duration::from_millis(300);
 
@@ -28,6 +32,9 @@ const START: Duration = Duration::from_secs(60);
 
 /// For how long an answer to a mutant is waited for. Most have one at once, and some never.
 const ANSWER: Duration = Duration::from_millis(150);
+
+/// So many connections are open at once while a finding is sent again.
+const LANES: usize = 8;
 
 /// The register that tells whether writes are served.
 const KEY: &str = "fuzz/alive";
@@ -182,6 +189,10 @@ impl Subject {
     /// # Errors
     /// If the cluster cannot be asked.
     pub async fn stopped(&mut self) -> Result<Option<Signature>, FuzzError> {
+        self.stopped_for(PATIENCE).await
+    }
+
+    async fn stopped_for(&mut self, patience: Duration) -> Result<Option<Signature>, FuzzError> {
         let began = Instant::now();
         loop {
             let state = self.state().await?;
@@ -189,7 +200,7 @@ impl Subject {
                 return Ok(None);
             }
             let has_ended = state.nodes.iter().any(|node| node.ended.is_some());
-            if has_ended || began.elapsed() > PATIENCE {
+            if has_ended || began.elapsed() > patience {
                 return Ok(Some(state));
             }
         }
@@ -200,13 +211,24 @@ impl Subject {
     /// # Errors
     /// If that does not come about.
     pub async fn stopped_by(&mut self, sent: &[Sent]) -> Result<Option<Signature>, FuzzError> {
-        self.begin_anew().await?;
-        for one in sent {
-            let leader = self.leader().await;
-            self.send(one, leader).await?;
-        }
-        tokio::time::sleep(SETTLING).await;
+        self.send_anew(sent).await?;
         self.stopped().await
+    }
+
+    /// The same in a hurry.
+    pub(super) async fn tried(&mut self, sent: &[Sent]) -> Result<Option<Signature>, FuzzError> {
+        self.send_anew(sent).await?;
+        self.stopped_for(TRIAL_PATIENCE).await
+    }
+
+    async fn send_anew(&mut self, sent: &[Sent]) -> Result<(), FuzzError> {
+        self.begin_anew().await?;
+        let leader = self.leader().await;
+        // Each begins after the one before it, and none waits until that has its answer.
+        let sending = stream::iter(sent).map(|one| self.send(one, leader));
+        sending.buffered(LANES).try_collect::<()>().await?;
+        tokio::time::sleep(SETTLING).await;
+        Ok(())
     }
 
     async fn state(&mut self) -> Result<Signature, FuzzError> {
