@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use leasehold::NodeId;
 use leasehold::clients::Consul;
 use leasehold::clients::consul::{Behavior, Checks, Reads, Settings};
-use leasehold::servers::consul::{CLIENT_PORT, ConsulOptions, ConsulProbes, launch};
+use leasehold::packets::{Packet, consul};
+use leasehold::servers::consul::{CLIENT_PORT, ConsulOptions, ConsulProbes, GOSSIP_PORT, SERVER_PORT, launch};
 use leasehold::servers::{FetchOptions, ServerBinary, fetch, wait_ready};
 use leasehold_checkers::history::vocabulary::code;
 use leasehold_workloads::op::{Answer, Hold, Op, Owner, RegisterOp, Renewal, Wait};
@@ -337,6 +338,40 @@ async fn a_register_is_read_written_and_swapped() {
     }
     consul.prepare(&["register".to_owned()]).await.expect("prepared");
     assert_eq!(register(service, read(true)).await, Ok(Answer::Value(None)));
+}
+
+/// What malformed messages are made of is well-formed.
+#[tokio::test]
+async fn messages_of_the_grammar_are_answered() {
+    let cluster = Cluster::start(1).await;
+    let (_, address) = cluster.addresses[0];
+    let said = |port: u16, packets: &[Packet]| {
+        let mut stream = TcpStream::connect((address, port)).expect("it listens");
+        stream.set_read_timeout(Some(SECOND)).expect("a limit");
+        for packet in packets {
+            stream.write_all(packet.bytes()).expect("it listens");
+        }
+        // It keeps the connection open, so all that comes within the limit is the answer.
+        let (mut answer, mut block) = (Vec::new(), [0; 16 * 1024]);
+        while let Ok(length @ 1..) = stream.read(&mut block) {
+            answer.extend_from_slice(&block[..length]);
+            if answer.windows(4).any(|end| end == b"\r\n\r\n") {
+                break;
+            }
+        }
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    for (name, packet) in consul::requests() {
+        let answer = said(CLIENT_PORT, &[packet]);
+        let status = if name == "session renew" { "HTTP/1.1 404" } else { "HTTP/1.1 200" };
+        // A key under a session that does not exist is refused in the words of an answer.
+        let is_refused = name == "kv acquire" && answer.starts_with("HTTP/1.1 500");
+        assert!(answer.starts_with(status) || is_refused, "{name}: {answer}");
+    }
+    for packets in [consul::rpc(), consul::multiplexed()] {
+        assert!(said(SERVER_PORT, &packets).contains("KVS.Get"), "no answer to a call");
+    }
+    assert!(said(GOSSIP_PORT, &[consul::push_pull()]).contains("n1"), "it tells who is there");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::future::Future;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use leasehold::NodeId;
 use leasehold::clients::{EtcdV2, EtcdV3, Recipe};
+use leasehold::packets::etcd::{Request, form};
 use leasehold::servers::etcd::{CLIENT_PORT, EtcdOptions, EtcdProbes, command_line};
 use leasehold::servers::{
     Availability, FetchError, FetchOptions, Probes, ServerBinary, ServerSpec, fetch, known, wait_ready,
@@ -909,8 +910,44 @@ fn every_known_version_answers_every_question() {
                 assert_eq!(holder(&mut *service, true).await.as_deref(), Some("p1.1"), "{}", server.spec);
                 assert_eq!(release(&mut *service, &hold).await, Ok(Answer::Released), "{}", server.spec);
             }
+            messages_of_the_grammar_are_answered(cluster.endpoints()[0].1, &server.spec.version);
         }
     });
+}
+
+/// What malformed messages are made of is well-formed: each is answered with a message, which an error is not.
+fn messages_of_the_grammar_are_answered(server: SocketAddr, version: &str) {
+    // A lease comes to its end after all that are about it.
+    let (last, others): (Vec<_>, Vec<_>) =
+        Request::ALL.into_iter().partition(|request| *request == Request::LeaseRevoke);
+    for request in others.into_iter().chain(last) {
+        let mut stream = TcpStream::connect(server).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(2))).expect("a limit");
+        for packet in request.packets() {
+            stream.write_all(packet.bytes()).expect("it listens");
+        }
+        assert!(is_answered(&mut stream), "{version} does not take {request:?}");
+    }
+    let mut stream = TcpStream::connect(server).expect("it listens");
+    stream.write_all(form().bytes()).expect("it listens");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).expect("an answer");
+    assert!(answer.starts_with(b"HTTP/1.1 20"), "{version}: {answer:?}");
+}
+
+/// Whether data come over a connection of HTTP/2.
+fn is_answered(stream: &mut TcpStream) -> bool {
+    let mut head = [0; 9];
+    while stream.read_exact(&mut head).is_ok() {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        if stream.read_exact(&mut vec![0; length]).is_err() {
+            return false;
+        }
+        if head[3] == 0 && length > 0 {
+            return true;
+        }
+    }
+    false
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -30,7 +30,11 @@ impl Means {
         match workload {
             Workload::Mutex(Mutex { renewal, .. }) => Self::Queue { kept_alive: renewal.is_some() },
             Workload::Election(Mutex { renewal, .. }) => Self::Election { kept_alive: renewal.is_some() },
-            Workload::CasLock(_) | Workload::Lease(_) | Workload::Guarded(_) | Workload::Register(_) => Self::Attempt,
+            Workload::CasLock(_)
+            | Workload::Lease(_)
+            | Workload::Guarded(_)
+            | Workload::Register(_)
+            | Workload::Canary(_) => Self::Attempt,
         }
     }
 }

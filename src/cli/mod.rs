@@ -6,6 +6,7 @@ mod doctor;
 mod exit;
 mod faults;
 mod fetch;
+mod poison;
 mod replay;
 mod report;
 mod run;
@@ -55,6 +56,9 @@ enum Verb {
     /// Do a run again: the same scenario, seed and faults.
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::ReplayArguments),
+    /// Send malformed packets to a cluster of its own, and say what stopped.
+    #[command(after_help = poison::EXAMPLES)]
+    Poison(poison::PoisonArguments),
     /// Judge the record of a run again; no servers are needed.
     #[command(after_help = "The exit code is the verdict: see `leasehold --help`.")]
     Check(check::CheckArguments),
@@ -100,6 +104,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.verb {
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Replay(arguments) => replay::replay(&arguments),
+        Verb::Poison(arguments) => poison::poison(&arguments),
         Verb::Check(arguments) => check::check(&arguments),
         Verb::Report(arguments) => report::report(&arguments),
         Verb::Serve(arguments) => serve::serve(&arguments),

@@ -11,6 +11,7 @@ use clap::{Args, Parser};
 use leasehold_checkers::history::vocabulary::FaultPhase;
 use leasehold_checkers::history::{EventType, History, Surroundings};
 
+use super::poison::PoisonArguments;
 use super::run::{self, RunArguments};
 use super::{Exit, Failure, OrExit};
 use crate::nemesis::{PlannedFault, replayed};
@@ -98,15 +99,21 @@ fn command_of(history: &History) -> Result<RunArguments, Failure> {
         #[command(flatten)]
         run: RunArguments,
     }
+    #[derive(Parser)]
+    #[command(no_binary_name = true)]
+    struct Poison {
+        #[command(flatten)]
+        poison: PoisonArguments,
+    }
     let [program, verb, rest @ ..] = &history.header.command[..] else {
         return Err(Failure::new(Exit::BadInput, "the record does not say how the run was made"));
     };
-    if (program.as_str(), verb.as_str()) != ("leasehold", "run") {
-        return Err(Failure::new(Exit::BadInput, "the record is none of `leasehold run`"));
-    }
-    let command = Command::try_parse_from(rest)
-        .map_err(|error| Failure::new(Exit::BadInput, format!("the record's command is not understood: {error}")))?;
-    Ok(command.run)
+    let parsed = match (program.as_str(), verb.as_str()) {
+        ("leasehold", "run") => Command::try_parse_from(rest).map(|command| command.run),
+        ("leasehold", "poison") => Poison::try_parse_from(rest).map(|command| command.poison.as_run()),
+        _ => return Err(Failure::new(Exit::BadInput, "the record is none of `leasehold run` or `leasehold poison`")),
+    };
+    parsed.map_err(|error| Failure::new(Exit::BadInput, format!("the record's command is not understood: {error}")))
 }
 
 impl RunArguments {

@@ -1,6 +1,6 @@
 //! `leasehold run`.
 
-mod inside;
+pub(super) mod inside;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,7 +16,7 @@ use crate::causes;
 use crate::clients::Program;
 use crate::nemesis::{Need, PlannedFault, schedule};
 use crate::results::{RunFile, RunFolder};
-use crate::sandbox::{self, ControlGroups, Controller};
+use crate::sandbox::{self, ControlGroups, Controller, Sandbox};
 use crate::scenario::Scenario;
 use crate::servers::{Deployment, FetchOptions, ServerBinary, ServerSpec, Software, fetch};
 
@@ -65,6 +65,37 @@ pub(super) struct RunArguments {
     /// Print the verdict as one JSON object instead of words.
     #[arg(long)]
     pub(super) json: bool,
+    /// What to type, but for the seed, where it was another verb that made the scenario.
+    #[arg(skip)]
+    again: Option<Vec<String>>,
+}
+
+impl RunArguments {
+    /// The arguments of a verb that makes a scenario of its own: what that does not say.
+    pub(super) fn of_another_verb(
+        again: Vec<String>,
+        servers: Option<ServerSpec>,
+        seed: Option<u64>,
+        out: Option<PathBuf>,
+        json: bool,
+    ) -> Self {
+        let (scenario, again) = (String::new(), Some(again));
+        let (server_bin, client, nodes, seconds) = (None, None, None, None);
+        Self {
+            scenario,
+            servers,
+            server_bin,
+            client,
+            nodes,
+            seconds,
+            seed,
+            no_faults: false,
+            out,
+            pcap: false,
+            json,
+            again,
+        }
+    }
 }
 
 pub(super) fn own_servers(text: &str) -> Result<(Software, PathBuf), String> {
@@ -74,16 +105,16 @@ pub(super) fn own_servers(text: &str) -> Result<(Software, PathBuf), String> {
 }
 
 /// What is settled before the sandbox is entered.
-struct Prepared {
-    scenario: Scenario,
-    server: ServerBinary,
-    deployment: Deployment,
+pub(super) struct Prepared {
+    pub(super) scenario: Scenario,
+    pub(super) server: ServerBinary,
+    pub(super) deployment: Deployment,
     /// The client program in place of our own adapter.
     client: Option<PathBuf>,
-    seed: u64,
+    pub(super) seed: u64,
     schedule: Vec<PlannedFault>,
     start: Timestamp,
-    folder: RunFolder,
+    pub(super) folder: RunFolder,
     run_file: RunFile,
     /// The command that makes this run again.
     command: Vec<String>,
@@ -104,11 +135,26 @@ pub(super) fn run_scenario(
     scenario: Scenario,
     original: Option<Original>,
 ) -> Result<Exit, Failure> {
-    let (prepared, groups) = prepare(arguments, scenario, original)?;
+    enter(prepare(arguments, scenario, original)?, inside::run)
+}
+
+/// Has something done in the sandbox with the cluster of a scenario, in place of a run.
+pub(super) fn in_its_place(
+    arguments: &RunArguments,
+    scenario: Scenario,
+    work: impl FnOnce(&Sandbox, &ControlGroups, Prepared) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    enter(prepare(arguments, scenario, None)?, work)
+}
+
+fn enter(
+    (prepared, groups): (Prepared, ControlGroups),
+    work: impl FnOnce(&Sandbox, &ControlGroups, Prepared) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
     let data = prepared.folder.data();
     // The process is cloned here, so until then it must have one thread only. The groups stay with this one, which outlives
     // all that will be in them.
-    let outcome = sandbox::enter(|sandbox| match inside::run(&sandbox, &groups, prepared) {
+    let outcome = sandbox::enter(|sandbox| match work(&sandbox, &groups, prepared) {
         Ok(exit) => exit.code(),
         Err(failure) => super::terminal::report(&failure).code(),
     });
@@ -202,6 +248,9 @@ fn groups_for(scenario: &Scenario) -> Result<ControlGroups, Failure> {
 
 /// What to type to make this run again. It names what the scenario or chance has settled this time.
 fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Vec<String> {
+    if let Some(again) = &arguments.again {
+        return again.iter().cloned().chain(["--seed".to_owned(), seed.to_string()]).collect();
+    }
     let mut words = vec!["leasehold".to_owned(), "run".to_owned(), arguments.scenario.clone()];
     let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
     match (&arguments.server_bin, &arguments.servers) {

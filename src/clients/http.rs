@@ -45,3 +45,24 @@ pub(crate) async fn body(mut response: reqwest::Response, longest: usize) -> Res
     }
     Ok(body)
 }
+
+/// The beginning of what somebody said, fit for a line.
+pub(crate) fn excerpt(body: &[u8]) -> String {
+    const CHARS: usize = 200;
+    let body = &body[..body.len().min(4 * CHARS)];
+    let text = String::from_utf8_lossy(body);
+    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_said_is_cut_and_made_fit_for_a_line() {
+        assert_eq!(excerpt(b" No cluster leader\n"), "No cluster leader");
+        assert_eq!(excerpt(b"a\r\nb\x1b[31m\xff"), "a  b [31m\u{fffd}");
+        assert_eq!(excerpt(&vec![b'x'; 1 << 20]).len(), 200);
+        assert!(excerpt("\u{1f512}".repeat(1_000).as_bytes()).chars().count() <= 200);
+    }
+}

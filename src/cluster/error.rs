@@ -1,10 +1,12 @@
 //! What can go wrong with the servers.
 
 use std::io;
+use std::net::Ipv4Addr;
 
 use crate::NodeId;
 use crate::clock::ClockError;
 use crate::disk::DiskError;
+use crate::packets::Port;
 use crate::results::ResultsError;
 use crate::sandbox::SandboxError;
 use crate::servers::{NotReady, ProbeError};
@@ -18,6 +20,30 @@ pub enum ClusterError {
     /// The node's server does not run.
     #[error("the server of {0} does not run")]
     NotRunning(NodeId),
+    /// A malformed packet would go to a machine that is none of ours.
+    #[error("{node} has the address {address}, which is none of the sandbox: malformed packets go nowhere else")]
+    OutsideTheSandbox {
+        /// The node.
+        node: NodeId,
+        /// Its address.
+        address: Ipv4Addr,
+    },
+    /// Servers of this kind have no such port.
+    #[error("{node} has no {port}")]
+    NoSuchPort {
+        /// The node.
+        node: NodeId,
+        /// The port.
+        port: Port,
+    },
+    /// A server's log cannot be read.
+    #[error("cannot read the log of {node}")]
+    Log {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        source: io::Error,
+    },
     /// Its server runs already.
     #[error("the server of {0} runs already")]
     Running(NodeId),

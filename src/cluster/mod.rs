@@ -7,6 +7,7 @@ mod layer;
 mod leader;
 mod member;
 mod membership;
+mod poison;
 mod topology;
 
 use std::collections::BTreeMap;

@@ -1,26 +1,31 @@
-//! Tells what a worker believes to hold, as a client does that counts its TTL from when it asked.
+//! Tells what a worker believes to hold, as a client does that counts its TTL from when it asked; and whether it is answered.
 
 use leasehold_checkers::history::RunTime;
-use leasehold_workloads::op::{Answer, Op};
+use leasehold_workloads::op::{Answer, Op, Wait};
 use leasehold_workloads::service::{Certainty, OpError};
 
 use crate::NodeId;
-use crate::run::{Belief, Holders, WorkerId};
+use crate::run::{Answers, Belief, Holders, WorkerId};
 
 /// Tells what one worker believes.
 pub(super) struct Believer {
     holders: Holders,
+    answers: Answers,
     worker: WorkerId,
     node: NodeId,
 }
 
 impl Believer {
-    pub(super) fn new(holders: Holders, worker: WorkerId, node: NodeId) -> Self {
-        Self { holders, worker, node }
+    pub(super) fn new(holders: Holders, answers: Answers, worker: WorkerId, node: NodeId) -> Self {
+        Self { holders, answers, worker, node }
     }
 
     /// Whoever asks for another lock or gives one back no longer acts as the holder of it.
-    pub(super) fn asks(&self, op: &Op) {
+    pub(super) fn asks(&self, op: &Op, now: RunTime) {
+        // Who stands in a queue is rightly not answered.
+        if !matches!(op, Op::Acquire { wait: Wait::InQueue, .. }) {
+            self.answers.asked(self.worker, now);
+        }
         if matches!(op, Op::Acquire { .. } | Op::Release { .. }) {
             self.holders.ends(self.worker);
         }
@@ -35,6 +40,7 @@ impl Believer {
         result: &Result<Answer, OpError>,
         renews: Option<RunTime>,
     ) {
+        self.answers.learnt(self.worker, result);
         match (op, result) {
             (Op::Acquire { key, owner, .. }, Ok(Answer::Acquired(grant))) => self.holders.believes(Belief {
                 worker: self.worker,
@@ -67,7 +73,7 @@ impl Believer {
 mod tests {
     use std::time::Duration;
 
-    use leasehold_workloads::op::{Grant, Hold, Owner, Renewal, Wait};
+    use leasehold_workloads::op::{Grant, Hold, Owner, Renewal};
 
     use super::*;
 
@@ -84,10 +90,10 @@ mod tests {
 
     fn holding() -> (Holders, Believer) {
         let holders = Holders::default();
-        let believer = Believer::new(holders.clone(), WorkerId(4), NodeId::new(2));
+        let believer = Believer::new(holders.clone(), Answers::default(), WorkerId(4), NodeId::new(2));
         let Hold { key, owner, ttl, grant } = hold();
         let acquire = Op::Acquire { key, owner, ttl, wait: Wait::Never };
-        believer.asks(&acquire);
+        believer.asks(&acquire, ms(100));
         believer.learns(4, &acquire, (ms(100), ms(150)), &Ok(Answer::Acquired(grant)), Some(ms(1_000)));
         (holders, believer)
     }
@@ -98,7 +104,7 @@ mod tests {
         let belief = holders.of(WorkerId(4)).expect("it holds");
         assert_eq!((belief.since, belief.expires, belief.renews), (ms(150), ms(3_100), Some(ms(1_000))));
         let renew = Op::Renew { hold: hold(), how: Renewal::KeepAlive };
-        believer.asks(&renew);
+        believer.asks(&renew, ms(1_000));
         believer.learns(4, &renew, (ms(1_000), ms(1_010)), &Ok(Answer::Renewed { ttl: TTL }), None);
         let belief = holders.of(WorkerId(4)).expect("it still holds");
         assert_eq!((belief.since, belief.expires, belief.renews), (ms(150), ms(4_000), None));
@@ -113,7 +119,7 @@ mod tests {
             assert_eq!(holders.of(WorkerId(4)), None);
         }
         let (holders, believer) = holding();
-        believer.asks(&Op::Release { hold: hold() });
+        believer.asks(&Op::Release { hold: hold() }, ms(1_000));
         assert_eq!(holders.of(WorkerId(4)), None);
     }
 }

@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use crate::NodeId;
 use crate::cluster::Cluster;
 use crate::nemesis::{Field, Nemesis, PlannedFault};
-use crate::run::{Gates, Holders, Leadership, Ledger, Recorder, Stop, WorkerId, stop_signal};
+use crate::run::{Answers, Gates, Holders, Leadership, Ledger, Recorder, Stop, WorkerId, stop_signal};
 use believer::Believer;
 use worker::Client;
 
@@ -113,6 +113,7 @@ async fn phases(
         cluster: Arc::clone(&cluster),
         holders: Holders::default(),
         leadership: Leadership::default(),
+        answers: Answers::default(),
         gates: Gates::of(plan.workload.workers()),
     };
     let (background_stopper, background_stop) = stop_signal();
@@ -176,7 +177,7 @@ fn start_workers(
         let client = Client::new(Arc::clone(connect), recorder.clone(), node, worker, stride);
         let client = client.behind(gate.clone()).at_work_on(ledger.clone());
         let script = plan.workload.script(plan.seed, worker);
-        let believer = Believer::new(field.holders.clone(), WorkerId(worker), node);
+        let believer = Believer::new(field.holders.clone(), field.answers.clone(), WorkerId(worker), node);
         tasks.spawn(gate.behind(worker::work(client, script, believer, until, stop.clone())));
     }
     tasks

@@ -109,7 +109,7 @@ pub(super) async fn work(
                 // Whoever still stands in a queue when the time is over waits no longer than others do.
                 let limit = limit_of(&op).min(until.since(clock.now()) + OP_LIMIT);
                 let (process, asked) = (client.process, clock.now());
-                believer.asks(&op);
+                believer.asks(&op, asked);
                 let result = client.perform(&op, limit, &mut stop).await;
                 let now = clock.now();
                 script.completed(now, &op, &result);

@@ -7,6 +7,7 @@
 //! before expiry by 200 ms   so long before a holder's time is over, by its own count; or `renewal`
 //! after grant by 50 ms      so long after a lock was given; or `leader change`, or `fault 2` for the end of the second
 //!                           table's
+//! silence of 5000 ms        some client has got no answer for so long, however often it asked
 //! ```
 //!
 //! `by …` may be left out: then it is at that very moment. Its unit is `ms` or `s`.
@@ -28,6 +29,8 @@ pub enum Condition {
     Before(Foreseen, Duration),
     /// So long after something has happened.
     After(Happened, Duration),
+    /// Some client has got no answer for so long, however often it asked.
+    Silence(Duration),
 }
 
 /// Which node a holder talks to.
@@ -64,7 +67,7 @@ pub enum Happened {
 }
 
 /// The forms of a condition, as examples for whoever wrote none of them.
-pub const CONDITION_FORMS: [&str; 9] = [
+pub const CONDITION_FORMS: [&str; 10] = [
     "holder",
     "holder on leader",
     "holder on n1",
@@ -74,6 +77,7 @@ pub const CONDITION_FORMS: [&str; 9] = [
     "after grant by 50 ms",
     "after leader change",
     "after fault 1",
+    "silence of 5000 ms",
 ];
 
 impl Condition {
@@ -118,20 +122,29 @@ fn read(words: &[&str]) -> Option<Condition> {
         ["after", "grant", by @ ..] => Condition::After(Happened::Grant, span(by)?),
         ["after", "leader", "change", by @ ..] => Condition::After(Happened::LeaderChange, span(by)?),
         ["after", "fault", number, by @ ..] => Condition::After(Happened::Fault(number.parse().ok()?), span(by)?),
+        ["silence", "of", length @ ..] => Condition::Silence(length_of(length)?),
         _ => return None,
     })
 }
 
-/// `by 200 ms`, or nothing. At most a day: runs are not longer.
+/// `by 200 ms`, or nothing.
 fn span(words: &[&str]) -> Option<Duration> {
+    match words {
+        [] => Some(Duration::ZERO),
+        ["by", length @ ..] => length_of(length),
+        _ => None,
+    }
+}
+
+/// `200 ms`. At most a day: runs are not longer.
+fn length_of(words: &[&str]) -> Option<Duration> {
     const DAY: Duration = Duration::from_secs(24 * 3600);
-    let span = match words {
-        [] => Duration::ZERO,
-        ["by", number, "ms"] => Duration::from_millis(number.parse().ok()?),
-        ["by", number, "s"] => Duration::from_secs(number.parse().ok()?),
+    let length = match words {
+        [number, "ms"] => Duration::from_millis(number.parse().ok()?),
+        [number, "s"] => Duration::from_secs(number.parse().ok()?),
         _ => return None,
     };
-    (span <= DAY).then_some(span)
+    (length <= DAY).then_some(length)
 }
 
 impl fmt::Display for Condition {
@@ -142,6 +155,7 @@ impl fmt::Display for Condition {
             Self::Held(Place::Follower) => return f.write_str("holder on follower"),
             Self::Held(Place::Node(node)) => return write!(f, "holder on {node}"),
             Self::Leads(node) => return write!(f, "leader is {node}"),
+            Self::Silence(length) => return write!(f, "silence of {} ms", length.as_millis()),
             Self::Before(what, by) => {
                 f.write_str(match what {
                     Foreseen::Expiry => "before expiry",

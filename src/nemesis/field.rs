@@ -6,7 +6,7 @@ use leasehold_workloads::script::Dice;
 
 use crate::NodeId;
 use crate::cluster::Cluster;
-use crate::run::{Belief, Gates, Holders, Leadership, WorkerId};
+use crate::run::{Answers, Belief, Gates, Holders, Leadership, WorkerId};
 use crate::sandbox::{Port, Side};
 
 /// What faults act on. Clones are the same field.
@@ -18,6 +18,8 @@ pub struct Field {
     pub holders: Holders,
     /// Who leads, by the latest answers of the probes.
     pub leadership: Leadership,
+    /// Who gets no answers.
+    pub answers: Answers,
     /// What stops the workers.
     pub gates: Gates,
 }

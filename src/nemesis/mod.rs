@@ -52,6 +52,7 @@ impl Nemesis {
         let scene = Scene {
             holders: field.holders.clone(),
             leadership: field.leadership.clone(),
+            answers: field.answers.clone(),
             healed: Healed::default(),
             clock: recorder.clock(),
         };

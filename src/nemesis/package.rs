@@ -10,6 +10,7 @@ use toml::de::ValueDeserializer;
 
 use super::{Aim, Condition, Field, Site, Target};
 use crate::cluster::ClusterError;
+use crate::servers::Software;
 
 /// One kind of fault, as scenarios name it and `leasehold faults` lists it.
 #[derive(Debug)]
@@ -108,6 +109,14 @@ pub trait Fault: fmt::Debug + Send + Sync {
     /// # Errors
     /// If it does not: why, in words.
     fn takes(&self, _target: &Target) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Whether it can be done to servers of this kind.
+    ///
+    /// # Errors
+    /// If it cannot: why, in words.
+    fn takes_servers(&self, _software: Software) -> Result<(), String> {
         Ok(())
     }
 

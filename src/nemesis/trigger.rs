@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::Condition;
 use super::condition::{Foreseen, Happened, Place};
-use crate::run::{Belief, Holders, Leadership, RunClock};
+use crate::run::{Answers, Belief, Holders, Leadership, RunClock};
 
 /// How often it is looked whether a condition holds of which no change tells.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -55,6 +55,7 @@ impl Healed {
 pub(super) struct Scene {
     pub holders: Holders,
     pub leadership: Leadership,
+    pub answers: Answers,
     pub healed: Healed,
     pub clock: RunClock,
 }
@@ -69,6 +70,12 @@ impl Scene {
             Condition::Before(..) | Condition::After(Happened::Grant, _) => self.foreseen(condition, key, from).await,
             Condition::Leads(node) => {
                 while leadership.leader().is_none_or(|leader| leader.node != node) {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                self.just_now()
+            }
+            Condition::Silence(length) => {
+                while self.answers.silence(self.clock.now()) < length {
                     tokio::time::sleep(LOOK_EVERY).await;
                 }
                 self.just_now()
@@ -175,6 +182,7 @@ mod tests {
         Scene {
             holders: Holders::default(),
             leadership: Leadership::default(),
+            answers: Answers::default(),
             healed: Healed::default(),
             clock: RunClock::start(),
         }

@@ -6,9 +6,14 @@ use leasehold_checkers::history::vocabulary::{code, f};
 use leasehold_checkers::history::{Op, Outcome, RunTime};
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Verdict};
 
+use serde_json::Value;
+
 use super::proof;
-use super::story::{End, Fault, Impact, Story, in_words};
+use super::story::{Effect, End, Fault, Impact, Story, in_words};
 use super::words::{self, counted, instant, span, thousands};
+
+/// The package that changes what servers tell each other.
+const CORRUPT: &str = "corrupt";
 
 /// How often the promise was broken, and how badly.
 pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String {
@@ -27,8 +32,23 @@ pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String 
             let kept = if is_all { format!("; {service} kept its word") } else { String::new() };
             format!("a job ran twice at once, {times} on {keys}, at worst {}{kept}", margin(worst))
         }
-        _ => format!("{service} broke its promise {times} on {keys}; at worst {} {}", in_words(worst), margin(worst)),
+        _ => {
+            let what = if is_of_corruption(story) { "did not survive changed packets:" } else { "broke its promise" };
+            format!("{service} {what} {times} on {keys}; at worst {} {}", in_words(worst), margin(worst))
+        }
     }
+}
+
+/// Whether what servers told each other was changed before the worst that happened, and TCP did not notice. No service promises to
+/// survive that: what clients were told is as false as ever, but no promise was broken.
+fn is_of_corruption(story: &Story<'_>) -> bool {
+    let Some(worst) = story.worst_anomaly() else { return false };
+    story.faults.iter().any(|fault| {
+        let undetected = |proof: &Value| proof["detected"] == Value::Bool(false);
+        let bit =
+            matches!(&fault.effect, Effect::Bit(proof) if undetected(proof)) || undetected(&fault.measured_at_end);
+        fault.package == CORRUPT && bit && fault.from <= RunTime(worst.at_ns)
+    })
 }
 
 /// So many locks, or registers.

@@ -1,6 +1,7 @@
 //! What every actor of a run shares: its clock, its record, the word that it shall end, and what the nemesis must know of
 //! the others: who holds what, who leads, and how a worker is stopped.
 
+mod answers;
 mod clock;
 mod gate;
 mod holders;
@@ -10,6 +11,7 @@ mod live;
 mod recorder;
 mod stop;
 
+pub use answers::Answers;
 pub use clock::RunClock;
 pub use gate::{Gate, Gates, WorkerId};
 pub use holders::{Belief, Changes, Holders};

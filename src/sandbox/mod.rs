@@ -37,8 +37,11 @@ pub use mode::Mode;
 pub use network::{Medium, Network};
 pub use outcome::Outcome;
 pub use spawn::{AtExec, InChild, ServerCommand, ServerProcess, Spawner};
-pub use status::Threads;
-pub use switch::{Capture, Captured, Jitter, LinkCounters, LinkLayer, LinkRule, Port, Side, Spread, Switch};
+pub use status::{ThreadNames, Threads};
+pub use switch::{
+    Budget, Capture, Captured, Change, Damage, FindPlaces, Jitter, LinkCounters, LinkLayer, LinkRule, Place, Places,
+    Port, Side, Spoil, SpoilNotes, Spread, Switch,
+};
 
 /// Proof that this process is the harness inside a sandbox. Only [`enter`] makes one.
 #[derive(Debug)]

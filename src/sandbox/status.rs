@@ -1,5 +1,6 @@
 //! The two files of `/proc/PID` that the sandbox reads.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
@@ -68,6 +69,22 @@ pub(super) fn threads_of(pid: Pid) -> io::Result<Threads> {
         threads.stopped += usize::from(state_in(&stat) == Some('T'));
     }
     Ok(threads)
+}
+
+/// The threads of a process by their numbers, with their names.
+pub type ThreadNames = BTreeMap<u32, String>;
+
+/// The names of all threads of a process.
+pub(super) fn thread_names_of(pid: Pid) -> io::Result<ThreadNames> {
+    let mut names = ThreadNames::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = task?;
+        let number = task.file_name().to_str().and_then(|name| name.parse().ok());
+        // A thread that has ended in the meantime is none.
+        let Some((number, name)) = number.zip(fs::read_to_string(task.path().join("comm")).ok()) else { continue };
+        names.insert(number, name.trim_end().to_owned());
+    }
+    Ok(names)
 }
 
 /// The program's name stands in parentheses and may hold any character, so the state is what follows the

@@ -23,12 +23,22 @@ pub enum WorkloadKind {
     Register,
     /// The service's own election.
     Election,
+    /// For each server a client of each kind.
+    Canary,
 }
 
 impl WorkloadKind {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::CasLock, Self::Lease, Self::Mutex, Self::FencedLock, Self::Job, Self::Register, Self::Election];
+    pub const ALL: [Self; 8] = [
+        Self::CasLock,
+        Self::Lease,
+        Self::Mutex,
+        Self::FencedLock,
+        Self::Job,
+        Self::Register,
+        Self::Election,
+        Self::Canary,
+    ];
 
     /// Its name in scenarios and histories.
     #[must_use]
@@ -41,6 +51,7 @@ impl WorkloadKind {
             Self::Job => "job",
             Self::Register => "register",
             Self::Election => "election",
+            Self::Canary => "canary",
         }
     }
 

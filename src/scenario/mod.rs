@@ -94,6 +94,9 @@ impl Scenario {
             return Err(ScenarioError::NoSuchNode { scenario: self.name, node, nodes });
         }
         self.nodes = nodes;
+        if let Workload::Canary(canary) = &mut self.workload {
+            canary.nodes = usize::from(nodes);
+        }
         Ok(self)
     }
 

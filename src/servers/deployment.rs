@@ -9,6 +9,7 @@ use super::etcd::{self, ClusterState, EtcdOptions, EtcdProbes};
 use super::zookeeper::{self, NoJava, ZooKeeperOptions, ZooKeeperProbes};
 use super::{Launch, Probes, ServerBinary, Software};
 use crate::NodeId;
+use crate::packets::Port;
 
 /// What can be chosen about the servers of a run; what is left out is as the software's own module says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct ServerSettings {
     pub tick_ms: Option<u32>,
     /// For how many ticks one of its followers may be out of touch with the leader.
     pub sync_limit_ticks: Option<u32>,
+    /// The memory of each of its JVMs, in mebibytes.
+    pub heap_mib: Option<u32>,
 }
 
 impl ServerSettings {
@@ -27,6 +30,7 @@ impl ServerSettings {
         ZooKeeperOptions {
             tick_ms: self.tick_ms.unwrap_or(default.tick_ms),
             sync_limit_ticks: self.sync_limit_ticks.unwrap_or(default.sync_limit_ticks),
+            heap_mib: self.heap_mib.unwrap_or(default.heap_mib),
             ..default
         }
     }
@@ -111,6 +115,19 @@ impl Deployment {
             Self::Etcd { .. } => &[etcd::PEER_PORT],
             Self::Consul { .. } => &[consul::SERVER_PORT, consul::GOSSIP_PORT],
             Self::ZooKeeper { .. } => &[zookeeper::QUORUM_PORT, zookeeper::ELECTION_PORT],
+        }
+    }
+
+    /// The number of a port; `None` where these servers have no such one.
+    #[must_use]
+    pub fn port(&self, port: Port) -> Option<u16> {
+        match (self, port) {
+            (_, Port::Client) => Some(self.client_port()),
+            (_, Port::Peer) => self.peer_ports().first().copied(),
+            (Self::ZooKeeper { .. }, Port::Election) => Some(zookeeper::ELECTION_PORT),
+            (Self::Consul { .. }, Port::Gossip) => Some(consul::GOSSIP_PORT),
+            (Self::Etcd { .. } | Self::Consul { .. }, Port::Election) => None,
+            (Self::Etcd { .. } | Self::ZooKeeper { .. }, Port::Gossip) => None,
         }
     }
 

@@ -125,6 +125,7 @@ fn nonsense_is_told_as_such() {
             answered(1, i32::MIN, &[]),
             answered(1, 0, &int(i32::MAX)),
             answered(1, 0, &text("elsewhere\u{0}")[..8]),
+            answered(1, 0, &text("/leasehold/locks/jobs%2F6")),
             answered(-1, 0, &[255; 12]),
             answered(-1, 0, &[int(1).as_slice(), &int(7), &int(i32::MAX)].concat()),
             answered(-2, 0, &[]),

@@ -9,12 +9,14 @@ pub mod scenarios;
 pub mod script;
 pub mod service;
 
+mod canary;
 mod cas_lock;
 mod guarded;
 mod lease;
 mod mutex;
 mod register;
 
+pub use canary::{Canary, CanaryScript};
 pub use cas_lock::{CasLock, CasLockScript};
 pub use guarded::{Duty, Guarded, GuardedScript};
 pub use lease::{Lease, LeaseScript};
@@ -40,6 +42,8 @@ pub enum Workload {
     Guarded(Guarded),
     /// Registers of the store itself.
     Register(Register),
+    /// For each server a client of each kind.
+    Canary(Canary),
 }
 
 impl Workload {
@@ -54,6 +58,7 @@ impl Workload {
             Self::Guarded(Guarded { duty: Duty::Writes, .. }) => "fenced-lock",
             Self::Guarded(Guarded { duty: Duty::Job, .. }) => JOB,
             Self::Register(_) => "register",
+            Self::Canary(_) => "canary",
         }
     }
 
@@ -75,6 +80,7 @@ impl Workload {
             Self::Mutex(settings) | Self::Election(settings) => settings.keys(),
             Self::Guarded(settings) => settings.keys(),
             Self::Register(_) => Vec::new(),
+            Self::Canary(settings) => settings.keys(),
         }
     }
 
@@ -82,7 +88,7 @@ impl Workload {
     #[must_use]
     pub fn asks_beyond_locks(&self) -> bool {
         match self {
-            Self::Register(_) => true,
+            Self::Register(_) | Self::Canary(_) => true,
             Self::Guarded(settings) => settings.guard == Guard::Service,
             Self::CasLock(_) | Self::Lease(_) | Self::Mutex(_) | Self::Election(_) => false,
         }
@@ -109,6 +115,7 @@ impl Workload {
             Self::Mutex(settings) | Self::Election(settings) => settings.ttls.len(),
             Self::Guarded(settings) => settings.workers,
             Self::Register(settings) => settings.workers,
+            Self::Canary(settings) => settings.workers(),
         }
     }
 
@@ -121,6 +128,7 @@ impl Workload {
             Self::Mutex(settings) | Self::Election(settings) => Box::new(settings.script(seed, worker)),
             Self::Guarded(settings) => Box::new(settings.script(seed, worker)),
             Self::Register(settings) => Box::new(settings.script(seed, worker)),
+            Self::Canary(settings) => Box::new(settings.script(seed, worker)),
         }
     }
 }

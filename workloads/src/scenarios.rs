@@ -66,6 +66,8 @@ pub const ALL: &[Named] = named!["scenarios":
     "zookeeper-calm",
     "zookeeper-early-expiry",
     "zookeeper-clock-back",
+    "zookeeper-corrupt-links",
+    "zookeeper-corrupt-links-detected",
     "zookeeper-leader-change",
     "zookeeper-mutex-leader-change",
     "zookeeper-register-leader-change",

@@ -72,6 +72,17 @@ pub mod code {
     pub const MISMATCH: &str = "mismatch";
     /// A guarded store had seen a greater fencing token.
     pub const FENCED: &str = "fenced";
+
+    /// No connection came about. This and the following are no observations.
+    pub const REFUSED: &str = "refused";
+    /// A connection, but no session or lease in which anything could have been asked.
+    pub const NO_SESSION: &str = "no-session";
+
+    /// Whether a code only says that no answer came: of a `fail`, that the request certainly did not take effect all the same.
+    #[must_use]
+    pub fn is_silence(code: &str) -> bool {
+        [REFUSED, NO_SESSION, "timeout", "broken"].contains(&code)
+    }
 }
 
 /// The value of an acquisition.

@@ -112,12 +112,12 @@ fn around(stretches: &[(u64, u64)], at: u64) -> Option<(u64, u64)> {
 }
 
 fn is_served(op: &Op) -> bool {
-    !op.is_unanswered() && !op.failed_with("refused")
+    !op.is_unanswered() && !["refused", "no-session", "timeout"].iter().any(|code| op.failed_with(code))
 }
 
 /// To wait in a queue is no evidence.
 fn should_be_served(op: &Op) -> bool {
-    !matches!(op.action, Action::Acquire { blocking: true, .. })
+    !op.is_unanswered() || !matches!(op.action, Action::Acquire { blocking: true, .. })
 }
 
 /// Ops that follow one another with no pause of more than a second, all sent in one stretch of calm, none served and nothing

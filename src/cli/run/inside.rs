@@ -30,7 +30,7 @@ use crate::scenario::Scenario;
 const MOST_PACKET_BYTES: u64 = 256 << 20;
 
 /// Runs the scenario, judges what was recorded, and writes and tells the result.
-pub(super) fn run(sandbox: &Sandbox, groups: &ControlGroups, mut prepared: Prepared) -> Result<Exit, Failure> {
+pub(in crate::cli) fn run(sandbox: &Sandbox, groups: &ControlGroups, mut prepared: Prepared) -> Result<Exit, Failure> {
     let mut live = None;
     let ending = record(sandbox, groups, &prepared, &mut live);
     let recorded = prepared.folder.history().exists();
@@ -179,7 +179,7 @@ fn needs(scenario: &Scenario, need: Need) -> bool {
 
 /// The servers' data lies in memory and vanishes with the sandbox, so that nothing of it stays behind however the run
 /// ends.
-fn mount_data(folder: &RunFolder) -> Result<(), Failure> {
+pub(in crate::cli) fn mount_data(folder: &RunFolder) -> Result<(), Failure> {
     let data = folder.data();
     fs::create_dir_all(&data).or_exit(Exit::Unavailable)?;
     mount(Some("leasehold"), data.as_path(), Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=0700"))

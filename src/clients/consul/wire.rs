@@ -12,8 +12,9 @@ use leasehold_workloads::service::OpError;
 use reqwest::{Client, Method, Response};
 use rustify::endpoint::Endpoint;
 
-use super::failure::{Failure, Refusal, excerpt};
+use super::failure::{Failure, Refusal};
 use crate::causes;
+use crate::clients::http::excerpt;
 use crate::clients::{CONNECT, MALFORMED, REFUSED, REJECTED, http};
 
 /// Far more than the answer about the locks of a run takes.

@@ -4,6 +4,7 @@ use leasehold_workloads::service::OpError;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use crate::clients::http::excerpt;
 use crate::clients::{MALFORMED, REJECTED};
 
 /// The answer to a request that was carried out, and what a watch tells.
@@ -114,10 +115,6 @@ pub(super) fn parse(status: StatusCode, body: &[u8]) -> Result<Reply, Failure> {
         _ if status.is_client_error() => OpError::failed(REJECTED, text),
         _ => OpError::unknown("http", text),
     }))
-}
-
-fn excerpt(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).trim().chars().take(200).collect()
 }
 
 #[cfg(test)]

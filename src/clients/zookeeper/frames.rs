@@ -13,6 +13,7 @@ const LENGTH: usize = 4;
 const PING_XID: i32 = -2;
 const PING: i32 = 11;
 const CLOSE: i32 = -11;
+const CREATE: i32 = 1;
 const GET_CHILDREN: [i32; 2] = [8, 12];
 const REMOVE_WATCHES: i32 = 18;
 /// No such watch is set.
@@ -121,6 +122,21 @@ impl Frame {
     /// Whether a request asks for a list of names.
     pub(super) fn asks_for_a_list(&self) -> bool {
         self.number(4).is_some_and(|operation| GET_CHILDREN.contains(&operation))
+    }
+
+    /// The path of the node that a request asks to make.
+    pub(super) fn path_to_create(&self) -> Option<&[u8]> {
+        (self.number(4) == Some(CREATE)).then(|| self.text(8)).flatten()
+    }
+
+    /// The path of the node that an answer says was made. One with a number begins with what was asked for.
+    pub(super) fn created_path(&self) -> Option<&[u8]> {
+        (self.number(12) == Some(0)).then(|| self.text(16)).flatten()
+    }
+
+    fn text(&self, at: usize) -> Option<&[u8]> {
+        let length = usize::try_from(self.number(at)?).ok()?;
+        self.body().get(at + 4..)?.get(..length)
     }
 
     /// Whether an answer says of its list that it is longer than it can be.

@@ -12,10 +12,11 @@
 //! * It **answers pings itself**, and sends its own only if it is told to keep the session alive: else only what the history knows of does.
 //!   It tells the library of a longer time-out than was granted, so that this never gives up a connection because this machine is busy.
 //! * It keeps to itself that the library has dropped a watch: nobody asked for that, and servers of 3.4 hang up on it.
+//! * It lets no answer through that speaks of another node than the one that was to be made, which the library would not notice.
 //! * It lets no frame through that is longer than any can be, nor a list that claims more names than it has room for, for which the
 //!   library would set memory aside.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -91,7 +92,13 @@ impl Relay {
         let (farewells, to_close) = mpsc::channel(1);
         let (tell_end, end) = watch::channel(None);
         let asks_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        let carrier = Carrier { shared: Arc::clone(&shared), asks_ms, is_greeted: false, lists: HashSet::new() };
+        let carrier = Carrier {
+            shared: Arc::clone(&shared),
+            asks_ms,
+            is_greeted: false,
+            lists: HashSet::new(),
+            creations: HashMap::new(),
+        };
         let task = tokio::spawn(async move {
             let end = carrier.carry(door, server, session, to_close).await;
             tell_end.send_replace(Some(end));
@@ -165,6 +172,8 @@ struct Carrier {
     is_greeted: bool,
     /// The requests under way that ask for lists.
     lists: HashSet<i32>,
+    /// Those that ask for a node to be made, and its path.
+    creations: HashMap<i32, Vec<u8>>,
 }
 
 impl Carrier {
@@ -235,6 +244,9 @@ impl Carrier {
         if request.asks_for_a_list() {
             self.lists.extend(request.xid());
         }
+        if let (Some(xid), Some(path)) = (request.xid(), request.path_to_create()) {
+            self.creations.insert(xid, path.to_owned());
+        }
         self.send(to_server, request).await
     }
 
@@ -254,6 +266,12 @@ impl Carrier {
         let is_list = answer.xid().is_some_and(|xid| self.lists.remove(&xid));
         if is_list && answer.overstates_its_list() {
             return Err(End::Malformed("a list of more names than it has room for".to_owned()));
+        }
+        let asked = answer.xid().and_then(|xid| self.creations.remove(&xid));
+        if let (Some(asked), Some(made)) = (asked, answer.created_path())
+            && !made.starts_with(&asked)
+        {
+            return Err(End::Malformed("another node was made than the one that was asked for".to_owned()));
         }
         tell(to_library, answer).await
     }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use leasehold_checkers::history::vocabulary::code;
 use leasehold_workloads::service::OpError;
 use zookeeper_client::{Client, Error, OneshotWatcher, SessionInfo, WatchedEvent};
 
@@ -46,6 +47,7 @@ impl Session {
             Ok(client) => Ok(Self { relay, client }),
             Err(error) => {
                 let (code, text) = said(&relay, &error).await;
+                let code = if code == MALFORMED { code } else { code::NO_SESSION };
                 Err(OpError::failed(code, format!("no session was opened: {text}")))
             }
         }

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::{Member, Running, State};
 use crate::cluster::{ClusterError, Layer};
-use crate::sandbox::{ServerProcess, Spawner, Threads};
+use crate::sandbox::{ServerProcess, Spawner, ThreadNames, Threads};
 
 /// What a server's process is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,11 @@ impl Member {
     pub(in crate::cluster) fn threads(&self) -> Result<Threads, ClusterError> {
         let process = self.process()?;
         process.threads().map_err(|source| ClusterError::Process { node: self.node, source })
+    }
+
+    pub(in crate::cluster) fn thread_names(&self) -> Result<ThreadNames, ClusterError> {
+        let process = self.process()?;
+        process.thread_names().map_err(|source| ClusterError::Process { node: self.node, source })
     }
 
     /// How much time on a processor its process has had.

@@ -4,6 +4,7 @@ use std::future::ready;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::nemesis::package::{FaultError, Injection};
@@ -104,6 +105,39 @@ pub(super) async fn until_dropped(limit: Duration, dropped: impl Fn() -> u64) ->
 /// All links, each from one side to the other; `n1 to n2`.
 pub(super) fn names(links: &[Link]) -> Vec<String> {
     links.iter().map(|(from, to)| format!("{from} to {to}")).collect()
+}
+
+/// In which direction the links of a target are bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Way {
+    #[default]
+    Both,
+    /// What the target sends.
+    Out,
+    /// What is sent to the target.
+    In,
+}
+
+impl Way {
+    /// Those of the links that lead this way, seen from here.
+    pub(super) fn of(self, mut links: Vec<Link>, here: &[Side]) -> Vec<Link> {
+        match self {
+            Self::Both => {}
+            Self::Out => links.retain(|(from, _)| here.contains(from)),
+            Self::In => links.retain(|(_, to)| here.contains(to)),
+        }
+        links
+    }
+
+    /// What is to be said of it in a list.
+    pub(super) fn in_words(self) -> &'static str {
+        match self {
+            Self::Both => "",
+            Self::Out => ", outgoing",
+            Self::In => ", incoming",
+        }
+    }
 }
 
 /// The links between each of these and each of those, in both directions, and none twice.

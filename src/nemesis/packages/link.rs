@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::cut::{Link, between};
+use super::cut::{Link, Way, between};
 use crate::NodeId;
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
 use crate::nemesis::{Aim, Field, Target, wait};
-use crate::sandbox::{LinkCounters, LinkLayer, LinkRule, Side};
+use crate::sandbox::{LinkCounters, LinkLayer, LinkRule, Side, Spoil};
 use settings::Settings;
 
 pub(super) static PACKAGE: Package = Package {
@@ -33,11 +33,7 @@ pub(super) static PACKAGE: Package = Package {
         Setting { name: "bytes_per_s", says: "how much gets through each link in a second" },
         Setting {
             name: "corrupt",
-            says: "the share of packets with data of which TCP finds a bit turned, and drops them",
-        },
-        Setting {
-            name: "corrupt_undetected",
-            says: "the share of packets with data of which a bit is turned and TCP does not notice; between nodes only",
+            says: "the share of packets with data of which TCP finds a bit turned, and drops them; `corrupt` can do more",
         },
         Setting { name: "between", says: "`peers` (the target and the other nodes, if not said), `clients` or `both`" },
         Setting { name: "way", says: "`both` (if not said), `out` (what the target sends) or `in` (what it is sent)" },
@@ -59,6 +55,8 @@ const BITE_LIMIT: Duration = Duration::from_secs(3);
 #[serde(try_from = "Settings")]
 struct BadLink {
     rule: LinkRule,
+    /// The share of packets that are spoilt. The rest of the spoiling is made anew for each fault.
+    corrupt: f64,
     between: Between,
     way: Way,
 }
@@ -74,18 +72,6 @@ enum Between {
     Clients,
     /// All of these.
     Both,
-}
-
-/// In which direction links are bad.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Way {
-    #[default]
-    Both,
-    /// What the target sends.
-    Out,
-    /// What is sent to the target.
-    In,
 }
 
 /// One thing that is bad about a link.
@@ -119,10 +105,7 @@ impl BadLink {
         add(rule.reorder > 0.0, "reorder", share(rule.reorder), |counters| counters.reordered);
         let rate = rule.bytes_per_s.map(|bytes_per_s| format!("{bytes_per_s} bytes/s"));
         add(rate.is_some(), "rate", rate.unwrap_or_default(), |counters| counters.queued_by_rate);
-        add(rule.corrupt > 0.0, "corrupt", share(rule.corrupt), |counters| counters.corrupted);
-        add(rule.corrupt_undetected > 0.0, "corrupt undetected", share(rule.corrupt_undetected), |counters| {
-            counters.corrupted_undetected
-        });
+        add(self.corrupt > 0.0, "corrupt", share(self.corrupt), |counters| counters.corrupted);
         asked
     }
 
@@ -136,13 +119,14 @@ impl BadLink {
         if self.between != Between::Peers {
             there.push(Side::Workers);
         }
-        let mut links = between(&here, &there);
-        match self.way {
-            Way::Both => {}
-            Way::Out => links.retain(|(from, _)| here.contains(from)),
-            Way::In => links.retain(|(_, to)| here.contains(to)),
-        }
-        links
+        self.way.of(between(&here, &there), &here)
+    }
+
+    /// What the links do.
+    fn rule(&self) -> LinkRule {
+        let mut rule = self.rule.clone();
+        rule.spoils.extend((self.corrupt > 0.0).then(|| Spoil::detected_bits(self.corrupt)));
+        rule
     }
 }
 
@@ -158,12 +142,7 @@ impl Fault for BadLink {
             Between::Clients => ", to clients",
             Between::Both => ", to clients too",
         };
-        let way = match self.way {
-            Way::Both => "",
-            Way::Out => ", outgoing",
-            Way::In => ", incoming",
-        };
-        format!("link ({}{to}{way})", asked.join(", "))
+        format!("link ({}{to}{})", asked.join(", "), self.way.in_words())
     }
 
     fn takes(&self, target: &Target) -> Result<(), String> {
@@ -171,13 +150,6 @@ impl Fault for BadLink {
             return Err(format!(
                 "`between` is about nodes, and `{target}` is a client: its links are those to the nodes"
             ));
-        }
-        if target.is_client() && self.rule.corrupt_undetected > 0.0 {
-            return Err(
-                "`corrupt_undetected` is for links between nodes: a client that is told nonsense proves nothing \
-                        about the servers"
-                    .to_owned(),
-            );
         }
         Ok(())
     }
@@ -209,7 +181,8 @@ impl Injection for Spoilt {
             return Err(FaultError::NoTarget("there is no such link".to_owned()));
         }
         self.start = Some((Instant::now(), self.count()));
-        self.layer.lay(self.links.iter().map(|&(from, to)| (from, to, self.fault.rule.clone())));
+        let rule = self.fault.rule();
+        self.layer.lay(self.links.iter().map(|&(from, to)| (from, to, rule.clone())));
         let limit = BITE_LIMIT + self.fault.rule.delay + self.fault.rule.jitter.most;
         let all_met = wait::until(limit, || ready(self.not_met().is_empty().then_some(()))).await;
         let not_met = self.not_met();
@@ -258,8 +231,7 @@ impl Spoilt {
             ("lost", rule.loss, all.lost, all.arrived),
             ("duplicated", rule.duplicate, all.duplicated, all.arrived - all.lost),
             ("reordered", rule.reorder, all.reordered, all.arrived - all.lost),
-            ("corrupted", rule.corrupt, all.corrupted, all.spoilable),
-            ("corrupted_undetected", rule.corrupt_undetected, all.corrupted_undetected, all.spoilable),
+            ("corrupted", self.fault.corrupt, all.corrupted, all.spoilable),
         ] {
             if asked > 0.0 {
                 let share = rounded(count as f64 / of.max(1) as f64);

@@ -3,6 +3,7 @@
 mod amnesia;
 mod clock;
 mod closed_port;
+mod corrupt;
 mod cut;
 mod disk;
 mod election;
@@ -11,6 +12,7 @@ mod kill;
 mod link;
 mod membership;
 mod out_of_memory;
+mod packet;
 mod partition;
 mod pause;
 mod recovery;
@@ -24,7 +26,7 @@ pub(super) use clock::{Clock, at_rest};
 pub(super) use pause::Pause;
 
 /// All packages, in the order in which they are listed.
-pub const PACKAGES: [&Package; 17] = [
+pub const PACKAGES: [&Package; 19] = [
     &clock::PACKAGE,
     &election::PACKAGE,
     &pause::PACKAGE,
@@ -33,6 +35,7 @@ pub const PACKAGES: [&Package; 17] = [
     &flapping::PACKAGE,
     &closed_port::PACKAGE,
     &link::PACKAGE,
+    &corrupt::PACKAGE,
     &clock::DRIFT,
     &clock::STROBE,
     &clock::RESET,
@@ -42,6 +45,7 @@ pub const PACKAGES: [&Package; 17] = [
     &disk::PACKAGE,
     &amnesia::PACKAGE,
     &membership::PACKAGE,
+    &packet::PACKAGE,
 ];
 
 /// The package of this name.

@@ -61,6 +61,15 @@ impl Network {
         address_of(Port::Node(node))
     }
 
+    /// Which node of a sandbox has this address, if any may.
+    #[must_use]
+    pub fn node_at(address: Ipv4Addr) -> Option<NodeId> {
+        match port_at(address, MOST_NODES) {
+            Some(Port::Node(node)) => Some(node),
+            _ => None,
+        }
+    }
+
     /// The address of the harness, as the servers see it: `10.77.0.100`.
     #[must_use]
     pub fn client_address(&self) -> Ipv4Addr {

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::sandbox::status::{self, Threads};
+use crate::sandbox::status::{self, ThreadNames, Threads};
 
 /// The kernel's letter for a process that is gone altogether.
 const GONE: char = 'X';
@@ -105,6 +105,16 @@ impl ServerProcess {
         // Under the lock nobody reaps it, so the pid is still its own.
         let ended = self.ended();
         if ended.is_some() { Err(Errno::ESRCH.into()) } else { status::threads_of(self.pid) }
+    }
+
+    /// Its threads and what they are called.
+    ///
+    /// # Errors
+    /// If it has ended, or `/proc` cannot be read.
+    pub fn thread_names(&self) -> io::Result<ThreadNames> {
+        // Under the lock nobody reaps it, so the pid is still its own.
+        let ended = self.ended();
+        if ended.is_some() { Err(Errno::ESRCH.into()) } else { status::thread_names_of(self.pid) }
     }
 
     /// How much time on a processor all its threads have had.

@@ -86,18 +86,44 @@ impl Segment {
     }
 }
 
-/// Whether a packet has data, which can be spoilt.
-pub(super) fn has_data(packet: &[u8]) -> bool {
-    Segment::of(packet).is_some_and(|segment| !segment.data.is_empty())
+/// What a packet carries, and between which ports.
+pub(super) struct Payload<'a> {
+    /// From and to.
+    pub(super) ports: [u16; 2],
+    /// There are some.
+    pub(super) data: &'a [u8],
 }
 
-/// Turns one bit of a packet's data so that the receiver does not notice: `pick` chooses among so many. The checksum is
-/// right in the end, or left for the receiver to take for right.
-pub(super) fn spoil_unnoticed(frame: &mut [u8], ip_offset: usize, pick: impl FnOnce(usize) -> usize) {
+/// The data of a packet, if it has any, which can be spoilt.
+pub(super) fn payload(packet: &[u8]) -> Option<Payload<'_>> {
+    let segment = Segment::of(packet)?;
+    let ports =
+        [number(packet, segment.start..segment.start + 2), number(packet, segment.start + 2..segment.start + 4)];
+    Some(Payload { ports, data: &packet[segment.data] }).filter(|payload| !payload.data.is_empty())
+}
+
+/// What [`spoil`] leaves of the data of a packet.
+pub(super) fn first_segment(frame: &[u8], ip_offset: usize) -> Option<Payload<'_>> {
+    let Payload { ports, data } = payload(&frame[ip_offset..])?;
+    let length = match segment_bytes(frame) {
+        0 => data.len(),
+        bytes => data.len().min(bytes),
+    };
+    Some(Payload { ports, data: &data[..length] })
+}
+
+/// How long the pieces are into which the receiver would have to take a large packet; 0 if it is none.
+fn segment_bytes(frame: &[u8]) -> usize {
+    u16::from_ne_bytes([frame[OFFLOAD_SEGMENT.start], frame[OFFLOAD_SEGMENT.start + 1]]).into()
+}
+
+/// Changes a packet's data so that the receiver does not notice. The checksum is right in the end, or left for the receiver to take
+/// for right.
+pub(super) fn spoil_unnoticed(frame: &mut [u8], ip_offset: usize, change: impl FnOnce(&mut [u8])) {
     let filled_in = frame[OFFLOAD_FLAGS] & NEEDS_CHECKSUM == 0;
     let packet = &mut frame[ip_offset..];
     let Some(segment) = Segment::of(packet) else { return };
-    turn_bit(&mut packet[segment.data.clone()], pick);
+    change(&mut packet[segment.data.clone()]);
     // A checksum of zero says that there is none.
     if filled_in && packet[segment.checksum.clone()] != [0, 0] {
         let checksum = segment.right_checksum(packet);
@@ -105,13 +131,11 @@ pub(super) fn spoil_unnoticed(frame: &mut [u8], ip_offset: usize, pick: impl FnO
     }
 }
 
-/// Turns one bit of a packet's data against its checksum, so that the receiver drops it, and returns the new length of the
+/// Changes a packet's data against its checksum, so that the receiver drops it, and returns the new length of the
 /// frame. Of a large packet, which the receiver would have to take apart first, only the first segment is left: the receiver
 /// drops one or the other all the same.
-pub(super) fn spoil(frame: &mut [u8], ip_offset: usize, pick: impl FnOnce(usize) -> usize) -> usize {
-    let segment_bytes =
-        usize::from(u16::from_ne_bytes([frame[OFFLOAD_SEGMENT.start], frame[OFFLOAD_SEGMENT.start + 1]]));
-    let length = frame.len();
+pub(super) fn spoil(frame: &mut [u8], ip_offset: usize, change: impl FnOnce(&mut [u8])) -> usize {
+    let (segment_bytes, length) = (segment_bytes(frame), frame.len());
     let packet = &mut frame[ip_offset..];
     let Some(mut segment) = Segment::of(packet) else { return length };
     if segment_bytes > 0 && segment.data.len() > segment_bytes {
@@ -123,17 +147,14 @@ pub(super) fn spoil(frame: &mut [u8], ip_offset: usize, pick: impl FnOnce(usize)
         packet[HEADER_CHECKSUM].copy_from_slice(&sum.finish());
     }
     let checksum = segment.right_checksum(packet);
-    packet[segment.checksum].copy_from_slice(&checksum);
-    turn_bit(&mut packet[segment.data.clone()], pick);
+    packet[segment.checksum.clone()].copy_from_slice(&checksum);
+    change(&mut packet[segment.data.clone()]);
+    // One change in 65536 leaves the sum as it was.
+    if segment.right_checksum(packet) == packet[segment.checksum.clone()] {
+        packet[segment.checksum.start] ^= 1;
+    }
     frame[OFFLOAD_HEADER].fill(0);
     ip_offset + segment.data.end
-}
-
-fn turn_bit(data: &mut [u8], pick: impl FnOnce(usize) -> usize) {
-    if !data.is_empty() {
-        let bit = pick(data.len() * 8);
-        data[bit / 8] ^= 1 << (bit % 8);
-    }
 }
 
 fn number(packet: &[u8], at: Range<usize>) -> u16 {
@@ -180,6 +201,12 @@ mod tests {
         frame
     }
 
+    fn turn_a_bit(data: &mut [u8]) {
+        if let Some(first) = data.first_mut() {
+            *first ^= 8;
+        }
+    }
+
     fn checksum_is_right(frame: &[u8]) -> bool {
         let packet = &frame[IP_OFFSET..];
         let segment = Segment::of(packet).expect("it is one");
@@ -195,7 +222,9 @@ mod tests {
         let packet = &frame(b"payload")[IP_OFFSET..];
         assert_eq!(addresses(packet), Some((Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 2))));
         assert_eq!(tcp_port(packet), Some(0x094b));
-        assert!(has_data(packet) && !has_data(&frame(b"")[IP_OFFSET..]));
+        let payload = payload(packet).expect("it has data");
+        assert_eq!((payload.ports, payload.data), ([0x1234, 0x094b], &b"payload"[..]));
+        assert!(super::payload(&frame(b"")[IP_OFFSET..]).is_none());
     }
 
     #[test]
@@ -222,7 +251,7 @@ mod tests {
     fn what_is_spoilt_unnoticed_has_a_right_checksum() {
         for data in [&b"even"[..], b"odd"] {
             let (before, mut after) = (frame(data), frame(data));
-            spoil_unnoticed(&mut after, IP_OFFSET, |bits| bits - 1);
+            spoil_unnoticed(&mut after, IP_OFFSET, turn_a_bit);
             assert!(checksum_is_right(&after));
             assert_eq!(bits_turned(&before[IP_OFFSET + 40..], &after[IP_OFFSET + 40..]), 1);
         }
@@ -230,7 +259,7 @@ mod tests {
         let mut open = frame(b"data");
         open[OFFLOAD_FLAGS] = NEEDS_CHECKSUM;
         let before = open.clone();
-        spoil_unnoticed(&mut open, IP_OFFSET, |_| 0);
+        spoil_unnoticed(&mut open, IP_OFFSET, turn_a_bit);
         assert_eq!(bits_turned(&before, &open), 1);
     }
 
@@ -239,16 +268,24 @@ mod tests {
         let mut after = frame(b"data");
         after[OFFLOAD_FLAGS] = NEEDS_CHECKSUM;
         let length = after.len();
-        assert_eq!(spoil(&mut after, IP_OFFSET, |_| 3), length);
+        assert_eq!(spoil(&mut after, IP_OFFSET, turn_a_bit), length);
         assert!(!checksum_is_right(&after));
         assert_eq!(after[OFFLOAD_FLAGS], 0, "the receiver is to look at it");
+    }
+
+    #[test]
+    fn what_leaves_the_sum_as_it_was_is_noticed_all_the_same() {
+        let mut after = frame(&[0; 4]);
+        spoil(&mut after, IP_OFFSET, |data| data.fill(0xff));
+        assert!(!checksum_is_right(&after));
     }
 
     #[test]
     fn of_a_large_packet_the_first_segment_is_left() {
         let mut large = frame(&[7; 4000]);
         large[OFFLOAD_SEGMENT].copy_from_slice(&1448_u16.to_ne_bytes());
-        let length = spoil(&mut large, IP_OFFSET, |_| 3);
+        assert_eq!(first_segment(&large, IP_OFFSET).map(|payload| payload.data.len()), Some(1448));
+        let length = spoil(&mut large, IP_OFFSET, turn_a_bit);
         assert_eq!(length, IP_OFFSET + 40 + 1448);
         assert_eq!(number(&large[IP_OFFSET..], TOTAL_LENGTH), 1488);
         let mut sum = Sum::default();
@@ -263,9 +300,9 @@ mod tests {
             if let Some(byte) = bytes.get_mut(IP_OFFSET) {
                 *byte = first;
             }
-            let _ = (addresses(&bytes), tcp_port(&bytes), has_data(&bytes));
-            spoil_unnoticed(&mut bytes.clone(), IP_OFFSET, |bits| bits - 1);
-            spoil(&mut bytes, IP_OFFSET, |bits| bits - 1);
+            let _ = (addresses(&bytes), tcp_port(&bytes), payload(&bytes).is_some(), first_segment(&bytes, IP_OFFSET).is_some());
+            spoil_unnoticed(&mut bytes.clone(), IP_OFFSET, |data| data.fill(0xff));
+            spoil(&mut bytes, IP_OFFSET, |data| data.fill(0xff));
         }
     }
 }

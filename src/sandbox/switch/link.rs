@@ -150,18 +150,26 @@ impl Link {
         }
     }
 
-    /// Turns a bit where the dice say so, and returns the length of the frame that is left.
+    /// Spoils a packet where the dice say so, and returns the length of the frame that is left.
     fn spoil(&mut self, frame: &mut [u8]) -> usize {
         let Self { ip_offset, rule, dice, counters, .. } = self;
-        if (rule.corrupt > 0.0 || rule.corrupt_undetected > 0.0) && frame::has_data(&frame[*ip_offset..]) {
-            counters.spoilable += 1;
-            if dice.chance(rule.corrupt_undetected) {
+        if rule.spoils.is_empty() || frame::payload(&frame[*ip_offset..]).is_none() {
+            return frame.len();
+        }
+        counters.spoilable += 1;
+        // A checksum is put right for what is not to be detected. So what is to be comes last, and once.
+        for spoil in rule.spoils.iter().filter(|spoil| !spoil.detected) {
+            let Some(payload) = frame::payload(&frame[*ip_offset..]) else { break };
+            if let Some(change) = spoil.choose(payload.ports, payload.data, dice) {
                 counters.corrupted_undetected += 1;
-                frame::spoil_unnoticed(frame, *ip_offset, |bits| dice.index(bits));
+                frame::spoil_unnoticed(frame, *ip_offset, |data| change.apply(data));
             }
-            if dice.chance(rule.corrupt) {
+        }
+        for spoil in rule.spoils.iter().filter(|spoil| spoil.detected) {
+            let Some(payload) = frame::first_segment(frame, *ip_offset) else { break };
+            if let Some(change) = spoil.choose(payload.ports, payload.data, dice) {
                 counters.corrupted += 1;
-                return frame::spoil(frame, *ip_offset, |bits| dice.index(bits));
+                return frame::spoil(frame, *ip_offset, |data| change.apply(data));
             }
         }
         frame.len()

@@ -18,6 +18,7 @@ mod link_layer;
 mod links;
 mod port;
 mod rule;
+mod spoil;
 mod timer;
 mod wire;
 
@@ -34,6 +35,7 @@ pub use counters::LinkCounters;
 pub use link_layer::LinkLayer;
 pub use port::{Port, Side};
 pub use rule::{Jitter, LinkRule, Spread};
+pub use spoil::{Budget, Change, Damage, FindPlaces, Place, Places, Spoil, SpoilNotes};
 
 use crate::NodeId;
 use capture::Tap;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::spoil::Spoil;
+
 /// What a directed link does with its packets. The default forwards at once.
 ///
 /// Shares are from 0 to 1. What TCP hands to its network card in one piece, up to 64 KiB, is one packet here.
@@ -28,10 +30,8 @@ pub struct LinkRule {
     /// So many bytes get through in a second, those of the IP header included. What comes faster waits in a queue that
     /// holds a second's worth, and is dropped where that is full.
     pub bytes_per_s: Option<u64>,
-    /// The share of packets with data of which one bit is turned, against their checksum: the receiver's kernel drops them.
-    pub corrupt: f64,
-    /// The share of packets with data of which one bit is turned, and the checksum put right: the application gets them.
-    pub corrupt_undetected: f64,
+    /// In which ways packets with data are spoilt.
+    pub spoils: Vec<Spoil>,
 }
 
 /// By how much delays differ.
@@ -88,8 +88,7 @@ impl LinkRule {
                 (Some(one), Some(two)) => Some(one.min(two)),
                 (one, two) => one.or(two),
             },
-            corrupt: either(self.corrupt, other.corrupt),
-            corrupt_undetected: either(self.corrupt_undetected, other.corrupt_undetected),
+            spoils: self.spoils.iter().chain(&other.spoils).cloned().collect(),
         }
     }
 }

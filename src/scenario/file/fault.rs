@@ -15,7 +15,7 @@ use crate::nemesis::{
 };
 use crate::scenario::ScenarioError;
 use crate::scenario::error::did_you_mean;
-use crate::servers::Runtime;
+use crate::servers::Software;
 
 const MAX_TIMES: u32 = 10_000;
 
@@ -49,8 +49,8 @@ pub(super) struct Scope<'a> {
     pub topology: &'a Topology,
     /// The locks.
     pub keys: Vec<String>,
-    /// What the servers are written for.
-    pub runtime: Runtime,
+    /// What the servers are.
+    pub software: Software,
 }
 
 /// Reads the tables `[[nemesis]]`.
@@ -100,8 +100,14 @@ fn plan(
     let target = target(source, package, &common, place.scope)?;
     let target_at = common.target.as_ref().map_or(at.clone(), Spanned::span);
     fault.takes(&target).map_err(|message| source.wrong(target_at, message))?;
+    fault.takes_servers(place.scope.software).map_err(|message| source.wrong(at.clone(), message))?;
     if fault.moves_monotonic_clocks() {
-        place.scope.runtime.bears_moved_monotonic_clocks().map_err(|reason| source.wrong(at.clone(), reason))?;
+        place
+            .scope
+            .software
+            .runtime()
+            .bears_moved_monotonic_clocks()
+            .map_err(|reason| source.wrong(at.clone(), reason))?;
     }
     Ok(FaultPlan {
         fault,

@@ -54,6 +54,7 @@ struct Source<'a> {
 struct Asked {
     service: Service,
     settings: ServerSettings,
+    nodes: u8,
 }
 
 impl Source<'_> {
@@ -140,9 +141,8 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
     let topology = topology::topology(&source, file.topology.as_ref(), nodes)?;
     let settings = settings::of_servers(&source, file.service, file.zookeeper.as_ref())?;
     let consul = settings::of_consul(&source, file.service, file.consul.as_ref())?;
-    let workload = workload::workload(&source, &file.workload, Asked { service: file.service, settings })?;
-    let scope =
-        Scope { nodes, topology: &topology, keys: workload.locks(), runtime: file.service.software().runtime() };
+    let workload = workload::workload(&source, &file.workload, Asked { service: file.service, settings, nodes })?;
+    let scope = Scope { nodes, topology: &topology, keys: workload.locks(), software: file.service.software() };
     let faults = fault::plans(&source, nemesis, &scope)?;
     Ok(Scenario {
         name: name.to_owned(),

@@ -13,6 +13,7 @@ use crate::servers::ServerSettings;
 
 const TICKS_MS: RangeInclusive<u32> = 50..=10_000;
 const SYNC_LIMITS: RangeInclusive<u32> = 2..=100;
+const HEAPS_MIB: RangeInclusive<u32> = 32..=65_536;
 
 /// What ZooKeeper servers are told.
 #[derive(Deserialize)]
@@ -20,6 +21,7 @@ const SYNC_LIMITS: RangeInclusive<u32> = 2..=100;
 pub(super) struct ZooKeeperTable {
     tick_ms: Option<Spanned<u32>>,
     sync_limit_ticks: Option<Spanned<u32>>,
+    heap_mib: Option<Spanned<u32>>,
 }
 
 pub(super) fn of_servers(
@@ -40,6 +42,7 @@ pub(super) fn of_servers(
     Ok(ServerSettings {
         tick_ms: within("tick_ms", &table.tick_ms, TICKS_MS)?,
         sync_limit_ticks: within("sync_limit_ticks", &table.sync_limit_ticks, SYNC_LIMITS)?,
+        heap_mib: within("heap_mib", &table.heap_mib, HEAPS_MIB)?,
     })
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use leasehold_workloads::op::{Guard, Renewal};
-use leasehold_workloads::{CasLock, Duty, Guarded, Lease, Mutex, Register, Workload};
+use leasehold_workloads::{Canary, CasLock, Duty, Guarded, Lease, Mutex, Register, Workload};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -32,6 +32,8 @@ pub(super) struct WorkloadTable {
     renewal: Option<Spanned<RenewalWord>>,
     guard: Option<Spanned<GuardWord>>,
     start_ms: Option<Spanned<u64>>,
+    idle: Option<Spanned<usize>>,
+    crash_ms: Option<Spanned<u64>>,
 }
 
 /// How a holder renews.
@@ -86,6 +88,7 @@ impl WorkloadKind {
                 &["workers", "keys", "ttl_ms", "renew_ms", "hold_ms", "step_ms", "retry_ms", "guard"]
             }
             Self::Register => &["workers", "keys", "every_ms", "reads", "cas"],
+            Self::Canary => &["ttl_ms", "renew_ms", "every_ms", "hold_ms", "idle", "crash_ms"],
         }
     }
 }
@@ -113,6 +116,8 @@ impl WorkloadTable {
             ("renewal", span(&self.renewal)),
             ("guard", span(&self.guard)),
             ("start_ms", span(&self.start_ms)),
+            ("idle", span(&self.idle)),
+            ("crash_ms", span(&self.crash_ms)),
         ]
         .into_iter()
         .filter_map(|(name, span)| Some((name, span?)))
@@ -142,6 +147,7 @@ pub(super) fn workload(
         WorkloadKind::FencedLock => Workload::Guarded(settings.guarded(Duty::Writes)?),
         WorkloadKind::Job => Workload::Guarded(settings.guarded(Duty::Job)?),
         WorkloadKind::Register => Workload::Register(settings.register()?),
+        WorkloadKind::Canary => Workload::Canary(settings.canary()?),
     })
 }
 
@@ -257,6 +263,30 @@ impl Settings<'_> {
             every: source.millis(at, "every_ms", &table.every_ms)?,
             reads: self.share_or("reads", &table.reads, 0.6)?,
             cas: self.share_or("cas", &table.cas, 0.5)?,
+        })
+    }
+
+    fn canary(&self) -> Result<Canary, ScenarioError> {
+        let Self { source, at, table, asked } = self;
+        let nodes = usize::from(asked.nodes);
+        let idle = match &table.idle {
+            Some(idle) if *idle.get_ref() > nodes => {
+                return Err(source.wrong(idle.span(), format!("`idle` is a number of servers, and there are {nodes}")));
+            }
+            idle => idle.as_ref().map_or(0, |idle| *idle.get_ref()),
+        };
+        let crash_at = match &table.crash_ms {
+            None => None,
+            crash => Some(source.millis(at, "crash_ms", crash)?),
+        };
+        Ok(Canary {
+            nodes,
+            idle,
+            ttl: self.ttl()?,
+            renew_every: source.millis(at, "renew_ms", &table.renew_ms)?,
+            every: source.millis(at, "every_ms", &table.every_ms)?,
+            hold_for: source.millis(at, "hold_ms", &table.hold_ms)?,
+            crash_at,
         })
     }
 

@@ -100,6 +100,13 @@ struct ServerHealth {
     healthy: bool,
 }
 
+/// A key, of which nothing is asked but that it is there.
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(rename = "Key")]
+    _key: String,
+}
+
 #[async_trait]
 impl Probes for ConsulProbes {
     fn nodes(&self) -> Vec<NodeId> {
@@ -146,10 +153,13 @@ impl Probes for ConsulProbes {
     async fn consensus(&self, node: NodeId) -> Result<(), ProbeError> {
         match self.get(node, "kv/leasehold/ready?consistent", CONSENSUS).await? {
             // There is no such key, and it took a consensus to know that.
-            (200 | 404, _) => Ok(()),
+            (404, _) => Ok(()),
+            (200, answer) => match serde_json::from_slice::<Vec<Entry>>(&answer) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(ProbeError::nonsense(node, &error)),
+            },
             (status, answer) => {
-                let said = String::from_utf8_lossy(&answer);
-                Err(ProbeError::Failed { node, why: format!("status {status}: {}", said.trim()) })
+                Err(ProbeError::Failed { node, why: format!("status {status}: {}", http::excerpt(&answer)) })
             }
         }
     }

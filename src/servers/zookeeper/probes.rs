@@ -192,9 +192,11 @@ fn role(text: &str) -> Option<Role> {
     Some(Role { mode, epoch: zxid >> 32 })
 }
 
+/// Fit for a line of our own.
 fn first_line(text: &str) -> String {
     const LONGEST: usize = 120;
-    text.lines().next().unwrap_or("it is empty").chars().take(LONGEST).collect()
+    let line = text.lines().next().unwrap_or("it is empty");
+    line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use leasehold::NodeId;
-use leasehold::sandbox::{LinkCounters, LinkRule, Network, Port, Sandbox, ServerProcess, Switch};
+use leasehold::sandbox::{LinkCounters, LinkRule, Network, Port, Sandbox, ServerProcess, Spoil, Switch};
 
 use super::network::{client_socket, round_trip, seen_by, worker_socket};
 use super::{DEADLINE, Stage, eventually, on};
@@ -165,7 +165,7 @@ pub(super) fn corruption_is_seen_by_whom_it_should(stage: &Stage, sandbox: &Sand
     assert_eq!(pieces_changed(&network), 0);
 
     let mut rule = LinkRule::default();
-    rule.corrupt_undetected = 0.2;
+    rule.spoils = vec![Spoil { detected: false, ..Spoil::detected_bits(0.2) }];
     layer.lay([(node(), Port::Client, rule)]);
     let changed = pieces_changed(&network);
     println!("undetected: {} packets, {changed} pieces changed", from_node().corrupted_undetected);
@@ -173,7 +173,7 @@ pub(super) fn corruption_is_seen_by_whom_it_should(stage: &Stage, sandbox: &Sand
     assert_eq!(checksum_errors(), 0, "the kernel noticed nothing");
 
     let mut rule = LinkRule::default();
-    rule.corrupt = 0.1;
+    rule.spoils = vec![Spoil::detected_bits(0.1)];
     layer.lay([(node(), Port::Client, rule)]);
     assert_eq!(pieces_changed(&network), 0, "the kernel noticed all");
     let (corrupted, errors) = (from_node().corrupted, checksum_errors());

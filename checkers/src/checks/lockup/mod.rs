@@ -16,8 +16,9 @@
 //! * **false health**: any of these, while nodes said each time they were asked that they were well. That is named in
 //!   the sentence.
 //!
-//! An op is **served** where it ended in `ok`, or in any `fail` but for `refused`, where no connection came about.
-//! An acquisition that waits in a queue goes without an answer rightly, so it is no evidence, but its `ok` is.
+//! An op is **served** where it ended in `ok`, or in any `fail` but for `refused`, where no connection came about, and `timeout`, where
+//! what had to come first was not answered. An acquisition that waits in a queue goes without an answer rightly, so it is no
+//! evidence, but its `ok` is, and so is that it never came to stand there.
 //!
 //! Where all holds but that no majority answered the probes, a cluster that serves nothing is `possible`: it may have been down.
 //!

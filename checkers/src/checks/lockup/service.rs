@@ -11,18 +11,19 @@ use std::time::Duration;
 use crate::contract::Patience;
 use crate::history::{Action, Op, RunTime, Word};
 
-/// The code of an op for which no connection came about.
-const REFUSED: &str = "refused";
+/// The codes of ops of which the server said nothing: no connection came about, or what had to come first, like a session, was not
+/// answered in time.
+const UNHEARD: [&str; 3] = ["refused", "no-session", "timeout"];
 
-/// Whether an op shows that its request was dealt with. Whoever says no has looked at it; only where no connection came
-/// about has nobody.
+/// Whether an op shows that its request was dealt with. Whoever says no has looked at it.
 fn is_served(op: &Op) -> bool {
-    !op.is_unanswered() && !op.failed_with(REFUSED)
+    !op.is_unanswered() && !UNHEARD.iter().any(|code| op.failed_with(code))
 }
 
-/// Whether an op that is not served is worth a word.
+/// Whether an op that is not served is worth a word. Who waits in a queue goes without an answer rightly; who failed for want of one
+/// never came to stand there.
 pub(super) fn should_be_served(op: &Op) -> bool {
-    !matches!(op.action, Action::Acquire { blocking: true, .. })
+    !(op.is_unanswered() && matches!(op.action, Action::Acquire { blocking: true, .. }))
 }
 
 pub(super) fn is_write(op: &Op) -> bool {

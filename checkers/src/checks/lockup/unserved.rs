@@ -315,6 +315,25 @@ mod tests {
         finds(probed().client(1_000, 9, crate::history::EventType::Invoke, "acquire", waiting, None), &[]);
     }
 
+    /// Their sessions are not opened in time, so nothing was asked in them.
+    #[test]
+    fn one_who_is_not_let_into_the_queue_waits_for_an_answer() {
+        let not_let_in = |script: Script, code: &'static str| {
+            (1_000..20_000_u64).step_by(500).fold(script, |script, at| {
+                let (node, owner) = (ALL[at as usize / 500 % 3], format!("v{at}"));
+                let asked = serde_json::json!({ "owner": owner, "ttl_ms": 3_000, "blocking": true });
+                let error = Some(code);
+                script
+                    .client(at, at, crate::history::EventType::Invoke, "acquire", asked.clone(), None)
+                    .through(node)
+                    .client(at + 400, at, crate::history::EventType::Fail, "acquire", asked, error)
+                    .through(node)
+            })
+        };
+        finds(not_let_in(probed(), "timeout"), &[(Grade::Proven, 18_900)]);
+        finds(not_let_in(probed(), "rejected"), &[]);
+    }
+
     #[test]
     fn the_sentence() {
         let well = |script: Script| {

@@ -29,8 +29,6 @@ pub(super) struct Settings {
     #[serde(default)]
     corrupt: f64,
     #[serde(default)]
-    corrupt_undetected: f64,
-    #[serde(default)]
     between: Between,
     #[serde(default)]
     way: Way,
@@ -53,7 +51,6 @@ impl TryFrom<Settings> for BadLink {
             ("duplicate", settings.duplicate),
             ("reorder", settings.reorder),
             ("corrupt", settings.corrupt),
-            ("corrupt_undetected", settings.corrupt_undetected),
         ] {
             if !(0.0..=1.0).contains(&share) {
                 return Err(format!("`{name}` is a share, from 0 to 1"));
@@ -70,14 +67,6 @@ impl TryFrom<Settings> for BadLink {
         if settings.reorder_ms.is_some() && settings.reorder == 0.0 {
             return Err("`reorder_ms` needs `reorder`: the share of packets that others overtake".to_owned());
         }
-        // What a client is told falsely would be held against the servers.
-        if settings.corrupt_undetected > 0.0 && settings.between != Between::Peers {
-            return Err(
-                "`corrupt_undetected` is for links between nodes: a client that is told nonsense proves nothing \
-                        about the servers"
-                    .to_owned(),
-            );
-        }
         let mut rule = LinkRule::delayed(Duration::from_millis(settings.delay_ms));
         rule.jitter = Jitter {
             most: Duration::from_millis(settings.delay_jitter_ms),
@@ -93,9 +82,7 @@ impl TryFrom<Settings> for BadLink {
             rule.reorder_by = Duration::from_millis(settings.reorder_ms.unwrap_or(DEFAULT_REORDER_MS));
         }
         rule.bytes_per_s = settings.bytes_per_s;
-        rule.corrupt = settings.corrupt;
-        rule.corrupt_undetected = settings.corrupt_undetected;
-        let link = Self { rule, between: settings.between, way: settings.way };
+        let link = Self { rule, corrupt: settings.corrupt, between: settings.between, way: settings.way };
         if link.asked().is_empty() {
             return Err(
                 "a bad link needs something that is bad about it: `leasehold faults` lists the settings".to_owned()
@@ -117,7 +104,6 @@ mod tests {
             ("delay_ms = 1\ndelay_jitter_ms = 2", "must not be more than"),
             ("bytes_per_s = 0", "more than 0"),
             ("delay_ms = 1\nreorder_ms = 2", "needs `reorder`"),
-            ("corrupt_undetected = 0.1\nbetween = 'clients'", "between nodes"),
             ("delay = 1", "unknown field"),
         ] {
             let error = toml::from_str::<BadLink>(settings).expect_err(settings).to_string();

@@ -1,0 +1,118 @@
+//! The scenario of a case: a baseline, the packet, a time to watch, and cures for what stopped.
+
+use super::Cure;
+use crate::packets::Case;
+use crate::servers::ServerSpec;
+
+/// How long everything is well before the packet comes.
+const BASELINE_S: u64 = 6;
+/// A latent packet shows nothing before the leader dies. That comes so long after it.
+const LATENT_S: u64 = 8;
+/// A client that gets no answer for so long is taken to be locked out.
+const SILENCE_S: u64 = 5;
+/// How long a leader that is killed as a cure stays dead: elections take less.
+const DEAD_S: u64 = 6;
+/// How long it is looked what a cure has done, its own length included.
+const CONVALESCENCE_S: u64 = 16;
+
+/// What is to be done.
+pub(super) struct Plan<'a> {
+    pub(super) case: &'a Case,
+    pub(super) servers: &'a ServerSpec,
+    pub(super) to: &'a str,
+    pub(super) watch_s: u64,
+    pub(super) cure: Cure,
+    pub(super) heap_mib: u32,
+}
+
+impl Plan<'_> {
+    /// The scenario, as it is stored with the run.
+    pub(super) fn text(&self) -> String {
+        let Self { case, servers, to, watch_s, cure, heap_mib } = self;
+        let mut text = format!(
+            r#"summary = "Poison: {summary}"
+service = "zookeeper"
+servers = "{servers}"
+seconds = {seconds}
+
+[zookeeper]
+tick_ms = 500
+sync_limit_ticks = 4
+heap_mib = {heap_mib}
+
+[workload]
+kind = "canary"
+ttl_ms = 4_000
+renew_ms = 1_000
+every_ms = 400
+hold_ms = 600
+
+[[nemesis]]
+package = "packet"
+case = "{name}"
+target = "{to}"
+at_ms = {at_ms}
+"#,
+            summary = case.summary,
+            name = case.name,
+            seconds = BASELINE_S + self.until_cure() + self.cures() * CONVALESCENCE_S,
+            at_ms = BASELINE_S * 1_000,
+        );
+        if case.latent {
+            // Until the end of the watch it stays dead: what is asked is whether the others elect a leader.
+            text.push_str(&kill("leader", &format!("at_ms = {}", (BASELINE_S + LATENT_S) * 1_000), *watch_s));
+        }
+        let mut at_s = BASELINE_S + self.until_cure();
+        if *cure == Cure::LeaderKill {
+            text.push_str(&kill("leader", &on_silence(at_s), DEAD_S));
+            at_s += CONVALESCENCE_S;
+        }
+        if *cure != Cure::None {
+            text.push_str(&kill("all", &on_silence(at_s), 1));
+        }
+        text
+    }
+
+    /// From the packet to the first cure.
+    fn until_cure(&self) -> u64 {
+        self.watch_s + if self.case.latent { LATENT_S } else { 0 }
+    }
+
+    fn cures(&self) -> u64 {
+        match self.cure {
+            Cure::LeaderKill => 2,
+            Cure::Restart => 1,
+            Cure::None => 0,
+        }
+    }
+}
+
+fn on_silence(from_s: u64) -> String {
+    format!("when = \"silence of {} ms\"\nat_ms = {}", SILENCE_S * 1_000, from_s * 1_000)
+}
+
+fn kill(target: &str, begins: &str, lasts_s: u64) -> String {
+    format!("\n[[nemesis]]\npackage = \"kill\"\ntarget = \"{target}\"\n{begins}\nlasts_ms = {}\n", lasts_s * 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packets;
+    use crate::scenario::Scenario;
+
+    #[test]
+    fn every_case_makes_a_scenario_whatever_the_cure() {
+        let servers: ServerSpec = "zookeeper@3.4.6".parse().expect("a server");
+        for name in packets::names() {
+            let case = Case::named(name).expect("it comes along");
+            for (cure, faults) in [(Cure::LeaderKill, 3), (Cure::Restart, 2), (Cure::None, 1)] {
+                let plan = Plan { case: &case, servers: &servers, to: "leader", watch_s: 20, cure, heap_mib: 256 };
+                let scenario = Scenario::parse(name, name, &plan.text()).unwrap_or_else(|error| panic!("{error}"));
+                assert_eq!(scenario.faults.len(), faults + usize::from(case.latent), "{name}");
+                let end = scenario.duration.as_secs();
+                assert_eq!(end, 26 + if case.latent { 8 } else { 0 } + plan.cures() * 16, "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What malformed packets need to know of a cluster: where to send them, and what they did to its processes.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::net::SocketAddr;
+
+use super::{Cluster, ClusterError};
+use crate::NodeId;
+use crate::packets::Port;
+use crate::sandbox::{Network, ThreadNames};
+
+impl Cluster {
+    /// Where a packet is to be sent. It is the address of a server that this run has started, and lies in the sandbox: that is looked
+    /// at once more, whatever this cluster was made from.
+    ///
+    /// # Errors
+    /// If the address is anybody else's, or servers of this kind have no such port.
+    pub fn address_for_packets(&self, node: NodeId, port: Port) -> Result<SocketAddr, ClusterError> {
+        let own = self.addresses.iter().find(|(known, _)| *known == node).map(|(_, address)| *address);
+        let address = own.ok_or(ClusterError::NoSuchNode(node))?;
+        if Network::node_at(address) != Some(node) {
+            return Err(ClusterError::OutsideTheSandbox { node, address });
+        }
+        let port = self.deployment.port(port).ok_or(ClusterError::NoSuchPort { node, port })?;
+        Ok((address, port).into())
+    }
+
+    /// The threads of a node's process, with their names. A Java thread's is cut off after 15 letters.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn thread_names(&self, node: NodeId) -> Result<ThreadNames, ClusterError> {
+        self.member(node)?.thread_names()
+    }
+
+    /// How long a node's log is, in bytes.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn log_length(&self, node: NodeId) -> Result<u64, ClusterError> {
+        let log = self.member(node)?.log();
+        log.metadata().map(|found| found.len()).map_err(|source| ClusterError::Log { node, source })
+    }
+
+    /// The lines of a node's log after its first bytes that tell of something dying; at most a few.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn last_words(&self, node: NodeId, after_bytes: u64) -> Result<Vec<String>, ClusterError> {
+        let text = read_from(self.member(node)?.log(), after_bytes);
+        text.map(|text| telling(&text)).map_err(|source| ClusterError::Log { node, source })
+    }
+}
+
+fn read_from(log: &std::path::Path, after_bytes: u64) -> io::Result<String> {
+    const MOST_BYTES: u64 = 256 * 1024;
+    let mut file = File::open(log)?;
+    file.seek(SeekFrom::Start(after_bytes))?;
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The lines that tell of a death: of a thread of Java's, or of a Go program.
+fn telling(log: &str) -> Vec<String> {
+    const MOST_LINES: usize = 3;
+    const LONGEST: usize = 200;
+    const SIGNS: [&str; 6] =
+        [" died", "OutOfMemoryError", "BufferUnderflow", "panic:", "fatal error:", "StackOverflow"];
+    let is_telling = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
+    log.lines().filter(is_telling).take(MOST_LINES).map(|line| line.chars().take(LONGEST).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::telling;
+
+    #[test]
+    fn deaths_are_told_from_the_rest_of_a_log() {
+        let log = "INFO all is well\nERROR Thread Thread[ProcessThread(sid:3 cport:-1):,5,main] died\n\
+                   java.lang.OutOfMemoryError: Requested array size exceeds VM limit\n\tat java.base/x\n";
+        assert_eq!(telling(log).len(), 2);
+        assert_eq!(telling("WARN a studied silence\n"), Vec::<String>::new());
+        assert_eq!(telling(&format!("panic: {}", "x".repeat(900)))[0].len(), 200);
+    }
+}

@@ -1,0 +1,151 @@
+//! What was found: the fewest messages, with the fewest bytes changed, that still stop something.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::FuzzError;
+use crate::packets::mutants::{Grammar, Mutant, Role};
+use crate::packets::{Packet, Port, bytes_of};
+
+/// A mutant as it is sent.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Who is sent it.
+    pub to: Role,
+    /// Where.
+    pub port: Port,
+    /// What has to be answered before.
+    pub handshake: Option<Packet>,
+    /// What is sent.
+    pub packet: Packet,
+    /// What it was made of, for comparison.
+    pub whole: Packet,
+}
+
+impl Sent {
+    /// A mutant of this grammar.
+    #[must_use]
+    pub fn of(grammar: &Grammar, mutant: &Mutant) -> Option<Self> {
+        let message = grammar.message(mutant)?;
+        let whole = Mutant { deeds: Vec::new(), reframed: false, ..mutant.clone() };
+        Some(Self {
+            to: mutant.to,
+            port: message.port,
+            handshake: message.handshake.clone(),
+            packet: grammar.packet(mutant)?,
+            whole: grammar.packet(&whole)?,
+        })
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Finding {
+    /// The servers.
+    pub servers: String,
+    /// The shape of what stopped.
+    pub shape: String,
+    /// What stopped, of each server.
+    pub signature: String,
+    /// How often it was seen again, of how many times that it was tried.
+    pub replayed: [u32; 2],
+    /// How many bytes differ from well-formed messages.
+    pub bytes_changed: usize,
+    /// The mutants, with all that was done to them before bytes were put back.
+    pub mutants: Vec<Mutant>,
+    /// What is sent, in hexadecimal digits, one for each of the mutants.
+    pub bytes: Vec<String>,
+}
+
+impl Finding {
+    /// What is sent.
+    #[must_use]
+    pub fn sent(&self, grammar: &Grammar) -> Option<Vec<Sent>> {
+        let all = self.mutants.iter().zip(&self.bytes);
+        all.map(|(mutant, hex)| {
+            let sent = Sent::of(grammar, mutant)?;
+            Some(Sent { packet: with_bytes(&sent.packet, &bytes_of(hex).ok()?), ..sent })
+        })
+        .collect()
+    }
+
+    /// Reads one that was written.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is none.
+    pub fn read(path: &Path) -> Result<Self, FuzzError> {
+        let error = |source| FuzzError::Write { what: path.display().to_string(), source };
+        let text = std::fs::read_to_string(path).map_err(error)?;
+        serde_json::from_str(&text).map_err(|wrong| error(wrong.into()))
+    }
+
+    /// Writes it with a dump of its packets, and gives the path by which it is sent again.
+    ///
+    /// # Errors
+    /// If that is not possible.
+    pub fn write(&self, folder: &Path, number: usize, sent: &[Sent], again: &str) -> Result<PathBuf, FuzzError> {
+        let path = folder.join(format!("finding-{number}.json"));
+        let error = |source| FuzzError::Write { what: path.display().to_string(), source };
+        let mut text = format!("{}\nagain: {again} --mutant {}\n", self.signature, path.display());
+        for one in sent {
+            let to = match one.to {
+                Role::Leader => "the leader",
+                Role::Follower => "a follower",
+            };
+            text.push_str(&format!("\nto the {} of {to}:\n{}", one.port, one.packet.annotated()));
+        }
+        let json = serde_json::to_string_pretty(self).map_err(|wrong| error(wrong.into()))?;
+        std::fs::write(&path, json).map_err(error)?;
+        std::fs::write(path.with_extension("txt"), text).map_err(error)?;
+        Ok(path)
+    }
+}
+
+/// The packet with these bytes in the place of its own, as many of them as there are of both.
+pub(super) fn with_bytes(packet: &Packet, bytes: &[u8]) -> Packet {
+    let mut packet = packet.clone();
+    packet.patch(0, bytes);
+    packet
+}
+
+/// In how many bytes two packets differ; what one has and the other has not is different.
+pub(super) fn difference(one: &[u8], other: &[u8]) -> usize {
+    one.iter().zip(other).filter(|(one, other)| one != other).count() + one.len().abs_diff(other.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::servers::Software;
+
+    #[test]
+    fn a_finding_is_sent_again_as_it_was_written() {
+        let grammar = Grammar::of(Software::ZooKeeper);
+        let mutants: Vec<Mutant> = grammar.mutants(5).take(3).collect();
+        let sent: Vec<Sent> = mutants.iter().filter_map(|mutant| Sent::of(&grammar, mutant)).collect();
+        let finding = Finding {
+            servers: "zookeeper@3.4.6".to_owned(),
+            shape: "a server ended".to_owned(),
+            signature: "a server ended; n1".to_owned(),
+            replayed: [3, 3],
+            bytes_changed: 4,
+            mutants,
+            bytes: sent.iter().map(|sent| sent.packet.hex()).collect(),
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = finding.write(folder.path(), 1, &sent, "leasehold poison zookeeper@3.4.6").expect("it is written");
+        let again = Finding::read(&path).expect("it is read").sent(&grammar).expect("it is of this grammar");
+        let bytes = |sent: &[Sent]| sent.iter().map(|sent| sent.packet.bytes().to_vec()).collect::<Vec<_>>();
+        assert_eq!(bytes(&again), bytes(&sent));
+        let text = std::fs::read_to_string(path.with_extension("txt")).expect("a dump");
+        assert!(text.contains("--mutant") && text.contains("0000  "), "{text}");
+    }
+
+    #[test]
+    fn bytes_that_differ_are_counted() {
+        assert_eq!(difference(b"abc", b"abc"), 0);
+        assert_eq!(difference(b"abc", b"axc"), 1);
+        assert_eq!(difference(b"abcde", b"axc"), 3);
+    }
+}

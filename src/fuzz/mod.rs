@@ -1,0 +1,37 @@
+//! Malformed messages without an end, against a cluster of our own, until something stops.
+//!
+//! Mutants are sent in batches over many connections at once. After each batch every server is asked for a write and a read. Where one
+//! of them does not serve for longer than any election takes, or its process has ended, the batch is sent again to a cluster without
+//! any past, and taken apart until nothing of it can be left out: see [`minimise`].
+//!
+//! What is found stays in the results of the run.
+
+mod campaign;
+mod finding;
+mod minimise;
+mod subject;
+
+pub use campaign::{Campaign, Tally};
+pub use finding::{Finding, Sent};
+pub use subject::{Signature, Subject};
+
+use crate::cluster::ClusterError;
+
+/// The search cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum FuzzError {
+    /// The cluster did not do what was asked.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// A cluster without any past does not serve.
+    #[error("a cluster that was sent nothing does not serve: {0}")]
+    NotServing(String),
+    /// A finding or a mutant could not be written down.
+    #[error("cannot write {what}")]
+    Write {
+        /// What.
+        what: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,254 @@
+//! The cluster that mutants are sent to, and whether it still serves.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use leasehold_workloads::op::{Op, RegisterOp};
+use leasehold_workloads::service::Connect;
+
+use super::{FuzzError, Sent};
+use crate::NodeId;
+use crate::cluster::{Cluster, Layer};
+use crate::packets::mutants::Role;
+use crate::packets::send_within;
+
+/// How long a server may take for one write or read. To open a session is a part of it.
+const OP: Duration = Duration::from_secs(2);
+
+/// A server that serves nothing for so long has stopped: elections are over sooner.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The same while a finding is taken apart: what is left in the end is looked at with more patience.
+const TRIAL_PATIENCE: Duration = Duration::from_secs(8);
+
+/// What a packet does to a process shows by then.
+const SETTLING: Duration = Duration::from_millis(300);
+
+/// A cluster without any past serves by then.
+const START: Duration = Duration::from_secs(60);
+
+/// For how long an answer to a mutant is waited for. Most have one at once, and some never.
+const ANSWER: Duration = Duration::from_millis(150);
+
+/// So many connections are open at once while a finding is sent again.
+const LANES: usize = 8;
+
+/// The register that tells whether writes are served.
+const KEY: &str = "fuzz/alive";
+
+/// A cluster of our own.
+pub struct Subject {
+    cluster: Arc<Cluster>,
+    connect: Arc<dyn Connect>,
+    layer: Layer,
+    /// What was written last; no value comes twice.
+    value: u64,
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject").field("cluster", &self.cluster).finish_non_exhaustive()
+    }
+}
+
+/// What stopped, of each server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The servers, in their order.
+    pub nodes: Vec<NodeState>,
+}
+
+/// What a server does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeState {
+    /// Which.
+    pub node: NodeId,
+    /// How its process ended, if it has.
+    pub ended: Option<String>,
+    /// Whether it serves a write.
+    pub writes: bool,
+    /// Whether it serves a read.
+    pub reads: bool,
+    /// What its health check says.
+    pub healthy: Option<bool>,
+}
+
+impl NodeState {
+    fn is_well(&self) -> bool {
+        self.ended.is_none() && self.writes && self.reads
+    }
+}
+
+impl Signature {
+    /// Its shape, whichever servers show it: by that two are compared.
+    #[must_use]
+    pub fn shape(&self) -> &'static str {
+        let all = |is: fn(&NodeState) -> bool| self.nodes.iter().all(is);
+        if self.nodes.iter().any(|node| node.ended.is_some()) {
+            return "a server ended";
+        }
+        match (all(|node| !node.writes), all(|node| !node.reads)) {
+            (true, true) => "no server serves anything",
+            (true, false) => "no server serves writes",
+            _ => "a server does not serve",
+        }
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.shape())?;
+        for NodeState { node, ended, writes, reads, healthy } in &self.nodes {
+            let serves = |serves: &bool| if *serves { "yes" } else { "no" };
+            let health = match healthy {
+                Some(true) => "says that it is well",
+                Some(false) => "says that it is not well",
+                None => "says nothing of its health",
+            };
+            let ended = ended.as_ref().map(|how| format!(", ended: {how}")).unwrap_or_default();
+            write!(f, "; {node}: writes {}, reads {}, {health}{ended}", serves(writes), serves(reads))?;
+        }
+        Ok(())
+    }
+}
+
+impl Subject {
+    /// A cluster that serves.
+    #[must_use]
+    pub fn new(cluster: Arc<Cluster>, connect: Arc<dyn Connect>) -> Self {
+        Self { cluster, connect, layer: Layer::new(), value: 0 }
+    }
+
+    /// Makes it one that has no past: all servers are killed and come up with nothing.
+    ///
+    /// # Errors
+    /// If it does not serve then.
+    pub async fn begin_anew(&mut self) -> Result<(), FuzzError> {
+        let nodes = self.cluster.nodes();
+        self.cluster.take_down(self.layer, &nodes).await?;
+        for &node in &nodes {
+            let wiped = self.cluster.data(node)?.wipe();
+            wiped.map_err(|source| FuzzError::Write { what: format!("the data of {node}"), source })?;
+        }
+        for &node in &nodes {
+            self.cluster.bring_up(self.layer, node)?;
+        }
+        self.cluster.wait_ready(START).await?;
+        self.prepare().await
+    }
+
+    /// Puts what tells whether it serves into place.
+    ///
+    /// # Errors
+    /// If it does not serve.
+    pub async fn prepare(&mut self) -> Result<(), FuzzError> {
+        let began = Instant::now();
+        loop {
+            let prepared = self.connect.prepare(&[KEY.to_owned()]).await;
+            let state = match prepared {
+                Ok(()) => self.state().await?,
+                Err(error) if began.elapsed() > START => return Err(FuzzError::NotServing(error.to_string())),
+                Err(_) => continue,
+            };
+            if state.nodes.iter().all(NodeState::is_well) {
+                return Ok(());
+            }
+            if began.elapsed() > START {
+                return Err(FuzzError::NotServing(state.to_string()));
+            }
+        }
+    }
+
+    /// Sends one mutant, and waits a moment for its answer. That there is none, or no connection, is what mutants are for.
+    ///
+    /// # Errors
+    /// If there is no such server in the sandbox.
+    pub async fn send(&self, sent: &Sent, leader: Option<NodeId>) -> Result<(), FuzzError> {
+        let nodes = self.cluster.nodes();
+        let follower = nodes.iter().copied().find(|node| Some(*node) != leader);
+        let node = match sent.to {
+            Role::Leader => leader.or(follower),
+            Role::Follower => follower,
+        };
+        let Some(node) = node else { return Ok(()) };
+        let address = self.cluster.address_for_packets(node, sent.port)?;
+        let _ = send_within(address, sent.handshake.as_ref(), &sent.packet, ANSWER).await;
+        Ok(())
+    }
+
+    /// Who leads.
+    pub async fn leader(&self) -> Option<NodeId> {
+        self.cluster.leader().await.map(|leader| leader.node)
+    }
+
+    /// What stopped, if anything: whoever does not serve is asked again until it is certain.
+    ///
+    /// # Errors
+    /// If the cluster cannot be asked.
+    pub async fn stopped(&mut self) -> Result<Option<Signature>, FuzzError> {
+        self.stopped_for(PATIENCE).await
+    }
+
+    async fn stopped_for(&mut self, patience: Duration) -> Result<Option<Signature>, FuzzError> {
+        let began = Instant::now();
+        loop {
+            let state = self.state().await?;
+            if state.nodes.iter().all(NodeState::is_well) {
+                return Ok(None);
+            }
+            let has_ended = state.nodes.iter().any(|node| node.ended.is_some());
+            if has_ended || began.elapsed() > patience {
+                return Ok(Some(state));
+            }
+        }
+    }
+
+    /// The same for mutants that were sent in their order to a cluster without any past.
+    ///
+    /// # Errors
+    /// If that does not come about.
+    pub async fn stopped_by(&mut self, sent: &[Sent]) -> Result<Option<Signature>, FuzzError> {
+        self.send_anew(sent).await?;
+        self.stopped().await
+    }
+
+    /// The same in a hurry.
+    pub(super) async fn tried(&mut self, sent: &[Sent]) -> Result<Option<Signature>, FuzzError> {
+        self.send_anew(sent).await?;
+        self.stopped_for(TRIAL_PATIENCE).await
+    }
+
+    async fn send_anew(&mut self, sent: &[Sent]) -> Result<(), FuzzError> {
+        self.begin_anew().await?;
+        let leader = self.leader().await;
+        // Each begins after the one before it, and none waits until that has its answer.
+        let sending = stream::iter(sent).map(|one| self.send(one, leader));
+        sending.buffered(LANES).try_collect::<()>().await?;
+        tokio::time::sleep(SETTLING).await;
+        Ok(())
+    }
+
+    async fn state(&mut self) -> Result<Signature, FuzzError> {
+        let nodes = self.cluster.nodes();
+        let first = self.value;
+        self.value += nodes.len() as u64;
+        let states = nodes.iter().zip(first..).enumerate().map(async |(index, (&node, value))| {
+            let ended = self.cluster.has_ended(node)?;
+            let write = Op::Register { key: KEY.to_owned(), op: RegisterOp::Write { value } };
+            let read = Op::Register { key: KEY.to_owned(), op: RegisterOp::Read { linearizable: false } };
+            let (writes, reads, healthy) =
+                tokio::join!(self.serves(index, write), self.serves(index, read), self.cluster.health_of(node));
+            Ok(NodeState { node, ended, writes, reads, healthy: healthy.ok() })
+        });
+        let nodes = join_all(states).await.into_iter().collect::<Result<Vec<_>, FuzzError>>()?;
+        Ok(Signature { nodes })
+    }
+
+    async fn serves(&self, node: usize, op: Op) -> bool {
+        let mut connection = self.connect.connect(0, node);
+        tokio::time::timeout(OP, connection.perform(&op)).await.is_ok_and(|answer| answer.is_ok())
+    }
+}

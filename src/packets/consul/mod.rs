@@ -1,0 +1,148 @@
+//! What is sent to Consul: HTTP and JSON to the client port, calls in msgpack to the servers' port, and gossip.
+
+mod msgpack;
+
+use super::http::{json, request};
+use super::{FieldKind, Packet};
+use msgpack::Msgpack as _;
+
+const SESSION: &str = "00000000-0000-0000-0000-000000007001";
+
+/// The first byte of a connection to the servers' port: what will be spoken over it.
+const RPC: u8 = 0;
+const MULTIPLEXED: u8 = 4;
+
+/// The requests of the HTTP interface, by their names.
+#[must_use]
+pub fn requests() -> Vec<(&'static str, Packet)> {
+    let of_json = |method, target: &str, body| request(method, target, "application/json", body);
+    let text = |text: &str| Packet::builder().field("value", FieldKind::Bytes, text.as_bytes()).build();
+    let kv = json(&[("Verb", "\"set\""), ("Key", "\"poison\""), ("Value", "\"dg==\""), ("Flags", "0")]);
+    let txn = Packet::builder()
+        .field("list begins", FieldKind::Opcode, b"[{\"KV\":")
+        .packet(kv)
+        .field("list ends", FieldKind::Opcode, b"}]")
+        .build();
+    let session = json(&[("TTL", "\"10s\""), ("LockDelay", "\"1s\""), ("Behavior", "\"release\""), ("Checks", "[]")]);
+    let query = json(&[("Name", "\"poison\""), ("Service", "{\"Service\":\"consul\"}"), ("Token", "\"\"")]);
+    let service =
+        json(&[("Node", "\"poison\""), ("Address", "\"127.0.0.1\""), ("Service", "{\"Service\":\"poison\"}")]);
+    vec![
+        ("session create", of_json("PUT", "/v1/session/create", session)),
+        ("session renew", of_json("PUT", &format!("/v1/session/renew/{SESSION}"), text(""))),
+        ("session info", of_json("GET", &format!("/v1/session/info/{SESSION}"), text(""))),
+        ("kv put", of_json("PUT", "/v1/kv/poison", text("v"))),
+        ("kv acquire", of_json("PUT", &format!("/v1/kv/poison?acquire={SESSION}&flags=7"), text("v"))),
+        ("kv get", of_json("GET", "/v1/kv/poison?consistent", text(""))),
+        ("kv delete", of_json("DELETE", "/v1/kv/poison?cas=1", text(""))),
+        ("txn", of_json("PUT", "/v1/txn", txn)),
+        ("query create", of_json("POST", "/v1/query", query)),
+        ("catalog register", of_json("PUT", "/v1/catalog/register", service)),
+        ("event fire", of_json("PUT", "/v1/event/fire/poison", text("v"))),
+    ]
+}
+
+/// A call of the servers' own interface: a header and a body.
+#[must_use]
+pub fn rpc() -> Vec<Packet> {
+    let first = Packet::builder().field("protocol", FieldKind::Opcode, &[RPC]).note("calls").build();
+    let header = Packet::builder().map("header", 2).text("ServiceMethod", "KVS.Get").entry("Seq", 1).build();
+    let body = Packet::builder().map("body", 2).text("Datacenter", "dc1").text("Key", "poison").build();
+    vec![first, header, body]
+}
+
+/// A new stream of a multiplexed connection.
+#[must_use]
+pub fn multiplexed() -> Vec<Packet> {
+    const WINDOW_UPDATE: u8 = 1;
+    const SYN: u16 = 1;
+    let first = Packet::builder().field("protocol", FieldKind::Opcode, &[MULTIPLEXED]).note("many calls").build();
+    let opened = Packet::builder()
+        .field("yamux version", FieldKind::Integer, &[0])
+        .field("yamux type", FieldKind::Opcode, &[WINDOW_UPDATE])
+        .field("yamux flags", FieldKind::Integer, &SYN.to_be_bytes())
+        .field("yamux stream", FieldKind::Integer, &1_u32.to_be_bytes())
+        .field("yamux length", FieldKind::Length, &0_u32.to_be_bytes())
+        .build();
+    let called = rpc();
+    let bytes: usize = called[1..].iter().map(|packet| packet.bytes().len()).sum();
+    let data = Packet::builder()
+        .field("data version", FieldKind::Integer, &[0])
+        .field("data type", FieldKind::Opcode, &[0])
+        .field("data flags", FieldKind::Integer, &[0, 0])
+        .field("data stream", FieldKind::Integer, &1_u32.to_be_bytes())
+        .field("data length", FieldKind::Length, &(bytes as u32).to_be_bytes())
+        .build();
+    let called = called.into_iter().skip(1).fold(Packet::builder().packet(data), |all, packet| all.packet(packet));
+    vec![first, opened, called.build()]
+}
+
+/// What members tell each other when they meet: who is there.
+#[must_use]
+pub fn push_pull() -> Packet {
+    const PUSH_PULL: u8 = 6;
+    const ALIVE: u64 = 0;
+    let header = Packet::builder()
+        .field("message type", FieldKind::Opcode, &[PUSH_PULL])
+        .note("push and pull")
+        .map("header", 3)
+        .entry("Nodes", 1)
+        .entry("UserStateLen", 0)
+        .entry("Join", 0);
+    header
+        .map("node", 6)
+        .text("Name", "poison.dc1")
+        .bytes("Addr", &[10, 77, 0, 99])
+        .entry("Port", 8_301)
+        .bytes("Meta", &[])
+        .entry("Incarnation", 1)
+        .entry("State", ALIVE)
+        .build()
+}
+
+/// A question whether a member is there.
+#[must_use]
+pub fn ping() -> Packet {
+    Packet::builder()
+        .field("message type", FieldKind::Opcode, &[0])
+        .note("ping")
+        .map("ping", 2)
+        .entry("SeqNo", 7)
+        .text("Node", "n1.dc1")
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packets::http::relengthed;
+
+    #[test]
+    fn bodies_are_as_long_as_they_say_and_json() {
+        for (name, packet) in requests() {
+            assert_eq!(relengthed(packet.clone()), packet, "{name}");
+            let end = packet.fields()[packet.find("end of headers").expect("headers")].at.end;
+            let body = &packet.bytes()[end..];
+            if body.len() > 1 {
+                serde_json::from_slice::<serde_json::Value>(body).unwrap_or_else(|error| panic!("{name}: {error}"));
+            }
+        }
+    }
+
+    #[test]
+    fn calls_are_in_msgpack() {
+        let [first, header, body] = &rpc()[..] else { panic!("three") };
+        assert_eq!(first.bytes(), [RPC]);
+        assert_eq!(header.bytes(), b"\x82\xadServiceMethod\xa7KVS.Get\xa3Seq\x01");
+        assert_eq!(body.bytes(), b"\x82\xaaDatacenter\xa3dc1\xa3Key\xa6poison");
+        assert_eq!(ping().bytes(), b"\x00\x82\xa5SeqNo\x07\xa4Node\xa6n1.dc1");
+    }
+
+    #[test]
+    fn streams_are_as_long_as_they_say() {
+        let packets = multiplexed();
+        let data = packets[2].bytes();
+        let length = u32::from_be_bytes([data[8], data[9], data[10], data[11]]) as usize;
+        assert_eq!(data.len(), 12 + length);
+    }
+}

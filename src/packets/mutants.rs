@@ -1,0 +1,281 @@
+//! Malformed messages without an end, the same ones for the same seed.
+
+use std::collections::BTreeMap;
+
+use leasehold_workloads::script::Dice;
+use serde::{Deserialize, Serialize};
+
+use super::mutate::{Deed, Mutator, done};
+use super::{Packet, Port, consul, etcd, http, zookeeper};
+use crate::servers::Software;
+
+/// Keeps these dice apart from all others of a run.
+const DICE: u64 = 0x6675_7a7a;
+
+/// The share of mutants whose outermost length is put right afterwards, so that servers look at what is inside.
+const REFRAMED: f64 = 0.7;
+
+/// The time-out of the sessions in which requests are sent.
+const SESSION_MS: i32 = 4_000;
+
+/// A message that a server takes, in the packets that it consists of.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// What the service calls it.
+    pub name: String,
+    /// Where it is sent.
+    pub port: Port,
+    /// What has to be answered before.
+    pub handshake: Option<Packet>,
+    /// What is sent.
+    pub packets: Vec<Packet>,
+    /// Puts the outermost length of a packet right.
+    reframe: fn(Packet) -> Packet,
+}
+
+/// Which server is sent a mutant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The one that leads.
+    Leader,
+    /// One that does not.
+    Follower,
+}
+
+/// A message and what was done to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mutant {
+    /// Its number among all of this seed.
+    pub number: u64,
+    /// The message.
+    pub message: String,
+    /// Who is sent it.
+    pub to: Role,
+    /// What was done, by which mutator, and to which field.
+    pub deeds: Vec<(Mutator, String, Deed)>,
+    /// Whether the outermost length was put right after that.
+    pub reframed: bool,
+}
+
+/// All messages that are known of a service.
+#[derive(Clone, Debug)]
+pub struct Grammar(Vec<Message>);
+
+impl Grammar {
+    /// What clients and peers can send to these servers.
+    #[must_use]
+    pub fn of(software: Software) -> Self {
+        Self(match software {
+            Software::ZooKeeper => of_zookeeper(),
+            Software::Etcd => of_etcd(),
+            Software::Consul => of_consul(),
+        })
+    }
+
+    /// The messages.
+    #[must_use]
+    pub fn messages(&self) -> &[Message] {
+        &self.0
+    }
+
+    /// The message that a mutant was made of.
+    #[must_use]
+    pub fn message(&self, mutant: &Mutant) -> Option<&Message> {
+        self.0.iter().find(|message| message.name == mutant.message)
+    }
+
+    /// A mutant as it is sent: one packet after the other. `None` where it is of another grammar.
+    #[must_use]
+    pub fn packet(&self, mutant: &Mutant) -> Option<Packet> {
+        let message = self.message(mutant)?;
+        let deeds: Vec<Deed> = mutant.deeds.iter().map(|(_, _, deed)| deed.clone()).collect();
+        let packets = done(&message.packets, &deeds).into_iter();
+        let reframe = |packet| if mutant.reframed { (message.reframe)(packet) } else { packet };
+        Some(packets.map(reframe).fold(Packet::builder(), |all, packet| all.packet(packet)).build())
+    }
+
+    /// Mutants without an end.
+    pub fn mutants(&self, seed: u64) -> impl Iterator<Item = Mutant> + '_ {
+        let mut dice = Dice::new(seed ^ DICE, 0);
+        (0..).filter_map(move |number| self.mutant(number, &mut dice))
+    }
+
+    fn mutant(&self, number: u64, dice: &mut Dice) -> Option<Mutant> {
+        let message = &self.0[dice.index(self.0.len())];
+        let to = if dice.chance(0.5) { Role::Leader } else { Role::Follower };
+        let count = [1, 1, 1, 1, 1, 1, 1, 2, 2, 3][dice.index(10)];
+        let (mut packets, mut deeds) = (message.packets.clone(), Vec::new());
+        for _ in 0..count {
+            let mutator = Mutator::ALL[dice.index(Mutator::ALL.len())];
+            if let Some((deed, field)) = mutator.choose(&packets, dice) {
+                packets = done(&packets, std::slice::from_ref(&deed));
+                deeds.push((mutator, field, deed));
+            }
+        }
+        let reframed = dice.chance(REFRAMED);
+        (!deeds.is_empty()).then(|| Mutant { number, message: message.name.clone(), to, deeds, reframed })
+    }
+}
+
+/// How often each field of each message was changed by each mutator.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Coverage {
+    /// By message and field, `create: path length`.
+    pub fields: BTreeMap<String, u64>,
+    /// By mutator.
+    pub mutators: BTreeMap<String, u64>,
+}
+
+impl Coverage {
+    /// Counts a mutant.
+    pub fn count(&mut self, mutant: &Mutant) {
+        for (mutator, field, _) in &mutant.deeds {
+            *self.fields.entry(format!("{}: {field}", mutant.message)).or_default() += 1;
+            *self.mutators.entry(mutator.to_string()).or_default() += 1;
+        }
+    }
+}
+
+fn of_zookeeper() -> Vec<Message> {
+    let reframe = zookeeper::reframed as fn(Packet) -> Packet;
+    let requests = zookeeper::Request::ALL.into_iter().map(|request| Message {
+        name: request.name().to_owned(),
+        port: Port::Client,
+        handshake: Some(zookeeper::handshake(SESSION_MS)),
+        packets: vec![request.packet()],
+        reframe,
+    });
+    let hello = Message {
+        name: "handshake".to_owned(),
+        port: Port::Client,
+        handshake: None,
+        packets: vec![zookeeper::handshake(SESSION_MS), zookeeper::Request::Create.packet()],
+        reframe,
+    };
+    let quorum = |name: &str, packet: zookeeper::learner::QuorumPacket| Message {
+        name: name.to_owned(),
+        port: Port::Peer,
+        handshake: None,
+        packets: vec![packet.packet()],
+        reframe: keep,
+    };
+    use zookeeper::learner::QuorumPacket;
+    let mut all: Vec<Message> = requests.collect();
+    all.push(hello);
+    all.extend(zookeeper::message("vote").map(|vote| Message {
+        name: "vote".to_owned(),
+        port: Port::Election,
+        handshake: None,
+        packets: vec![vote],
+        reframe: keep,
+    }));
+    all.extend([
+        quorum("quorum request", QuorumPacket::Request(zookeeper::Request::Create)),
+        quorum("quorum ack", QuorumPacket::Ack),
+        quorum("quorum ping", QuorumPacket::Ping),
+    ]);
+    all
+}
+
+fn of_etcd() -> Vec<Message> {
+    let calls = etcd::Request::ALL.into_iter().map(|request| Message {
+        name: request.path().trim_start_matches('/').to_owned(),
+        port: Port::Client,
+        handshake: None,
+        packets: request.packets(),
+        reframe: keep,
+    });
+    let plain = |name: &str, port, packet| Message {
+        name: name.to_owned(),
+        port,
+        handshake: None,
+        packets: vec![packet],
+        reframe: http::relengthed,
+    };
+    let mut all: Vec<Message> = calls.collect();
+    all.push(plain("v2 form", Port::Client, etcd::form()));
+    all.push(plain("raft message", Port::Peer, etcd::raft_message()));
+    all
+}
+
+fn of_consul() -> Vec<Message> {
+    let message =
+        |name: &str, port, packets, reframe| Message { name: name.to_owned(), port, handshake: None, packets, reframe };
+    let mut all: Vec<Message> = consul::requests()
+        .into_iter()
+        .map(|(name, packet)| message(name, Port::Client, vec![packet], http::relengthed as fn(Packet) -> Packet))
+        .collect();
+    all.push(message("rpc", Port::Peer, consul::rpc(), keep));
+    all.push(message("multiplexed rpc", Port::Peer, consul::multiplexed(), keep));
+    all.push(message("gossip push and pull", Port::Gossip, vec![consul::push_pull()], keep));
+    all.push(message("gossip ping", Port::Gossip, vec![consul::ping()], keep));
+    all
+}
+
+fn keep(packet: Packet) -> Packet {
+    packet
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const ALL: [Software; 3] = [Software::Etcd, Software::Consul, Software::ZooKeeper];
+
+    #[test]
+    fn the_same_seed_makes_the_same_mutants_and_another_makes_others() {
+        for software in ALL {
+            let grammar = Grammar::of(software);
+            let some = |seed| grammar.mutants(seed).take(300).collect::<Vec<_>>();
+            assert_eq!(some(7), some(7));
+            assert_ne!(some(7), some(8));
+        }
+    }
+
+    #[test]
+    fn nearly_every_mutant_is_another_message_than_the_one_that_it_was_made_of() {
+        for software in ALL {
+            let grammar = Grammar::of(software);
+            let differs = |mutant: &Mutant| {
+                let whole = Mutant { deeds: Vec::new(), ..mutant.clone() };
+                grammar.packet(mutant).expect("its own").bytes() != grammar.packet(&whole).expect("its own").bytes()
+            };
+            let count = grammar.mutants(1).take(1_000).filter(differs).count();
+            assert!(count > 850, "{software}: {count}");
+        }
+    }
+
+    #[test]
+    fn in_time_every_message_every_mutator_and_every_length_has_its_turn() {
+        for software in ALL {
+            let grammar = Grammar::of(software);
+            let mut coverage = Coverage::default();
+            grammar.mutants(1).take(20_000).for_each(|mutant| coverage.count(&mutant));
+            assert_eq!(coverage.mutators.len(), Mutator::ALL.len());
+            for message in grammar.messages() {
+                let fields: BTreeSet<&str> = message
+                    .packets
+                    .iter()
+                    .flat_map(|packet| packet.fields())
+                    .filter(|field| field.name.ends_with("length"))
+                    .map(|field| field.name.as_str())
+                    .collect();
+                for field in fields {
+                    assert!(coverage.fields.contains_key(&format!("{}: {field}", message.name)), "{field}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_mutant_is_read_as_it_was_written() {
+        let grammar = Grammar::of(Software::Etcd);
+        for mutant in grammar.mutants(3).take(50) {
+            let text = serde_json::to_string(&mutant).expect("JSON");
+            assert_eq!(serde_json::from_str::<Mutant>(&text).expect("a mutant"), mutant);
+        }
+    }
+}

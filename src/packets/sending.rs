@@ -1,0 +1,82 @@
+//! Sends a packet over a connection of its own, and tells what came of it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Packet;
+
+/// How long a server may take to take a connection, and to answer a handshake.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// For how long an answer to the packet is waited for.
+const ANSWER: Duration = Duration::from_millis(1_500);
+/// No answer is read beyond this.
+const ANSWER_BYTES: usize = 64 * 1024;
+
+/// What came back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// What answered the handshake, where there was one.
+    pub greeting: Vec<u8>,
+    /// What answered the packet.
+    pub answer: Vec<u8>,
+    /// Whether the server closed the connection.
+    pub closed: bool,
+}
+
+/// Sends a packet to an address, behind a handshake where there is one.
+///
+/// # Errors
+/// If there is no connection, or the handshake is not answered.
+pub async fn send(to: SocketAddr, handshake: Option<&Packet>, packet: &Packet) -> io::Result<Reply> {
+    send_within(to, handshake, packet, ANSWER).await
+}
+
+/// The same, with another time for the answer.
+///
+/// # Errors
+/// If there is no connection, or the handshake is not answered.
+pub async fn send_within(
+    to: SocketAddr,
+    handshake: Option<&Packet>,
+    packet: &Packet,
+    answer_within: Duration,
+) -> io::Result<Reply> {
+    let connected = tokio::time::timeout(PATIENCE, TcpStream::connect(to)).await;
+    let mut stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    stream.set_nodelay(true)?;
+    let mut reply = Reply::default();
+    if let Some(handshake) = handshake {
+        stream.write_all(handshake.bytes()).await?;
+        let greeted = tokio::time::timeout(PATIENCE, some(&mut stream)).await;
+        reply.greeting = greeted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        if reply.greeting.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                "the server closed the connection at the handshake",
+            ));
+        }
+    }
+    stream.write_all(packet.bytes()).await?;
+    match tokio::time::timeout(answer_within, some(&mut stream)).await {
+        Err(_) => {}
+        // Reset by the server: a way to close.
+        Ok(Err(_)) => reply.closed = true,
+        Ok(Ok(answer)) => {
+            reply.closed = answer.is_empty();
+            reply.answer = answer;
+        }
+    }
+    Ok(reply)
+}
+
+/// The next bytes that come; none where the connection ended.
+async fn some(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; ANSWER_BYTES];
+    let length = stream.read(&mut bytes).await?;
+    bytes.truncate(length);
+    Ok(bytes)
+}
