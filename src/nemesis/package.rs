@@ -10,6 +10,7 @@ use toml::de::ValueDeserializer;
 
 use super::{Aim, Condition, Field, Site, Target};
 use crate::cluster::ClusterError;
+use crate::servers::Ability;
 
 /// One kind of fault, as scenarios name it and `leasehold faults` lists it.
 #[derive(Debug)]
@@ -120,6 +121,11 @@ pub trait Fault: fmt::Debug + Send + Sync {
     /// Whether it moves monotonic clocks, which not every server can bear.
     fn moves_monotonic_clocks(&self) -> bool {
         false
+    }
+
+    /// What the servers themselves must be able to do for it.
+    fn asks(&self) -> Option<Ability> {
+        None
     }
 
     /// The fault, aimed. Nothing happens yet.

@@ -19,6 +19,9 @@ pub struct Leadership(Arc<watch::Sender<Views>>);
 struct Views {
     said: BTreeMap<NodeId, Said>,
     answers: u64,
+    leader: Option<NodeId>,
+    /// Who led before that.
+    former: Option<NodeId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,11 @@ impl Leadership {
         self.0.send_modify(|views| {
             views.answers += 1;
             views.said.insert(node, Said { leader, term, answer: views.answers });
+            if let Some(Leader { node: now, .. }) = self::leader(views)
+                && views.leader != Some(now)
+            {
+                views.former = views.leader.replace(now);
+            }
         });
     }
 
@@ -49,6 +57,12 @@ impl Leadership {
     #[must_use]
     pub fn leader(&self) -> Option<Leader> {
         leader(&self.0.borrow())
+    }
+
+    /// Who led before the one that leads, or led last.
+    #[must_use]
+    pub fn former(&self) -> Option<NodeId> {
+        self.0.borrow().former
     }
 
     /// Waits until another leads than this one, and tells who.
@@ -79,7 +93,7 @@ mod tests {
     async fn the_latest_term_decides_and_then_the_latest_word() {
         let [n1, n2] = [1, 2].map(NodeId::new);
         let leadership = Leadership::default();
-        assert_eq!(leadership.leader(), None);
+        assert_eq!((leadership.leader(), leadership.former()), (None, None));
         leadership.said(n1, Some(n1), 3);
         leadership.said(n2, Some(n1), 3);
         let first = leadership.leader();
@@ -87,8 +101,12 @@ mod tests {
         // A new leader is seen under the old term for a moment.
         leadership.said(n2, Some(n2), 3);
         assert_eq!(leadership.leader(), Some(Leader { node: n2, term: 3 }));
+        assert_eq!(leadership.former(), Some(n1));
         // A node that stands still says nothing new, whatever it said before.
         leadership.said(n2, Some(n2), 4);
         assert_eq!(leadership.other_than(first).await, Leader { node: n2, term: 4 });
+        // While nobody leads, the one who led last is still the last.
+        leadership.said(n1, None, 5);
+        assert_eq!((leadership.leader(), leadership.former()), (None, Some(n1)));
     }
 }

@@ -16,6 +16,7 @@ mod pause;
 mod recovery;
 mod restart_storm;
 mod slow_cpu;
+mod snapshot;
 
 use super::Package;
 
@@ -24,7 +25,7 @@ pub(super) use clock::{Clock, at_rest};
 pub(super) use pause::Pause;
 
 /// All packages, in the order in which they are listed.
-pub const PACKAGES: [&Package; 17] = [
+pub const PACKAGES: [&Package; 18] = [
     &clock::PACKAGE,
     &election::PACKAGE,
     &pause::PACKAGE,
@@ -42,6 +43,7 @@ pub const PACKAGES: [&Package; 17] = [
     &disk::PACKAGE,
     &amnesia::PACKAGE,
     &membership::PACKAGE,
+    &snapshot::PACKAGE,
 ];
 
 /// The package of this name.
