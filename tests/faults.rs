@@ -177,7 +177,9 @@ fn a_run_that_is_killed_amidst_its_faults_leaves_nothing() {
     let _alone = alone();
     let runs = [CLOCKS_AND_MEMBERS, NETWORK, DISKS_AND_ENDS];
     let is_there = |name: &str| runs.concat().iter().any(|(package, ..)| *package == name);
-    assert!(PACKAGES.iter().all(|package| is_there(package.name)), "no package is forgotten");
+    // These servers have no `snapshot`, and where there is one it lies in the memory of the harness.
+    let missing: Vec<_> = PACKAGES.iter().map(|package| package.name).filter(|name| !is_there(name)).collect();
+    assert_eq!(missing, ["snapshot"], "no package is forgotten");
     runs.into_iter().for_each(leaves_nothing_when_killed_amidst);
 }
 

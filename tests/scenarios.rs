@@ -249,3 +249,54 @@ fn sessions_outlive_the_leaders_of_consul_and_zookeeper() {
         assert_eq!((bites(&run, "election"), bites(&run, "kill")), (1, 1), "{}", run.told());
     }
 }
+
+/// A snapshot does not hold for how long locks have to stay closed.
+#[test]
+fn a_restored_snapshot_opens_the_locks_that_consul_had_to_keep_closed() {
+    let _alone = alone();
+    let run = Run::of(&["consul-lock-delay-lost", "--seconds", "14", "--seed", "1"]);
+    assert_eq!(run.code(), Some(1), "{}", run.told());
+    assert_eq!(bites(&run, "snapshot"), 1);
+    assert!(run.proven("lock-delay-broken").iter().any(|&margin| margin > 1.0), "{}", run.told());
+    let kinds: Vec<_> =
+        run.verdict()["anomalies"].as_array().expect("a list").iter().map(|a| a["kind"].clone()).collect();
+    assert!(kinds.iter().all(|kind| kind == "lock-delay-broken"), "{kinds:?}");
+}
+
+#[test]
+fn sessions_outlive_a_member_of_zookeeper_that_goes_and_comes_back_empty() {
+    let _alone = alone();
+    let run = must_be_valid(&["zookeeper-membership", "--seconds", "12", "--seed", "1"]);
+    assert_eq!(bites(&run, "membership"), 1);
+    let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
+    let healed = history.lines().find(|line| line.contains("\"f\":\"membership\"") && line.contains("\"added\""));
+    assert!(
+        healed.is_some_and(|line| line.contains("\"to\":[\"n1\",\"n2\",\"n3\"]")),
+        "it is a member again: {healed:?}"
+    );
+}
+
+/// What the servers cannot do is said before anything is started.
+#[test]
+fn a_fault_that_the_servers_do_not_offer_is_refused() {
+    let refused = |arguments: &[&str], why: &str| {
+        let output = leasehold().arg("run").args(arguments).output().expect("it starts");
+        assert_eq!(output.status.code(), Some(64), "{}", common::told(&output));
+        assert!(String::from_utf8_lossy(&output.stderr).contains(why), "{}", common::told(&output));
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let with_fault = |name: &str, fault: &str| {
+        let told = leasehold().args(["scenarios", name]).output().expect("it starts");
+        let text = String::from_utf8_lossy(&told.stdout).into_owned();
+        let path = folder.path().join(format!("{name}.toml"));
+        fs::write(&path, format!("{text}\n[[nemesis]]\nat_ms = 1\n{fault}\n")).expect("a file");
+        path.display().to_string()
+    };
+    refused(&["zookeeper-membership", "--servers", "zookeeper@3.4.13"], "from 3.5 on only");
+    let etcd = with_fault("etcd-v3-calm", "package = \"snapshot\"\nlasts_ms = 1");
+    refused(&[&etcd], "only Consul restores a snapshot");
+    let consul = with_fault("consul-calm", "package = \"election\"\nhow = \"move-leader\"");
+    refused(&[&consul], "cannot be asked to hand over");
+    let zookeeper = with_fault("zookeeper-calm", "package = \"election\"\nhow = \"back\"");
+    refused(&[&zookeeper], "elects who knows most");
+}

@@ -69,6 +69,13 @@ impl Fault {
         self.package.strip_prefix(f::CLOCK).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     }
 
+    /// Whether it put back a state that had all that was acknowledged by this time. Such a state is one that the service was
+    /// in since, so going back to it is no excuse for what a service owes to those that it had served by then.
+    #[must_use]
+    pub fn restores_what_was(&self, by: RunTime) -> bool {
+        self.package == f::SNAPSHOT && by < self.begun
+    }
+
     /// Whether it may set clocks between two instants, or while it has not certainly ended: then what they show before and
     /// after says nothing of their rate. One that has them drift sets them only when it is taken back.
     #[must_use]

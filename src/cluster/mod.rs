@@ -31,7 +31,7 @@ use crate::clock::Skew;
 use crate::disk::Gate;
 use crate::results::RunFolder;
 use crate::sandbox::{ControlGroups, LinkCounters, LinkLayer, Network, Side, Spawner, Switch, Threads, Throttled};
-use crate::servers::{Deployment, LeaderView, Place, Probes, log_tail, wait_ready};
+use crate::servers::{Ability, Deployment, LeaderView, Place, Probes, log_tail, wait_ready};
 
 /// How long a cluster may take until all its nodes serve for the first time.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -439,6 +439,36 @@ impl Cluster {
     /// If it refuses.
     pub async fn move_leader(&self, to: NodeId) -> Result<(), ClusterError> {
         Ok(self.probes.move_leader(to).await?)
+    }
+
+    /// Has the cluster give out its whole state through this node.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn snapshot(&self, via: NodeId) -> Result<Vec<u8>, ClusterError> {
+        Ok(self.probes.snapshot(via).await?)
+    }
+
+    /// Has the cluster go back, through this node, to a state that it gave out.
+    ///
+    /// # Errors
+    /// If it refuses.
+    pub async fn restore(&self, via: NodeId, state: &[u8]) -> Result<(), ClusterError> {
+        Ok(self.probes.restore(via, state).await?)
+    }
+
+    /// Up to where in its log of decisions a node has put aside a snapshot.
+    ///
+    /// # Errors
+    /// If it does not say.
+    pub async fn snapshot_index(&self, node: NodeId) -> Result<u64, ClusterError> {
+        Ok(self.probes.snapshot_index(node).await?)
+    }
+
+    /// Whether the servers can be asked for this.
+    #[must_use]
+    pub fn offers(&self, ability: Ability) -> bool {
+        self.deployment.offers(ability).is_ok()
     }
 
     /// A layer of rules of its own for whoever asks, over all links between the servers and their clients.

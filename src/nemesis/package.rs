@@ -10,6 +10,7 @@ use toml::de::ValueDeserializer;
 
 use super::{Aim, Condition, Field, Site, Target};
 use crate::cluster::ClusterError;
+use crate::servers::Ability;
 use crate::servers::Software;
 
 /// One kind of fault, as scenarios name it and `leasehold faults` lists it.
@@ -131,6 +132,11 @@ pub trait Fault: fmt::Debug + Send + Sync {
         false
     }
 
+    /// What the servers themselves must be able to do for it.
+    fn asks(&self) -> Option<Ability> {
+        None
+    }
+
     /// The fault, aimed. Nothing happens yet.
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection>;
 }
@@ -162,7 +168,7 @@ pub enum FaultError {
     #[error("no effect: {0}")]
     DidNotBite(String),
     /// The condition for which it waited never came true.
-    #[error("never: the condition `{0}` did not come true")]
+    #[error("never: the condition `{0}` did not come true{hindrance}", hindrance = .0.hindrance())]
     NeverCame(Condition),
     /// Nothing plays the role that the fault aims at.
     #[error("no target: {0}")]

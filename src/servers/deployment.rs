@@ -1,12 +1,13 @@
 //! How the servers of one cluster are started and asked, whatever they are.
 
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::consul::{self, ConsulOptions, ConsulProbes};
 use super::etcd::{self, ClusterState, EtcdOptions, EtcdProbes};
-use super::zookeeper::{self, NoJava, ZooKeeperOptions, ZooKeeperProbes};
+use super::zookeeper::{self, ZooKeeperOptions, ZooKeeperProbes};
 use super::{Launch, Probes, ServerBinary, Software};
 use crate::NodeId;
 use crate::packets::Port;
@@ -64,6 +65,22 @@ pub enum Deployment {
     },
 }
 
+/// Why servers cannot be started here.
+#[derive(Debug, thiserror::Error)]
+pub enum DeploymentError {
+    /// They need a Java runtime.
+    #[error(transparent)]
+    NoJava(#[from] zookeeper::NoJava),
+    /// Their jars cannot be looked into.
+    #[error("cannot read the jars in {}", folder.display())]
+    Jars {
+        /// Where they are.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
 /// Where one server of a cluster is started.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
@@ -81,19 +98,22 @@ impl Deployment {
     /// The program for a network in which a packet and its answer take up to `longest_round_trip`.
     ///
     /// # Errors
-    /// If it needs a Java runtime and there is none.
+    /// If it needs a Java runtime and there is none, or its jars cannot be read.
     pub fn new(
         software: Software,
         binary: &ServerBinary,
         longest_round_trip: Duration,
         settings: ServerSettings,
-    ) -> Result<Self, NoJava> {
+    ) -> Result<Self, DeploymentError> {
         let program = binary.path.clone();
         Ok(match software {
             Software::Etcd => Self::Etcd { program, options: EtcdOptions::for_round_trip(longest_round_trip) },
             Software::Consul => Self::Consul { program, options: ConsulOptions::default() },
             Software::ZooKeeper => {
-                Self::ZooKeeper { java: zookeeper::java()?, jars: program, options: settings.zookeeper() }
+                let reconfig = zookeeper::can_reconfigure(&program);
+                let reconfig = reconfig.map_err(|source| DeploymentError::Jars { folder: program.clone(), source })?;
+                let options = ZooKeeperOptions { reconfig, ..settings.zookeeper() };
+                Self::ZooKeeper { java: zookeeper::java()?, jars: program, options }
             }
         })
     }
@@ -144,7 +164,9 @@ impl Deployment {
                 let options = EtcdOptions { cluster_state, ..options.clone() };
                 etcd::command_line(program, node, members, data, &options)
             }
-            Self::Consul { program, options } => consul::launch(program, node, members, data, options),
+            Self::Consul { program, options } => {
+                consul::launch(program, node, members, data, &ConsulOptions { joins, ..options.clone() })
+            }
             Self::ZooKeeper { java, jars, options } => zookeeper::launch(java, jars, node, members, data, options),
         }
     }

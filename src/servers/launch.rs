@@ -13,17 +13,18 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
     /// Its environment, in full: nothing is to be inherited.
     pub environment: Vec<(OsString, OsString)>,
-    /// Files to be written before each start, for example its configuration; folders on their way are made.
+    /// Files that it reads at its start, for example its configuration. Folders on their way are made; a file that is there
+    /// stays as it is, for a server may keep in it what it has learnt since.
     pub files: Vec<(PathBuf, String)>,
 }
 
 impl Launch {
-    /// Writes the files that the program reads at its start.
+    /// Writes the files that the program reads at its start, as far as they are not there.
     ///
     /// # Errors
     /// If one cannot be written.
     pub fn write_files(&self) -> io::Result<()> {
-        for (file, text) in &self.files {
+        for (file, text) in self.files.iter().filter(|(file, _)| !file.exists()) {
             if let Some(folder) = file.parent() {
                 fs::create_dir_all(folder)?;
             }

@@ -1,5 +1,6 @@
 //! The real servers: fetching them, starting them, asking them for their leader, health and clock.
 
+mod ability;
 mod clock;
 pub mod consul;
 mod deployment;
@@ -15,7 +16,8 @@ mod software;
 mod spec;
 pub mod zookeeper;
 
-pub use deployment::{Deployment, Place, ServerSettings};
+pub use ability::{Ability, NotOffered};
+pub use deployment::{Deployment, DeploymentError, Place, ServerSettings};
 pub use fetch::{Availability, FetchError, FetchOptions, KnownServer, fetch, known};
 pub use launch::Launch;
 pub use probes::{LeaderView, ProbeError, Probes};

@@ -7,6 +7,7 @@ use leasehold_checkers::history::vocabulary::{ClockValue, LeaderValue};
 
 use crate::NodeId;
 use crate::causes;
+use crate::servers::Ability;
 
 /// Who leads, as one member sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +72,7 @@ impl ProbeError {
     }
 }
 
-const NO_MEMBERSHIP: ProbeError =
-    ProbeError::NotOffered("members are removed and added of etcd only: choose another package than `membership`");
+const NO_SNAPSHOTS: ProbeError = ProbeError::NotOffered(Ability::NO_SNAPSHOTS);
 
 /// Asks the servers of one cluster about themselves, several times a second, over connections of its own.
 #[async_trait]
@@ -113,25 +113,43 @@ pub trait Probes: std::fmt::Debug + Send + Sync {
     /// The nodes of the cluster's members as this node knows them, in order.
     ///
     /// # Errors
-    /// If it does not answer, names a member that is none of the nodes, or servers of this kind cannot be asked.
-    async fn members(&self, _via: NodeId) -> Result<Vec<NodeId>, ProbeError> {
-        Err(NO_MEMBERSHIP)
-    }
+    /// If it does not answer, or names a member that is none of the nodes.
+    async fn members(&self, via: NodeId) -> Result<Vec<NodeId>, ProbeError>;
 
     /// Asks the cluster through the node `via` to let a member go. Nothing is done where it is none.
     ///
     /// # Errors
     /// If it refuses: it does where too few members would be left, or some do not answer.
-    async fn remove_member(&self, _via: NodeId, _node: NodeId) -> Result<(), ProbeError> {
-        Err(NO_MEMBERSHIP)
-    }
+    async fn remove_member(&self, via: NodeId, node: NodeId) -> Result<(), ProbeError>;
 
     /// Asks the cluster through the node `via` to take this one in as a new member, and returns the members of the cluster
-    /// then. Nothing is done where it is one already.
+    /// then. Nothing is done where it is one already, or where the service takes in whoever joins.
     ///
     /// # Errors
     /// If it refuses: it does while some members do not answer.
-    async fn add_member(&self, _via: NodeId, _node: NodeId) -> Result<Vec<NodeId>, ProbeError> {
-        Err(NO_MEMBERSHIP)
+    async fn add_member(&self, via: NodeId, node: NodeId) -> Result<Vec<NodeId>, ProbeError>;
+
+    /// Has the cluster give out its whole state through this node.
+    ///
+    /// # Errors
+    /// If it does not, or servers of this kind cannot be asked.
+    async fn snapshot(&self, _via: NodeId) -> Result<Vec<u8>, ProbeError> {
+        Err(NO_SNAPSHOTS)
+    }
+
+    /// Has the cluster go back, through this node, to a state that it gave out.
+    ///
+    /// # Errors
+    /// If it refuses, or servers of this kind cannot be asked.
+    async fn restore(&self, _via: NodeId, _state: &[u8]) -> Result<(), ProbeError> {
+        Err(NO_SNAPSHOTS)
+    }
+
+    /// Up to where in its log of decisions this node has put aside a snapshot.
+    ///
+    /// # Errors
+    /// If it does not say, or servers of this kind cannot be asked.
+    async fn snapshot_index(&self, _node: NodeId) -> Result<u64, ProbeError> {
+        Err(NO_SNAPSHOTS)
     }
 }

@@ -12,7 +12,8 @@
 //! * the answer was complete before `s + d/(1+rho)`, and not before `E(g)`, for that would be a premature expiry.
 //!
 //! It is but `possible` where a fault other than of clocks was active or an election was seen since `g` was answered: the delay
-//! is kept in a server's memory.
+//! is kept in a server's memory. No excuse is a snapshot that was taken after the answer and restored: the state that it puts
+//! back has `g`, or has lost it already, and a service that keeps its word closes the lock from either.
 //!
 //! The margin is `s + d/(1+rho) - end`.
 
@@ -103,9 +104,9 @@ fn too_soon(run: &Run<'_>, earlier: &Grant, later: &Grant, closed_until: RunTime
     })
 }
 
-/// Whether a fault other than of clocks was active, or the leadership moved, between two instants.
+/// Whether a fault was active that may excuse it, or the leadership moved, between two instants.
 fn is_disturbed(run: &Run<'_>, from: RunTime, until: RunTime) -> bool {
-    let faults = run.context.faults.iter().filter(|fault| !fault.is_of_clocks());
+    let faults = run.context.faults.iter().filter(|fault| !fault.is_of_clocks() && !fault.restores_what_was(from));
     let mut meanwhile = faults.filter(|fault| fault.begun <= until && fault.ended.is_none_or(|ended| from <= ended));
     meanwhile.next().is_some() || run.context.unsettled.iter().any(|at| (from..=until).contains(at))
 }
@@ -166,6 +167,16 @@ mod tests {
         finds(elected.acquire(2, "b", 3_100..3_200, 3_000), &[(Grade::Possible, 1_800)]);
         let clock = held().fault(Fault(1, "clock", "clock +9 s", "n2"), 1_000..1_010, None);
         finds(clock.acquire(2, "b", 3_100..3_200, 3_000), &[(Grade::Proven, 1_800)]);
+    }
+
+    #[test]
+    fn a_snapshot_excuses_only_if_it_was_taken_before_the_holder_was_told() {
+        let restored =
+            |taken: u64| held().fault(Fault(1, "snapshot", "snapshot", "n1"), taken..taken + 10, Some(3_000..3_050));
+        finds(restored(1_000).acquire(2, "b", 3_100..3_200, 3_000), &[(Grade::Proven, 1_800)]);
+        finds(restored(101).acquire(2, "b", 3_100..3_200, 3_000), &[(Grade::Proven, 1_800)]);
+        finds(restored(100).acquire(2, "b", 3_100..3_200, 3_000), &[(Grade::Possible, 1_800)]);
+        finds(restored(50).acquire(2, "b", 3_100..3_200, 3_000), &[(Grade::Possible, 1_800)]);
     }
 
     #[test]

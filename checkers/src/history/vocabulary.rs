@@ -48,6 +48,8 @@ pub mod f {
     pub const CLOCK: &str = "clock";
     /// The nemesis package that has clocks run too fast or too slow.
     pub const CLOCK_DRIFT: &str = "clock-drift";
+    /// The nemesis package that takes a snapshot of the service's state when it begins, and restores it when it is healed.
+    pub const SNAPSHOT: &str = "snapshot";
     /// A probe of a server's monotonic clock, where a fault moves it.
     pub const MONOTONIC_CLOCK: &str = "monotonic-clock";
     /// A probe of the machine's own wall clock, which must not be moved while servers count TTLs by it.

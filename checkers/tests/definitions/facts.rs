@@ -45,6 +45,8 @@ pub(crate) struct Facts<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault {
     pub(crate) of_clocks: bool,
+    /// It puts back the state that was there when it began.
+    pub(crate) restores: bool,
     pub(crate) begun: u64,
     pub(crate) ended: Option<u64>,
 }
@@ -333,7 +335,8 @@ fn faults(surroundings: &Surroundings) -> Vec<Fault> {
         let never = events.iter().filter(begins).any(|event| event.kind == EventType::Fail);
         let healed = events.iter().find(|event| event.value.phase == FaultPhase::Heal && event.kind == EventType::Ok);
         let of_clocks = events[0].package == "clock";
-        (!never).then_some(Fault { of_clocks, begun, ended: healed.map(|event| event.time.0) })
+        let restores = events[0].package == "snapshot";
+        (!never).then_some(Fault { of_clocks, restores, begun, ended: healed.map(|event| event.time.0) })
     };
     numbers.into_iter().filter_map(of_number).collect()
 }

@@ -144,7 +144,10 @@ pub(crate) fn lock_delays(facts: &Facts<'_>) -> Vec<Expected> {
         }
         let meanwhile = lost.ended()..=later.ended();
         let fault = facts.disturbances().any(|fault| {
-            fault.begun <= *meanwhile.end() && fault.ended.is_none_or(|ended| ended >= *meanwhile.start())
+            let knows_the_grant = fault.restores && fault.begun > lost.ended();
+            fault.begun <= *meanwhile.end()
+                && fault.ended.is_none_or(|ended| ended >= *meanwhile.start())
+                && !knows_the_grant
         });
         let election = facts.signs_of_elections().iter().any(|at| meanwhile.contains(at));
         expected.push(Expected {

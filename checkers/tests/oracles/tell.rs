@@ -305,7 +305,11 @@ pub fn views(random: &mut Random, terms: &Terms, every: u64, until: u64, calm: b
 pub fn faults(random: &mut Random, until: u64) -> Vec<Fault> {
     let mut faults = Vec::new();
     for number in 1..=[0, 0, 1, 1, 2][random.of(0..5) as usize] {
-        let package = if random.percent(35) { "clock" } else { "pause" };
+        let package = match random.of(0..100) {
+            ..35 => "clock",
+            35..55 => "snapshot",
+            _ => "pause",
+        };
         let mut at = random.of(0..until);
         let mut tell = |at: u64, begins: bool, kind: EventType| {
             faults.push(Fault { at, number, package, begins, kind });

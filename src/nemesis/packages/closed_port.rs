@@ -23,8 +23,15 @@ pub(super) static PACKAGE: Package = Package {
 /// A port is closed until the end.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ClosedPort {
+pub(super) struct ClosedPort {
     port: Service,
+}
+
+impl ClosedPort {
+    /// The peers' port is closed.
+    pub(super) fn for_peers() -> Self {
+        Self { port: Service::Peer }
+    }
 }
 
 /// Who is served at a port.

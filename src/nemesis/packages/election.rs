@@ -1,5 +1,7 @@
 //! Moves the leadership to another node.
 
+mod back;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,11 +14,14 @@ use crate::NodeId;
 use crate::cluster::{Cluster, Leader};
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
 use crate::nemesis::{Aim, Field, wait};
+use crate::servers::Ability;
+use back::Back;
 
 pub(super) static PACKAGE: Package = Package {
     name: "election",
-    does: "makes another node lead: the leader hands over, or is paused or cut off until another leads",
-    settings: &[Setting { name: "how", says: "`move-leader`, `pause` or `cut`" }],
+    does: "makes another node lead: the leader hands over, or is paused or cut off until another leads; or has the one lead \
+           again that led before",
+    settings: &[Setting { name: "how", says: "`move-leader`, `pause`, `cut` or `back`" }],
     proof: "another leader in a later term, as a majority of the nodes tells",
     aims: Aims::AtLeader,
     course: Course::Instant,
@@ -45,6 +50,8 @@ enum Means {
     Pause,
     /// The leader is cut off until another leads.
     Cut,
+    /// The one leads again that led before, asked or by force.
+    Back,
 }
 
 impl Means {
@@ -53,6 +60,7 @@ impl Means {
             Self::MoveLeader => "move-leader",
             Self::Pause => "pause",
             Self::Cut => "cut",
+            Self::Back => "back",
         }
     }
 }
@@ -66,8 +74,17 @@ impl Fault for Election {
         format!("election ({})", self.how.word())
     }
 
+    fn asks(&self) -> Option<Ability> {
+        match self.how {
+            Means::MoveLeader => Some(Ability::HandOver),
+            Means::Back => Some(Ability::LeadAgain),
+            Means::Pause | Means::Cut => None,
+        }
+    }
+
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
         let burden: Option<Box<dyn Injection>> = match self.how {
+            Means::Back => return Box::new(Back::new(field)),
             Means::MoveLeader => None,
             Means::Pause => Some(Pause {}.aimed(field, aim.clone())),
             Means::Cut => Some(Partition::isolation().aimed(field, aim.clone())),
@@ -110,16 +127,20 @@ impl Injection for Moving {
             }
         };
         let after = after.ok_or_else(|| FaultError::DidNotBite(format!("{old} still leads")))?;
-        Ok(json!({
-            "before": { "leader": before.node.to_string(), "term": before.term },
-            "after": { "leader": after.node.to_string(), "term": after.term },
-        }))
+        Ok(proof(before, after))
     }
 
     /// An election is over once another node leads; there is nothing to take back.
     async fn heal(&mut self) -> Result<Value, FaultError> {
         Ok(Value::Null)
     }
+}
+
+fn proof(before: Leader, after: Leader) -> Value {
+    json!({
+        "before": { "leader": before.node.to_string(), "term": before.term },
+        "after": { "leader": after.node.to_string(), "term": after.term },
+    })
 }
 
 async fn new_leader(cluster: &Cluster, before: Leader) -> Option<Leader> {

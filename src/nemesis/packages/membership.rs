@@ -11,6 +11,7 @@ use crate::NodeId;
 use crate::cluster::{Cluster, ClusterError, Layer, Standing};
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, parse};
 use crate::nemesis::{Aim, Field, wait};
+use crate::servers::Ability;
 
 pub(super) static PACKAGE: Package = Package {
     name: "membership",
@@ -26,8 +27,9 @@ pub(super) static PACKAGE: Package = Package {
 
 /// How long the cluster may refuse a change: it does while it has no leader, or some members have only just come up.
 const CHANGE_LIMIT: Duration = Duration::from_secs(20);
-/// How long the nodes may take to hear of a change that was carried out.
-const HEARSAY_LIMIT: Duration = Duration::from_secs(5);
+/// How long the nodes may take to hear of a change that was carried out, and Consul to give a server that has joined anew
+/// its vote: it looks every 10 s whether one was well for long enough.
+const HEARSAY_LIMIT: Duration = Duration::from_secs(30);
 
 /// A server leaves the cluster, and joins it again at the end.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -41,6 +43,10 @@ impl Fault for Membership {
 
     fn describe(&self) -> String {
         "remove and add".to_owned()
+    }
+
+    fn asks(&self) -> Option<Ability> {
+        Some(Ability::Membership)
     }
 
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
@@ -61,30 +67,35 @@ impl Injection for Removed {
         if self.nodes.len() == cluster.nodes().len() {
             return Err(FaultError::NoTarget("somebody must stay in the cluster".to_owned()));
         }
+        let before = told_by_any(cluster).await;
         for &node in &self.nodes {
             wait::until_ok(CHANGE_LIMIT, || cluster.remove_member(node)).await?;
         }
         let stay: Vec<NodeId> = cluster.nodes().into_iter().filter(|node| !self.nodes.contains(node)).collect();
-        let proof = told_by_majority(cluster, &stay).await?;
+        let told_by = told_by_majority(cluster, &stay).await?;
         // Those that have heard of it have gone by themselves.
         cluster.take_down(self.layer, &self.nodes).await?;
         for &node in &self.nodes {
             wipe(cluster, node)?;
         }
-        Ok(proof)
+        Ok(json!({ "from": names(&before), "to": names(&stay), "told_by": names(&told_by) }))
     }
 
     async fn heal(&mut self) -> Result<Value, FaultError> {
         let cluster = &self.field.cluster;
+        let before = told_by_any(cluster).await;
         let mut proof = Map::new();
         for &node in &self.nodes {
             // Where its removal was refused, it is what it was.
             if cluster.standing(node)? == Standing::Down || !is_member(cluster, node).await {
-                proof.insert(node.to_string(), readmit(&self.field, self.layer, node).await?);
+                if let Value::Object(added) = readmit(&self.field, self.layer, node).await? {
+                    proof.extend(added);
+                }
             }
         }
-        let members = told_by_majority(cluster, &cluster.nodes()).await?;
-        Ok(json!({ "added": proof, "told": members }))
+        let all = cluster.nodes();
+        let told_by = told_by_majority(cluster, &all).await?;
+        Ok(json!({ "added": proof, "from": names(&before), "to": names(&all), "told_by": names(&told_by) }))
     }
 }
 
@@ -110,8 +121,13 @@ pub(super) fn wipe(cluster: &Cluster, node: NodeId) -> Result<Value, FaultError>
     Ok(json!({ "deleted_files": gone.files, "deleted_bytes": gone.bytes }))
 }
 
-/// Waits until more than half of the members say that these are the members, and returns what they say.
-async fn told_by_majority(cluster: &Cluster, members: &[NodeId]) -> Result<Value, FaultError> {
+/// The members as one of the nodes tells, the first that does.
+async fn told_by_any(cluster: &Cluster) -> Vec<NodeId> {
+    cluster.memberships().await.into_iter().next().map(|(_, members)| members).unwrap_or_default()
+}
+
+/// Waits until more than half of the members say that these are the members, and returns who says so.
+async fn told_by_majority(cluster: &Cluster, members: &[NodeId]) -> Result<Vec<NodeId>, FaultError> {
     let told = wait::until(HEARSAY_LIMIT, || async {
         let told: Vec<NodeId> = cluster
             .memberships()
@@ -123,9 +139,11 @@ async fn told_by_majority(cluster: &Cluster, members: &[NodeId]) -> Result<Value
         (told.len() > members.len() / 2).then_some(told)
     })
     .await;
-    let names = |nodes: &[NodeId]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let told = told.ok_or_else(|| {
+    told.ok_or_else(|| {
         FaultError::DidNotBite(format!("no majority says that the members are {}", names(members).join(", ")))
-    })?;
-    Ok(json!({ "members": names(members), "told_by": names(&told) }))
+    })
+}
+
+fn names(nodes: &[NodeId]) -> Vec<String> {
+    nodes.iter().map(ToString::to_string).collect()
 }

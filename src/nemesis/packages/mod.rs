@@ -18,6 +18,7 @@ mod pause;
 mod recovery;
 mod restart_storm;
 mod slow_cpu;
+mod snapshot;
 
 use super::Package;
 
@@ -26,7 +27,7 @@ pub(super) use clock::{Clock, at_rest};
 pub(super) use pause::Pause;
 
 /// All packages, in the order in which they are listed.
-pub const PACKAGES: [&Package; 19] = [
+pub const PACKAGES: [&Package; 20] = [
     &clock::PACKAGE,
     &election::PACKAGE,
     &pause::PACKAGE,
@@ -46,6 +47,7 @@ pub const PACKAGES: [&Package; 19] = [
     &amnesia::PACKAGE,
     &membership::PACKAGE,
     &packet::PACKAGE,
+    &snapshot::PACKAGE,
 ];
 
 /// The package of this name.

@@ -15,6 +15,8 @@ pub struct ConsulOptions {
     /// By how much Raft's times are multiplied: 1 is what Consul's makers advise for production; a server that is told
     /// nothing takes 5, and elections take as many times longer.
     pub raft_multiplier: u8,
+    /// Whether a server without data founds a cluster with the others, or joins one that is there.
+    pub joins: bool,
     /// The shortest TTL of a session, in milliseconds. A server that is told nothing refuses less than 10 s.
     pub session_ttl_min_ms: u64,
 }
@@ -22,7 +24,7 @@ pub struct ConsulOptions {
 impl Default for ConsulOptions {
     /// Fast elections, and sessions that are short enough for a run of seconds.
     fn default() -> Self {
-        Self { raft_multiplier: 1, session_ttl_min_ms: 1_000 }
+        Self { raft_multiplier: 1, joins: false, session_ttl_min_ms: 1_000 }
     }
 }
 
@@ -41,13 +43,12 @@ pub fn launch(
     let own = addresses.iter().find(|(id, _)| *id == node).map(|(_, address)| address.to_string());
     let own = own.expect("a node of the cluster has an address");
     let all: Vec<String> = addresses.iter().map(|(_, address)| address.to_string()).collect();
-    let configuration = json!({
+    let mut configuration = json!({
         "node_name": node.to_string(),
         // A server whose data was wiped comes back as the same node.
-        "node_id": format!("{:08x}-0000-4000-8000-000000000000", node.number()),
+        "node_id": server_id(node),
         "disable_host_node_id": true,
         "server": true,
-        "bootstrap_expect": all.len(),
         "bind_addr": own,
         "advertise_addr": own,
         "client_addr": own,
@@ -63,10 +64,14 @@ pub fn launch(
         "disable_update_check": true,
         "leave_on_terminate": false,
         "skip_leave_on_interrupt": true,
-        // A server that is down for a while is no reason to forget it.
-        "autopilot": { "cleanup_dead_servers": false },
+        // A server that is down for a while is no reason to forget it, and one that has joined anew need not wait for its vote
+        // until it was well for 10 s.
+        "autopilot": { "cleanup_dead_servers": false, "server_stabilization_time": "1s" },
         "limits": { "http_max_conns_per_client": 10_000, "rpc_max_conns_per_client": 10_000 },
     });
+    if !options.joins {
+        configuration["bootstrap_expect"] = json!(all.len());
+    }
     let file = data.join("consul.json");
     Launch {
         program: program.to_owned(),
@@ -75,6 +80,11 @@ pub fn launch(
         environment: vec![("GOMAXPROCS".into(), "2".into())],
         files: vec![(file, format!("{configuration:#}\n"))],
     }
+}
+
+/// The id by which Raft knows a node's server.
+pub(super) fn server_id(node: NodeId) -> String {
+    format!("{:08x}-0000-4000-8000-000000000000", node.number())
 }
 
 #[cfg(test)]
@@ -92,5 +102,13 @@ mod tests {
         assert_eq!((&told["node_name"], &told["bind_addr"]), (&json!("n2"), &json!("10.0.0.2")));
         assert_eq!(told["retry_join"], json!(["10.0.0.1", "10.0.0.2", "10.0.0.3"]));
         assert_eq!((&told["bootstrap_expect"], &told["session_ttl_min"]), (&json!(3), &json!("1000ms")));
+    }
+
+    #[test]
+    fn a_server_that_joins_founds_nothing() {
+        let addresses = [(NodeId::new(1), Ipv4Addr::LOCALHOST)];
+        let options = ConsulOptions { joins: true, ..ConsulOptions::default() };
+        let launch = launch(Path::new("/bin/consul"), NodeId::new(1), &addresses, Path::new("/data/n1"), &options);
+        assert!(!launch.files[0].1.contains("bootstrap_expect"));
     }
 }

@@ -1,6 +1,7 @@
 //! Consul: how a server is started, and what it can be asked about itself.
 
 mod launch;
+mod members;
 mod probes;
 
 pub use launch::{ConsulOptions, launch};

@@ -8,21 +8,25 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use leasehold_checkers::history::vocabulary::ClockValue;
+use reqwest::Method;
 use reqwest::header::DATE;
 use serde::Deserialize;
 
 use super::CLIENT_PORT;
 use crate::NodeId;
 use crate::clients::http;
+use crate::servers::Ability;
 use crate::servers::clock::Asked;
 use crate::servers::probes::{LeaderView, ProbeError, Probes};
 
 /// A server answers these questions from its own memory, so one that does not answer in this time is stuck.
 const OWN_KNOWLEDGE: Duration = Duration::from_secs(1);
 /// A question that takes the leader waits for an election, up to 7 s; we do not wait as long.
-const CONSENSUS: Duration = Duration::from_millis(2_500);
+pub(super) const CONSENSUS: Duration = Duration::from_millis(2_500);
 const CONNECT: Duration = Duration::from_secs(1);
-const ANSWER_BYTES: usize = 1024 * 1024;
+/// The whole state is read, or written and taken over by each server.
+const STATE: Duration = Duration::from_secs(10);
+const ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// HTTP's `Date` counts in seconds.
 const DATE_STEP: Duration = Duration::from_secs(1);
@@ -42,8 +46,43 @@ impl ConsulProbes {
     }
 
     async fn get(&self, node: NodeId, path: &str, within: Duration) -> Result<(u16, Vec<u8>), ProbeError> {
+        self.exchange(node, Method::GET, path, within).await
+    }
+
+    /// What it answers with status 200.
+    pub(super) async fn ask(
+        &self,
+        node: NodeId,
+        method: Method,
+        path: &str,
+        within: Duration,
+    ) -> Result<Vec<u8>, ProbeError> {
+        match self.exchange(node, method, path, within).await? {
+            (200, answer) => Ok(answer),
+            refusal => Err(refused(node, refusal)),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        node: NodeId,
+        method: Method,
+        path: &str,
+        within: Duration,
+    ) -> Result<(u16, Vec<u8>), ProbeError> {
+        self.exchange_with(node, method, path, None, within).await
+    }
+
+    async fn exchange_with(
+        &self,
+        node: NodeId,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+        within: Duration,
+    ) -> Result<(u16, Vec<u8>), ProbeError> {
         let question = async {
-            let response = self.send(node, path).await?;
+            let response = self.send(node, method, path, body).await?;
             let status = response.status().as_u16();
             let body = http::body(response, ANSWER_BYTES).await.map_err(|error| ProbeError::failed(node, &error))?;
             Ok((status, body))
@@ -51,10 +90,23 @@ impl ConsulProbes {
         tokio::time::timeout(within, question).await.unwrap_or(Err(ProbeError::Silent { node, within }))
     }
 
-    async fn send(&self, node: NodeId, path: &str) -> Result<reqwest::Response, ProbeError> {
+    async fn send(
+        &self,
+        node: NodeId,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<reqwest::Response, ProbeError> {
         let address = self.nodes.get(&node).ok_or(ProbeError::NoSuchNode(node))?;
         let url = format!("http://{address}:{CLIENT_PORT}/v1/{path}");
-        self.http.get(url).send().await.map_err(|error| ProbeError::failed(node, &error))
+        let request = self.http.request(method, url);
+        let request = body.into_iter().fold(request, reqwest::RequestBuilder::body);
+        request.send().await.map_err(|error| ProbeError::failed(node, &error))
+    }
+
+    async fn of_itself(&self, node: NodeId) -> Result<AgentSelf, ProbeError> {
+        let (_, answer) = self.get(node, "agent/self", OWN_KNOWLEDGE).await?;
+        serde_json::from_slice(&answer).map_err(|error| ProbeError::nonsense(node, &error))
     }
 
     fn node_at(&self, address: Ipv4Addr) -> Option<NodeId> {
@@ -84,6 +136,7 @@ struct ConsulStats {
 #[derive(Deserialize)]
 struct RaftStats {
     term: String,
+    last_snapshot_index: String,
 }
 
 /// What `/operator/autopilot/health` tells of each server.
@@ -114,8 +167,7 @@ impl Probes for ConsulProbes {
     }
 
     async fn leader(&self, node: NodeId) -> Result<LeaderView, ProbeError> {
-        let (_, answer) = self.get(node, "agent/self", OWN_KNOWLEDGE).await?;
-        let told: AgentSelf = serde_json::from_slice(&answer).map_err(|error| ProbeError::nonsense(node, &error))?;
+        let told = self.of_itself(node).await?;
         let term = told.stats.raft.term.parse().map_err(|error| ProbeError::nonsense(node, &error))?;
         let leader = match told.stats.consul.leader_addr.as_str() {
             "" => None,
@@ -142,7 +194,7 @@ impl Probes for ConsulProbes {
     /// A Consul server tells the time nowhere but in the `Date` of its answers, in seconds.
     async fn clock(&self, node: NodeId) -> Result<ClockValue, ProbeError> {
         let asked = Asked::now();
-        let question = tokio::time::timeout(OWN_KNOWLEDGE, self.send(node, "status/peers"));
+        let question = tokio::time::timeout(OWN_KNOWLEDGE, self.send(node, Method::GET, "status/peers", None));
         let response = question.await.unwrap_or(Err(ProbeError::Silent { node, within: OWN_KNOWLEDGE }))?;
         let round_trip = asked.round_trip();
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
@@ -158,17 +210,46 @@ impl Probes for ConsulProbes {
                 Ok(_) => Ok(()),
                 Err(error) => Err(ProbeError::nonsense(node, &error)),
             },
-            (status, answer) => {
-                Err(ProbeError::Failed { node, why: format!("status {status}: {}", http::excerpt(&answer)) })
-            }
+            refusal => Err(refused(node, refusal)),
         }
     }
 
     async fn move_leader(&self, _to: NodeId) -> Result<(), ProbeError> {
-        Err(ProbeError::NotOffered(
-            "Consul 1.8 cannot be asked to hand over: choose `how = \"pause\"` or `how = \"cut\"`",
-        ))
+        Err(ProbeError::NotOffered(Ability::NO_HAND_OVER_BY_CONSUL))
     }
+
+    async fn members(&self, via: NodeId) -> Result<Vec<NodeId>, ProbeError> {
+        self.told_members(via).await
+    }
+
+    async fn remove_member(&self, via: NodeId, node: NodeId) -> Result<(), ProbeError> {
+        self.let_go(via, node).await
+    }
+
+    async fn add_member(&self, via: NodeId, node: NodeId) -> Result<Vec<NodeId>, ProbeError> {
+        self.with(via, node).await
+    }
+
+    async fn snapshot(&self, via: NodeId) -> Result<Vec<u8>, ProbeError> {
+        self.ask(via, Method::GET, "snapshot", STATE).await
+    }
+
+    async fn restore(&self, via: NodeId, state: &[u8]) -> Result<(), ProbeError> {
+        let exchange = self.exchange_with(via, Method::PUT, "snapshot", Some(state.to_vec()), STATE);
+        match exchange.await? {
+            (200, _) => Ok(()),
+            refusal => Err(refused(via, refusal)),
+        }
+    }
+
+    async fn snapshot_index(&self, node: NodeId) -> Result<u64, ProbeError> {
+        let told = self.of_itself(node).await?.stats.raft.last_snapshot_index;
+        told.parse().map_err(|error| ProbeError::nonsense(node, &error))
+    }
+}
+
+fn refused(node: NodeId, (status, answer): (u16, Vec<u8>)) -> ProbeError {
+    ProbeError::Failed { node, why: format!("status {status}: {}", http::excerpt(&answer)) }
 }
 
 /// The time of an HTTP `Date`.

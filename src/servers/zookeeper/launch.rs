@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
+use super::members::{self, SUPER_DIGEST};
 use super::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
 use crate::NodeId;
 use crate::servers::Launch;
@@ -19,12 +20,14 @@ pub struct ZooKeeperOptions {
     pub sync_limit_ticks: u32,
     /// The memory of each server's JVM, in mebibytes.
     pub heap_mib: u32,
+    /// Whether the ensemble may change its members while it runs, which 3.5 and later versions can.
+    pub reconfig: bool,
 }
 
 impl Default for ZooKeeperOptions {
     /// A tick of a tenth of the usual, so that sessions are short enough for a run of seconds.
     fn default() -> Self {
-        Self { tick_ms: 200, init_limit_ticks: 20, sync_limit_ticks: 10, heap_mib: 64 }
+        Self { tick_ms: 200, init_limit_ticks: 20, sync_limit_ticks: 10, heap_mib: 64, reconfig: false }
     }
 }
 
@@ -63,6 +66,9 @@ pub fn launch(
     ]
     .map(Into::into)
     .into();
+    if options.reconfig {
+        arguments.push(format!("-Dzookeeper.DigestAuthenticationProvider.superDigest={SUPER_DIGEST}").into());
+    }
     arguments.extend(["-cp".into(), jars.join("*").into()]);
     arguments.extend(["org.apache.zookeeper.server.quorum.QuorumPeerMain".into(), file.clone().into()]);
     Launch {
@@ -84,9 +90,15 @@ fn configuration(own: Ipv4Addr, addresses: &[(NodeId, Ipv4Addr)], data: &Path, o
          4lw.commands.whitelist=*\nadmin.enableServer=false\nstandaloneEnabled=false\n",
         data.join("data").display()
     );
-    for (node, address) in addresses {
+    if options.reconfig {
+        text.push_str("reconfigEnabled=true\n");
+    }
+    for &(node, address) in addresses {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "server.{}={address}:{QUORUM_PORT}:{ELECTION_PORT}", node.number());
+        let _ = match options.reconfig {
+            true => writeln!(text, "{}", members::line(node, address)),
+            false => writeln!(text, "server.{}={address}:{QUORUM_PORT}:{ELECTION_PORT}", node.number()),
+        };
     }
     text
 }
@@ -108,5 +120,14 @@ mod tests {
         );
         assert_eq!((myid.as_path(), number.as_str()), (Path::new("/data/n2/data/myid"), "2\n"));
         assert!(launch.arguments.contains(&"/jars/*".into()));
+    }
+
+    #[test]
+    fn an_ensemble_that_may_change_knows_where_all_servers_answer_clients() {
+        let addresses: Vec<_> = NodeId::first(2).map(|node| (node, Ipv4Addr::new(10, 0, 0, node.number()))).collect();
+        let options = ZooKeeperOptions { reconfig: true, ..ZooKeeperOptions::default() };
+        let text = configuration(addresses[0].1, &addresses, Path::new("/data/n1"), &options);
+        assert!(text.contains("reconfigEnabled=true\n"), "{text}");
+        assert!(text.ends_with("server.2=10.0.0.2:2888:3888:participant;10.0.0.2:2181\n"), "{text}");
     }
 }

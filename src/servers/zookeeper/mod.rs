@@ -3,11 +3,13 @@
 mod java;
 mod launch;
 mod log_clock;
+mod members;
 mod probes;
 mod words;
 
 pub use java::{NoJava, java};
 pub use launch::{ZooKeeperOptions, launch};
+pub use members::can_reconfigure;
 pub use probes::ZooKeeperProbes;
 
 /// Where a server answers clients.

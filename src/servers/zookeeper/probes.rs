@@ -12,6 +12,7 @@ use leasehold_checkers::history::vocabulary::ClockValue;
 use super::log_clock;
 use super::words::{self, Said};
 use crate::NodeId;
+use crate::servers::Ability;
 use crate::servers::clock::Asked;
 use crate::servers::probes::{LeaderView, ProbeError, Probes};
 
@@ -69,7 +70,7 @@ impl ZooKeeperProbes {
         Self { nodes, leading: Mutex::default() }
     }
 
-    async fn ask(&self, node: NodeId, word: &str) -> Result<Said, ProbeError> {
+    pub(super) async fn ask(&self, node: NodeId, word: &str) -> Result<Said, ProbeError> {
         let server = self.server(node)?;
         words::ask(server.address, word, OWN_KNOWLEDGE).await.map_err(|error| match error.kind() {
             std::io::ErrorKind::TimedOut => ProbeError::Silent { node, within: OWN_KNOWLEDGE },
@@ -80,6 +81,10 @@ impl ZooKeeperProbes {
     async fn role(&self, node: NodeId) -> Result<Role, ProbeError> {
         let said = self.ask(node, "srvr").await?;
         role(&said.text).ok_or_else(|| ProbeError::Nonsense { node, why: first_line(&said.text) })
+    }
+
+    pub(super) fn address(&self, node: NodeId) -> Result<Ipv4Addr, ProbeError> {
+        Ok(self.server(node)?.address)
     }
 
     fn server(&self, node: NodeId) -> Result<&Server, ProbeError> {
@@ -171,9 +176,19 @@ impl Probes for ZooKeeperProbes {
     }
 
     async fn move_leader(&self, _to: NodeId) -> Result<(), ProbeError> {
-        Err(ProbeError::NotOffered(
-            "a ZooKeeper leader cannot be asked to hand over: choose `how = \"pause\"` or `how = \"cut\"`",
-        ))
+        Err(ProbeError::NotOffered(Ability::NO_HAND_OVER_BY_ZOOKEEPER))
+    }
+
+    async fn members(&self, via: NodeId) -> Result<Vec<NodeId>, ProbeError> {
+        self.told_members(via).await
+    }
+
+    async fn remove_member(&self, via: NodeId, node: NodeId) -> Result<(), ProbeError> {
+        self.let_go(via, node).await
+    }
+
+    async fn add_member(&self, via: NodeId, node: NodeId) -> Result<Vec<NodeId>, ProbeError> {
+        self.take_in(via, node).await
     }
 }
 
