@@ -1,9 +1,13 @@
 //! `leasehold run`.
 
+mod attach_arguments;
+mod attached;
+mod conclusion;
 mod inside;
+mod prepared;
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -13,11 +17,12 @@ use super::scenarios::load;
 use super::terminal::note;
 use super::{Exit, Failure, OrExit};
 use crate::causes;
-use crate::nemesis::{Need, PlannedFault, schedule};
-use crate::results::{RunFile, RunFolder};
+use crate::nemesis::{Need, schedule};
 use crate::sandbox::{self, ControlGroups, Controller};
 use crate::scenario::Scenario;
 use crate::servers::{Deployment, FetchOptions, ServerBinary, ServerSpec, Software, fetch};
+use attach_arguments::AttachArguments;
+use prepared::{Prepared, any_seed};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +65,8 @@ pub(super) struct RunArguments {
     /// Print the verdict as one JSON object instead of words.
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) attach: AttachArguments,
 }
 
 fn own_servers(text: &str) -> Result<(Software, PathBuf), String> {
@@ -68,23 +75,11 @@ fn own_servers(text: &str) -> Result<(Software, PathBuf), String> {
     software.ok_or_else(|| "expected SERVICE=PATH with `etcd`, `consul` or `zookeeper` for SERVICE".to_owned())
 }
 
-/// What is settled before the sandbox is entered.
-struct Prepared {
-    scenario: Scenario,
-    server: ServerBinary,
+/// What a run needs that starts its servers itself.
+struct OwnServers {
     deployment: Deployment,
-    seed: u64,
-    schedule: Vec<PlannedFault>,
-    start: Timestamp,
-    folder: RunFolder,
-    run_file: RunFile,
-    /// The command that makes this run again.
-    command: Vec<String>,
-    /// The run that this one replays.
-    original: Option<Original>,
     /// Whether all packets are copied to a file.
     pcap: bool,
-    json: bool,
 }
 
 pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
@@ -97,11 +92,14 @@ pub(super) fn run_scenario(
     scenario: Scenario,
     original: Option<Original>,
 ) -> Result<Exit, Failure> {
-    let (prepared, groups) = prepare(arguments, scenario, original)?;
+    if let Some(endpoints) = arguments.attach.endpoints()? {
+        return attached::run(arguments, scenario, &endpoints);
+    }
+    let (prepared, own, groups) = prepare(arguments, scenario, original)?;
     let data = prepared.folder.data();
     // The process is cloned here, so until then it must have one thread only. The groups stay with this one, which outlives
     // all that will be in them.
-    let outcome = sandbox::enter(|sandbox| match inside::run(&sandbox, &groups, prepared) {
+    let outcome = sandbox::enter(|sandbox| match inside::run(&sandbox, &groups, &own, prepared) {
         Ok(exit) => exit.code(),
         Err(failure) => super::terminal::report(&failure).code(),
     });
@@ -115,7 +113,7 @@ fn prepare(
     arguments: &RunArguments,
     scenario: Scenario,
     original: Option<Original>,
-) -> Result<(Prepared, ControlGroups), Failure> {
+) -> Result<(Prepared, OwnServers, ControlGroups), Failure> {
     let scenario = adjusted(scenario, arguments)?;
     let groups = groups_for(&scenario)?;
     let server = server_of(arguments, &scenario)?;
@@ -128,42 +126,14 @@ fn prepare(
         None => schedule,
         Some(original) => original.schedule(schedule),
     };
-    let start = Timestamp::now();
-    let folder = RunFolder::create(
-        arguments.out.as_deref(),
-        &scenario.name,
-        &start.strftime("%Y%m%dT%H%M%SZ").to_string(),
-        seed,
-    )
-    .or_exit(Exit::Unavailable)?;
-    let run_file = RunFile {
-        leasehold: env!("CARGO_PKG_VERSION").to_owned(),
-        command: std::env::args().collect(),
-        scenario: scenario.name.clone(),
-        servers: server.label.clone(),
-        seed,
-        start: start.to_string(),
-        schedule: schedule.iter().map(ToString::to_string).collect(),
-        ending: None,
+    let servers = match (&arguments.server_bin, &arguments.servers) {
+        (Some((software, path)), _) => ("--server-bin", format!("{software}={}", path.display())),
+        (None, spec) => ("--servers", spec.as_ref().unwrap_or(&scenario.servers).to_string()),
     };
-    run_file.write(&folder).or_exit(Exit::Unavailable)?;
-    folder.write("scenario.toml", scenario.text.as_bytes()).or_exit(Exit::Unavailable)?;
-    let command = command_again(arguments, &scenario, seed);
-    let prepared = Prepared {
-        scenario,
-        server,
-        deployment,
-        seed,
-        schedule,
-        start,
-        folder,
-        run_file,
-        command,
-        original,
-        pcap: arguments.pcap,
-        json: arguments.json,
-    };
-    Ok((prepared, groups))
+    let command = command_again(arguments, vec![servers], seed);
+    let prepared = Prepared::new(arguments, scenario, server.label, seed, schedule, Timestamp::now(), command)?;
+    let own = OwnServers { deployment, pcap: arguments.pcap };
+    Ok((Prepared { original, ..prepared }, own, groups))
 }
 
 /// The control groups that the scenario's faults need. Without faults that need them there are none.
@@ -190,13 +160,12 @@ fn groups_for(scenario: &Scenario) -> Result<ControlGroups, Failure> {
     ControlGroups::create(&controllers).or_exit(Exit::Unavailable)
 }
 
-/// What to type to make this run again. It names what the scenario or chance has settled this time.
-fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Vec<String> {
+/// What to type to make this run again: on these servers, and with what chance has settled this time.
+fn command_again(arguments: &RunArguments, servers: Vec<(&str, String)>, seed: u64) -> Vec<String> {
     let mut words = vec!["leasehold".to_owned(), "run".to_owned(), arguments.scenario.clone()];
     let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
-    match (&arguments.server_bin, &arguments.servers) {
-        (Some((software, path)), _) => option("--server-bin", format!("{software}={}", path.display())),
-        (None, spec) => option("--servers", spec.as_ref().unwrap_or(&scenario.servers).to_string()),
+    for (name, value) in servers {
+        option(name, value);
     }
     if let Some(nodes) = arguments.nodes {
         option("--nodes", nodes.to_string());
@@ -239,10 +208,4 @@ fn server_of(arguments: &RunArguments, scenario: &Scenario) -> Result<ServerBina
     }
     let options = FetchOptions::from_environment().or_exit(Exit::Unavailable)?;
     fetch(spec, &options, &mut |step| note(step)).or_exit(Exit::Unavailable)
-}
-
-/// A seed that is short enough to be typed again.
-fn any_seed() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::from(now.subsec_nanos()) ^ (u64::from(std::process::id()) << 8)
 }

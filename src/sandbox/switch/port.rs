@@ -61,7 +61,7 @@ pub enum Side {
 }
 
 impl Side {
-    pub(super) fn is(self, port: Port) -> bool {
+    pub(crate) fn is(self, port: Port) -> bool {
         match self {
             Self::One(one) => one == port,
             Self::Workers => matches!(port, Port::Worker(_)),

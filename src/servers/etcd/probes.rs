@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use etcd_client::{Client, StatusResponse};
+use etcd_client::{Client, ConnectOptions, StatusResponse};
 use leasehold_checkers::history::vocabulary::ClockValue;
+use tonic::codegen::http::Uri;
 
-use super::{CLIENT_PORT, PEER_PORT, probing, url};
+use super::{CLIENT_PORT, PEER_PORT, probing};
 use crate::NodeId;
 use crate::clients::etcd_v3::failure::in_words;
-use crate::clients::http;
+use crate::clients::{Credentials, etcd_v3, http};
 use crate::servers::clock::Asked;
 use crate::servers::probes::{LeaderView, ProbeError, Probes};
 
@@ -27,11 +28,23 @@ const ANSWER_BYTES: usize = 64 * 1024;
 /// Asks the members of one cluster about themselves, over connections that stay open.
 #[derive(Debug)]
 pub struct EtcdProbes {
-    nodes: BTreeMap<NodeId, Ipv4Addr>,
+    nodes: BTreeMap<NodeId, Place>,
+    /// What each connection says before anything else.
+    options: ConnectOptions,
+    /// What the servers are called, where they are reached at another address.
+    origin: Option<Uri>,
     http: reqwest::Client,
     grpc: Mutex<BTreeMap<NodeId, Connection>>,
     /// Which node calls itself by which member id, as the nodes have told so far.
     members: Mutex<BTreeMap<u64, NodeId>>,
+}
+
+/// Where a member answers.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    clients: SocketAddr,
+    /// Its address among the members, where that is known.
+    peers: Option<Ipv4Addr>,
 }
 
 /// A gRPC connection to one member.
@@ -47,12 +60,20 @@ impl EtcdProbes {
     /// Probes for these nodes. It opens nothing yet.
     #[must_use]
     pub fn new(nodes: &[(NodeId, Ipv4Addr)]) -> Self {
-        Self {
-            nodes: nodes.iter().copied().collect(),
-            http: http::client(CONNECT, None),
-            grpc: Mutex::default(),
-            members: Mutex::default(),
-        }
+        let place = |address: Ipv4Addr| Place { clients: (address, CLIENT_PORT).into(), peers: Some(address) };
+        Self::at(nodes.iter().map(|&(node, address)| (node, place(address))).collect(), ConnectOptions::new(), None)
+    }
+
+    /// Probes for members of which only the clients' doors are known, as somebody.
+    #[must_use]
+    pub fn at_doors(doors: &[(NodeId, SocketAddr)], credentials: &Credentials, origin: Option<Uri>) -> Self {
+        let nodes = doors.iter().map(|&(node, clients)| (node, Place { clients, peers: None })).collect();
+        Self::at(nodes, etcd_v3::options_of(credentials), origin)
+    }
+
+    fn at(nodes: BTreeMap<NodeId, Place>, options: ConnectOptions, origin: Option<Uri>) -> Self {
+        let http = http::client(CONNECT, None, &Credentials::None);
+        Self { nodes, options, origin, http, grpc: Mutex::default(), members: Mutex::default() }
     }
 
     /// The node that leads by its own account, or else by another's.
@@ -107,10 +128,11 @@ impl EtcdProbes {
         if let Some(Connection(client)) = locked(&self.grpc).get(&node) {
             return Ok(client.clone());
         }
-        let options = etcd_client::ConnectOptions::new().with_connect_timeout(CONNECT);
-        let endpoint = url(self.address(node)?, CLIENT_PORT);
-        // This opens nothing: the first question does.
-        let client = Client::connect([endpoint], Some(options)).await;
+        let endpoint = etcd_v3::endpoint(self.place(node)?.clients, self.origin.as_ref());
+        // Without credentials this opens nothing: the first question does. With them they are shown.
+        let client = etcd_v3::open(endpoint, self.options.clone());
+        let client = tokio::time::timeout(CONSENSUS, client).await;
+        let client = client.map_err(|_| ProbeError::Silent { node, within: CONSENSUS })?;
         let client = client.map_err(|error| ProbeError::Failed { node, why: in_words(&error) })?;
         locked(&self.grpc).insert(node, Connection(client.clone()));
         Ok(client)
@@ -133,16 +155,32 @@ impl EtcdProbes {
         answer
     }
 
-    async fn get(&self, node: NodeId, port: u16, path: &str, within: Duration) -> Result<Vec<u8>, ProbeError> {
-        let url = format!("http://{}:{port}/{path}", self.address(node)?);
+    async fn get(&self, node: NodeId, at: SocketAddr, path: &str, within: Duration) -> Result<Vec<u8>, ProbeError> {
         let question = async {
-            let response = self.http.get(url).send().await.map_err(|error| ProbeError::failed(node, &error))?;
+            let response = self.head(node, at, path).await?;
             http::body(response, ANSWER_BYTES).await.map_err(|error| ProbeError::failed(node, &error))
         };
         tokio::time::timeout(within, question).await.unwrap_or(Err(ProbeError::Silent { node, within }))
     }
 
+    async fn head(&self, node: NodeId, at: SocketAddr, path: &str) -> Result<reqwest::Response, ProbeError> {
+        self.http.get(format!("http://{at}/{path}")).send().await.map_err(|error| ProbeError::failed(node, &error))
+    }
+
+    /// A member tells its time to the millisecond to other members only. To clients it tells it in seconds, in the head of
+    /// whatever it answers.
+    async fn clock_of_clients(&self, node: NodeId, clients: SocketAddr) -> Result<ClockValue, ProbeError> {
+        let asked = Asked::now();
+        let question = tokio::time::timeout(OWN_KNOWLEDGE, self.head(node, clients, "version"));
+        let answer = question.await.unwrap_or(Err(ProbeError::Silent { node, within: OWN_KNOWLEDGE }))?;
+        asked.answered_by_head(node, answer.headers())
+    }
+
     pub(super) fn address(&self, node: NodeId) -> Result<Ipv4Addr, ProbeError> {
+        self.place(node)?.peers.ok_or(ProbeError::NotOffered("where the members reach each other is not known here"))
+    }
+
+    fn place(&self, node: NodeId) -> Result<Place, ProbeError> {
         self.nodes.get(&node).copied().ok_or(ProbeError::NoSuchNode(node))
     }
 }
@@ -166,7 +204,7 @@ impl Probes for EtcdProbes {
 
     /// A member says no where it finds no consensus.
     async fn health(&self, node: NodeId) -> Result<bool, ProbeError> {
-        let answer = self.get(node, CLIENT_PORT, "health", CONSENSUS).await?;
+        let answer = self.get(node, self.place(node)?.clients, "health", CONSENSUS).await?;
         // {"health":"true"}, and later versions add a reason. An unhealthy member says so with status 503.
         let claim: serde_json::Value =
             serde_json::from_slice(&answer).map_err(|error| ProbeError::nonsense(node, &error))?;
@@ -177,8 +215,10 @@ impl Probes for EtcdProbes {
     }
 
     async fn clock(&self, node: NodeId) -> Result<ClockValue, ProbeError> {
+        let Place { clients, peers } = self.place(node)?;
+        let Some(peers) = peers else { return self.clock_of_clients(node, clients).await };
         let asked = Asked::now();
-        let answer = self.get(node, PEER_PORT, "raft/probing", OWN_KNOWLEDGE).await?;
+        let answer = self.get(node, (peers, PEER_PORT).into(), "raft/probing", OWN_KNOWLEDGE).await?;
         let round_trip = asked.round_trip();
         let member = probing::parse(&answer).map_err(|error| ProbeError::nonsense(node, &error))?;
         Ok(asked.answered(member, Duration::ZERO, round_trip))
@@ -209,7 +249,7 @@ impl Probes for EtcdProbes {
 
     async fn consensus(&self, node: NodeId) -> Result<(), ProbeError> {
         let client = self.client(node).await?;
-        let read = async { client.kv_client().get("leasehold/ready", None).await };
+        let read = async { client.kv_client().get("/leasehold/ready", None).await };
         self.bounded(node, OWN_KNOWLEDGE, read).await.map(drop)
     }
 }

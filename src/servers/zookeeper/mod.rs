@@ -9,6 +9,7 @@ mod words;
 pub use java::{NoJava, java};
 pub use launch::{ZooKeeperOptions, launch};
 pub use probes::ZooKeeperProbes;
+pub(crate) use words::ask_word;
 
 /// Where a server answers clients.
 pub const CLIENT_PORT: u16 = 2181;
