@@ -140,6 +140,14 @@ pub async fn arrive(
     Ok(Arrival { relays, probes, label, told })
 }
 
+/// The error of who was let in, and may not do what it takes; `None` where a refusal says something else.
+#[must_use]
+pub fn not_let_in(service: Service, said: &str) -> Option<ArrivalError> {
+    let denied =
+        || ArrivalError::Denied { who: "the cluster".to_owned(), said: said.to_owned(), remedy: remedy(service) };
+    told::is_denial(said).then(denied)
+}
+
 /// What the servers are called, where they know that they are spoken to over TLS.
 #[must_use]
 pub fn origin(endpoints: &Endpoints) -> Option<Uri> {

@@ -200,7 +200,7 @@ fn make(
         let value = FaultValue {
             fault: number,
             phase,
-            target: PACKAGE.to_owned(),
+            target: "the cluster".to_owned(),
             nodes: nodes.clone(),
             clients: Vec::new(),
             when: None,

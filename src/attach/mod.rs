@@ -18,7 +18,7 @@ mod promises;
 mod relay;
 mod told;
 
-pub use arrival::{Arrival, ArrivalError, arrive, origin};
+pub use arrival::{Arrival, ArrivalError, arrive, not_let_in, origin};
 pub use endpoints::{Endpoints, NotEndpoints, Target};
 pub use marks::{MarkSource, Marks, follow};
 pub use promises::with_unseen_faults;

@@ -117,7 +117,7 @@ pub(super) fn says_no_leader(said: &[u8]) -> bool {
 
 /// Whether a server says that it does not know us, or that we may not.
 pub(super) fn is_denial(said: &str) -> bool {
-    const WORDS: [&str; 9] = [
+    const WORDS: [&str; 10] = [
         "authentication failed",
         "user name is empty",
         "PermissionDenied",
@@ -127,6 +127,7 @@ pub(super) fn is_denial(said: &str) -> bool {
         "invalid auth token",
         "status 403",
         "ACL not found",
+        "not authorized",
     ];
     WORDS.iter().any(|words| said.contains(words))
 }

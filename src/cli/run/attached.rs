@@ -14,9 +14,9 @@ use super::super::{Exit, Failure, OrExit};
 use super::conclusion::{conclude, header, interruption, of_engine};
 use super::prepared::{Prepared, any_seed};
 use super::{RunArguments, adjusted};
-use crate::attach::{self, Arrival, Endpoints, Told, arrive, origin, with_unseen_faults};
+use crate::attach::{self, Arrival, Endpoints, Told, arrive, not_let_in, origin, with_unseen_faults};
 use crate::cluster::{Cluster, Topology};
-use crate::engine::{self, Plan, RunEnd};
+use crate::engine::{self, EngineError, Plan, RunEnd};
 use crate::nemesis::{FaultPlan, next_number, schedule};
 use crate::run::Recorder;
 use crate::scenario::Scenario;
@@ -84,7 +84,12 @@ pub(super) fn run(arguments: &RunArguments, scenario: Scenario, endpoints: &Endp
         }
         let live = recorder.close();
         leave(connect.as_ref(), &keys, &guest).await;
-        Ok::<(Prepared, Result<RunEnd, Failure>, Option<Judgement>), Failure>((prepared, of_engine(ending), live))
+        let denied = match &ending {
+            Err(EngineError::Prepare(error)) => not_let_in(endpoints.service, &error.text),
+            _ => None,
+        };
+        let ending = denied.map_or_else(|| of_engine(ending), |denied| Err(Failure::new(Exit::Unavailable, denied)));
+        Ok::<(Prepared, Result<RunEnd, Failure>, Option<Judgement>), Failure>((prepared, ending, live))
     })?;
     // Tasks that still wait for a server that does not answer must not keep us.
     runtime.shutdown_background();

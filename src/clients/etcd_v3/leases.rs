@@ -26,6 +26,11 @@ impl Leases {
         self.run | owner.lease_id()
     }
 
+    /// Whether this lease is certainly of this run: of runs without a number nobody knows.
+    pub(super) fn are_of(self, lease: i64) -> bool {
+        self.run != 0 && self.owner(lease).is_some()
+    }
+
     /// The acquisition that uses this lease; `None` if it is none of this run's.
     pub(super) fn owner(self, lease: i64) -> Option<Owner> {
         let is_ours = self.run == 0 || lease >> OF_OWNERS == self.run >> OF_OWNERS;
@@ -47,6 +52,8 @@ mod tests {
             assert!(ids[..index].iter().all(|(_, other)| *other != id));
         }
         assert_eq!(Leases::of_run(2).owner(ids[1].1), None);
+        assert!(Leases::of_run(1).are_of(ids[1].1) && !Leases::of_run(2).are_of(ids[1].1));
+        assert!(!Leases::default().are_of(ids[0].1));
         assert_eq!(Leases::of_run(1).owner(ids[0].1), None);
         assert_eq!(ids[0].1, owner.lease_id());
     }

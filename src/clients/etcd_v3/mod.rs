@@ -105,7 +105,7 @@ impl EtcdV3 {
         client(self.endpoint(node), self.access.options()).await
     }
 
-    /// Removes all that lies beside and in the locks, and ends the leases that it hung on.
+    /// Removes all that lies beside and in the locks, and ends the leases.
     async fn clear_away(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
         let client = self.client(node).await?;
         let mut kv = client.kv_client();
@@ -118,12 +118,21 @@ impl EtcdV3 {
                 let found = kv.get(found, Some(options)).await.map_err(|error| failure::judge(&error))?;
                 for entry in found.kvs() {
                     kv.delete(entry.key(), None).await.map_err(|error| failure::judge(&error))?;
-                    // An entry with a lease was ours alone, and so was its lease.
-                    connection::revoke_if_possible(&client, Some(entry.lease()).filter(|lease| *lease != 0)).await;
                 }
             }
         }
+        self.end_leases(&client).await;
         Ok(())
+    }
+
+    /// Ends the leases by which the locks were held or waited for, if we may know of them. Else they run out.
+    async fn end_leases(&self, client: &Client) {
+        let Ok(listed) = client.lease_client().leases().await else { return };
+        for lease in listed.leases().iter().map(etcd_client::LeaseStatus::id) {
+            if self.access.leases.are_of(lease) {
+                connection::revoke_if_possible(client, Some(lease)).await;
+            }
+        }
     }
 
     /// Removes what either recipe may have left in the locks. It removes only what was there when it looked: a removal that is

@@ -26,7 +26,7 @@ impl Port {
     }
 
     /// A number that no other port has.
-    pub(super) fn number(self) -> u32 {
+    pub(crate) fn number(self) -> u32 {
         match self {
             Self::Client => 0,
             Self::Node(node) => u32::from(node.number()),
