@@ -182,7 +182,7 @@ impl Visit<'_> {
         tokio::time::timeout(INTRODUCTION, told).await.unwrap_or_else(|_| {
             let silent = || {
                 format!(
-                    "no answer within {} ms; is a firewall in between, or the server stuck?",
+                    "no answer within {} ms; is a firewall in between, is the server stuck, or does it still wait for the others of its cluster?",
                     INTRODUCTION.as_millis()
                 )
             };
@@ -250,22 +250,23 @@ impl Visit<'_> {
         };
         match answer {
             Ok(answer) => read(answer).await.map_err(|why| self.unreachable(why)),
-            Err(error) => Err(self.broken(causes::in_one_line(&error.without_url()))),
+            Err(error) => Err(self.broken(causes::in_one_line(&error.without_url())).await),
         }
     }
 
     async fn word(&self, word: &str) -> Result<String, ArrivalError> {
         match ask_word(self.door, word, INTRODUCTION).await {
-            Ok(said) if said.is_empty() => Err(self.broken("it hung up without a word".to_owned())),
+            Ok(said) if said.is_empty() => Err(self.broken("it hung up without a word".to_owned()).await),
             Ok(said) => Ok(said),
-            Err(error) => Err(self.broken(error.to_string())),
+            Err(error) => Err(self.broken(error.to_string()).await),
         }
     }
 
     /// The connection broke; the relay knows better why.
-    fn broken(&self, seen: String) -> ArrivalError {
+    async fn broken(&self, seen: String) -> ArrivalError {
         match self.relays.complaint(self.node) {
             Some(why) => self.unreachable(why),
+            None if !self.target.tls && self.relays.speaks_tls(self.node).await => self.unreachable(self.with_tls()),
             None => {
                 let what = match self.service {
                     Service::EtcdV2 | Service::EtcdV3 => "an etcd server",
@@ -282,10 +283,15 @@ impl Visit<'_> {
     fn another(&self, what: &'static str, status: u16, body: &[u8], why: String) -> ArrivalError {
         let said = excerpt(body);
         if said.contains("HTTP request to an HTTPS server") {
-            return self.unreachable("it speaks TLS there: name the endpoint with https://".to_owned());
+            return self.unreachable(self.with_tls());
         }
         let status = if status == 0 { String::new() } else { format!("status {status}: ") };
         ArrivalError::Another { who: self.who(), what, said: format!("{why}, but says {status}{said:?}") }
+    }
+
+    fn with_tls(&self) -> String {
+        let scheme = if self.service == Service::Zookeeper { "tls" } else { "https" };
+        format!("it speaks TLS there: name the endpoint with {scheme}://")
     }
 
     fn unreachable(&self, why: String) -> ArrivalError {
@@ -320,6 +326,10 @@ async fn why_not(probes: &dyn Probes, relays: &Relays, not_ready: NotReady, serv
         return ArrivalError::Unreachable { who, why };
     }
     let leads_nobody = matches!(probes.leader(node).await, Ok(LeaderView { leader: None, .. }));
+    if leads_nobody && service == Service::EtcdV3 && matches!(probes.health(node).await, Ok(true)) {
+        let why = "it does not tell who leads: let it serve /metrics to us, or come as a user with the role root";
+        return ArrivalError::Unfit { who, why: why.to_owned() };
+    }
     if leads_nobody || told::says_no_leader(why.as_bytes()) || matches!(probes.health(node).await, Ok(false)) {
         return ArrivalError::NoLeader { who, said: why };
     }

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions, GetOptions, Permission, PermissionType};
 use tempfile::TempDir;
@@ -23,12 +24,12 @@ struct Etcd {
     own: (String, String),
 }
 
-fn command(address: Ipv4Addr, folder: &Path) -> Command {
+fn command(name: &str, address: Ipv4Addr, folder: &Path) -> Command {
     let mut command = Command::new(program("etcd@3.5.30"));
     let peer = format!("http://{address}:2380");
     command.env_clear().args([
         "--name",
-        "n1",
+        name,
         "--enable-v2=true",
         "--heartbeat-interval",
         "50",
@@ -46,7 +47,7 @@ impl Etcd {
         let authority = Authority::new(folder.path());
         let (cert, key) = authority.signed(&address.to_string());
         let urls = format!("https://{address}:2379,http://{address}:2377");
-        let mut command = command(address, folder.path());
+        let mut command = command("n1", address, folder.path());
         command.args(["--initial-cluster", &format!("n1=http://{address}:2380")]);
         command.args(["--listen-client-urls", &urls, "--advertise-client-urls", &urls]);
         command.args([
@@ -159,7 +160,7 @@ async fn what_is_wrong_with_a_way_in_is_said() {
     run(&format!("zookeeper={address}:2377"), &[], &["is not a ZooKeeper server"]);
     run(&format!("etcd=http://{address}:{}", silent()), &[], &["cannot be reached", "no answer"]);
 
-    // The plain way in, and the old interface, and two names for one server.
+    // The plain way in, to the old interface.
     let plain = format!("etcd-v2=http://{address}:2377");
     let folder = etcd.folder.path().join("old");
     let output = attach(&["etcd-v2-calm", "--seconds", "2", "--endpoints", &plain, "--out"]).arg(folder).output();
@@ -169,17 +170,28 @@ async fn what_is_wrong_with_a_way_in_is_said() {
     assert!(!root.contains("nodes"), "{root}");
 }
 
+/// Of two members one is gone, so the other has no majority.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_without_a_leader_is_of_no_use() {
-    let (address, folder) = (own_address(2), TempDir::new().expect("a folder"));
-    let url = format!("http://{address}:2379");
-    let mut command = command(address, folder.path());
-    command.args(["--listen-client-urls", &url, "--advertise-client-urls", &url]);
-    command
-        .args(["--initial-cluster", &format!("n1=http://{address}:2380,n2=http://{address}:9,n3=http://{address}:10")]);
-    let _server = Server::start(command, &folder.path().join("log"));
-    until("it listens", async || reqwest::get(format!("{url}/version")).await.ok()).await;
-    refused(&["etcd-v3-calm", "--endpoints", &format!("etcd={url}")], &["the cluster has no leader", "majority"]);
+    let [one, two] = [2, 6].map(own_address);
+    let folder = TempDir::new().expect("a folder");
+    let cluster = format!("one=http://{one}:2380,two=http://{two}:2380");
+    let start = |name: &str, address: Ipv4Addr| {
+        let mut command = command(name, address, &folder.path().join(name));
+        let url = format!("http://{address}:2379");
+        command.args(["--listen-client-urls", &url, "--advertise-client-urls", &url, "--initial-cluster", &cluster]);
+        Server::start(command, &folder.path().join(format!("{name}.log")))
+    };
+    let (_one, two) = (start("one", one), start("two", two));
+    let endpoints = format!("http://{one}:2379");
+    let health = async || {
+        let answer = reqwest::Client::new().get(format!("{endpoints}/health")).timeout(Duration::from_secs(3)).send();
+        answer.await.ok()?.text().await.ok()
+    };
+    until("they serve", async || health().await.filter(|said| said.contains("true"))).await;
+    drop(two);
+    until("it misses the other", async || health().await.filter(|said| said.contains("false"))).await;
+    refused(&["etcd-v3-calm", "--endpoints", &format!("etcd={endpoints}")], &["the cluster has no leader", "majority"]);
 }
 
 /// A port of `localhost` behind which is this server.

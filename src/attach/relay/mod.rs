@@ -131,6 +131,17 @@ impl Relays {
         server.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether a server that is named without TLS speaks it all the same.
+    pub async fn speaks_tls(&self, node: NodeId) -> bool {
+        let Some(Target { host, port, .. }) = self.target(node) else { return false };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let ask = async {
+            let server = TcpStream::connect((host, *port)).await.ok()?;
+            Some(tls::is_spoken_at(host, server).await)
+        };
+        tokio::time::timeout(REACH, ask).await.ok().flatten().unwrap_or(false)
+    }
+
     /// A layer of its own for whoever asks, with nothing in it yet.
     #[must_use]
     pub fn layer(&self) -> RelayLayer {

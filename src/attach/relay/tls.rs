@@ -137,6 +137,20 @@ fn the_machines_own() -> Result<RootCertStore, TlsError> {
     if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
 }
 
+/// Whether a server answers a greeting by TLS: it need not be one that is trusted.
+pub(super) async fn is_spoken_at(host: &str, server: TcpStream) -> bool {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows the versions of TLS that are usual")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let Ok(name) = ServerName::try_from(host.to_owned()) else { return false };
+    let greeted = TlsConnector::from(Arc::new(config)).connect(name, server).await;
+    let said = greeted.as_ref().err().and_then(io::Error::get_ref).and_then(|error| error.downcast_ref());
+    matches!(said, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_)))
+}
+
 /// What is wrong where a connection over TLS did not come about or broke, and what to do; `None` where it is not about TLS.
 pub(super) fn complaint(error: &io::Error, host: &str) -> Option<String> {
     let said = error.get_ref()?.downcast_ref::<rustls::Error>()?;
