@@ -10,6 +10,7 @@
 //! The operations and scenarios live in `leasehold-workloads`, everything that judges a history in
 //! `leasehold-checkers`. This crate is the part that touches the world.
 
+pub mod attach;
 mod causes;
 pub mod cli;
 pub mod clients;

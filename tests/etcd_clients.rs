@@ -544,7 +544,7 @@ async fn a_guarded_write_is_refused_to_whoever_lost_the_lock(version: &str) {
         assert_certain(service.perform(&write(&second, Guard::Service)).await, code::NOT_HELD);
     }
     let client = etcd_client::Client::connect([cluster.endpoints()[0].1.to_string()], None).await.expect("a client");
-    let store = client.kv_client().get(format!("/leasehold/guarded/{LOCK}"), None).await.expect("a read");
+    let store = client.kv_client().get(format!("/leasehold/{LOCK}.guarded"), None).await.expect("a read");
     assert_eq!(store.kvs()[0].value(), b"p2.1");
 }
 

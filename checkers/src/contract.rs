@@ -55,11 +55,14 @@ pub struct Patience {
     /// How long after the end of a fault the cluster may need to recover, in milliseconds; or as long as the fault lasted,
     /// if that is longer, for connections that were cut are tried again at intervals that double.
     pub recovery_ms: u64,
+    /// Whether it proves anything that something took too long. `false` where the cluster is not the run's own, so that the record may
+    /// not tell of all that was wrong with it: then lockups and overdue expiries are no more than possible.
+    pub is_conclusive: bool,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { op_ms: 15_000, cluster_ms: 15_000, lock_ms: 15_000, recovery_ms: 10_000 }
+        Self { op_ms: 15_000, cluster_ms: 15_000, lock_ms: 15_000, recovery_ms: 10_000, is_conclusive: true }
     }
 }
 

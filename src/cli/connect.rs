@@ -7,9 +7,13 @@ use std::sync::Arc;
 use leasehold_checkers::contract::Contract;
 use leasehold_workloads::service::Connect;
 use leasehold_workloads::{Mutex, Workload};
+use tonic::codegen::http::Uri;
 
 use crate::NodeId;
-use crate::clients::{Consul, EtcdV2, EtcdV3, Program, SourceOf, ZooKeeper, consul, etcd_v3, zookeeper};
+use crate::attach::Told;
+use crate::clients::{
+    Consul, Credentials, EtcdV2, EtcdV3, Program, SourceOf, Within, ZooKeeper, consul, etcd_v3, zookeeper,
+};
 use crate::cluster::Cluster;
 use crate::scenario::{Scenario, Service};
 use crate::servers::ServerSettings;
@@ -39,24 +43,49 @@ impl Means {
     }
 }
 
+/// Who we are on a cluster that is not ours.
+#[derive(Clone, Debug)]
+pub(super) struct Guest {
+    /// The folder that the run has for itself.
+    pub(super) name: String,
+    /// What its leases are told by.
+    pub(super) number: u16,
+    pub(super) credentials: Credentials,
+    /// What the servers are called, where they know that they are spoken to over TLS.
+    pub(super) origin: Option<Uri>,
+}
+
 /// What opens the connections of a scenario's workers to this cluster.
 pub(super) fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
     let Scenario { service, settings, consul, .. } = *scenario;
     let endpoints = cluster.client_endpoints();
-    adapter(service, Means::of(&scenario.workload), settings, consul, endpoints, Cluster::worker_address)
+    adapter(service, Means::of(&scenario.workload), settings, consul, endpoints, cluster.sources(), None)
+}
+
+/// The same to a cluster that is not ours, by what it has told of itself.
+pub(super) fn connect_as_guest(scenario: &Scenario, cluster: &Cluster, told: &Told, guest: &Guest) -> Arc<dyn Connect> {
+    let Scenario { service, consul, .. } = *scenario;
+    // What it keeps to itself is taken to be as it comes: 2 s and 5 ticks.
+    let settings = ServerSettings {
+        tick_ms: Some(told.tick_ms.unwrap_or(2_000)),
+        sync_limit_ticks: Some(told.sync_limit_ticks.unwrap_or(5)),
+        heap_mib: None,
+    };
+    let (means, endpoints) = (Means::of(&scenario.workload), cluster.client_endpoints());
+    adapter(service, means, settings, consul, endpoints, cluster.sources(), Some(guest))
 }
 
 /// What has a client program of the user's own ask this cluster, in place of our adapter; `logs` is the folder of what it writes to
 /// standard error.
 pub(super) fn connect_by(program: &Path, logs: PathBuf, scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
     let service = connect_to(scenario, cluster);
-    Arc::new(Program::new(program.to_owned(), cluster.client_endpoints(), Cluster::worker_address, logs, service))
+    Arc::new(Program::new(program.to_owned(), cluster.client_endpoints(), cluster.sources(), logs, service))
 }
 
 /// What a service promises if nothing particular is asked of it.
 pub(super) fn contract(service: Service) -> Contract {
     let (settings, consul) = (ServerSettings::default(), consul::Settings::default());
-    adapter(service, Means::Attempt, settings, consul, Vec::new(), |_| None).contract()
+    adapter(service, Means::Attempt, settings, consul, Vec::new(), |_| None, None).contract()
 }
 
 fn adapter(
@@ -66,25 +95,40 @@ fn adapter(
     consul: consul::Settings,
     endpoints: Vec<(NodeId, SocketAddr)>,
     source_of: SourceOf,
+    guest: Option<&Guest>,
 ) -> Arc<dyn Connect> {
-    match service {
-        Service::EtcdV2 => Arc::new(EtcdV2::new(endpoints).with_sources(source_of)),
+    let credentials = guest.map_or(Credentials::None, |guest| guest.credentials.clone());
+    let connect: Arc<dyn Connect> = match service {
+        Service::EtcdV2 => Arc::new(EtcdV2::new(endpoints).with_sources(source_of).with_credentials(credentials)),
         Service::EtcdV3 => {
             let recipe = match means {
                 Means::Attempt => etcd_v3::Recipe::Txn,
                 Means::Queue { kept_alive } => etcd_v3::Recipe::LockService { kept_alive },
                 Means::Election { kept_alive } => etcd_v3::Recipe::Election { kept_alive },
             };
-            Arc::new(EtcdV3::new(endpoints, recipe).with_sources(source_of))
+            let etcd = EtcdV3::new(endpoints, recipe).with_sources(source_of).with_credentials(credentials);
+            let etcd = guest.iter().fold(etcd, |etcd, guest| etcd.with_leases_of_run(guest.number));
+            let origin = guest.and_then(|guest| guest.origin.clone());
+            Arc::new(origin.into_iter().fold(etcd, EtcdV3::with_origin))
         }
-        Service::Consul => Arc::new(Consul::new(endpoints).with_settings(consul).with_sources(source_of)),
+        Service::Consul => {
+            let consul = Consul::new(endpoints).with_settings(consul).with_sources(source_of);
+            Arc::new(consul.with_credentials(credentials))
+        }
         Service::Zookeeper => {
             let recipe = match means {
                 Means::Attempt => zookeeper::Recipe::Create,
                 // An election is a lock here, and no scenario asks for one.
                 Means::Queue { .. } | Means::Election { .. } => zookeeper::Recipe::Queue,
             };
-            Arc::new(ZooKeeper::new(endpoints, recipe, &settings.zookeeper()).with_sources(source_of))
+            let zookeeper = ZooKeeper::new(endpoints, recipe, &settings.zookeeper()).with_sources(source_of);
+            let zookeeper = zookeeper.with_credentials(credentials);
+            // Its connections see the run's folder only.
+            return Arc::new(guest.iter().fold(zookeeper, |zookeeper, guest| zookeeper.in_folder(&guest.name)));
         }
+    };
+    match guest {
+        Some(guest) => Arc::new(Within::new(guest.name.clone(), connect)),
+        None => connect,
     }
 }

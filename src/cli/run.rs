@@ -1,9 +1,13 @@
 //! `leasehold run`.
 
+mod attach_arguments;
+mod attached;
+mod conclusion;
 pub(super) mod inside;
+mod prepared;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -14,11 +18,13 @@ use super::terminal::note;
 use super::{Exit, Failure, OrExit};
 use crate::causes;
 use crate::clients::Program;
-use crate::nemesis::{Need, PlannedFault, schedule};
-use crate::results::{RunFile, RunFolder};
+use crate::nemesis::{Need, schedule};
 use crate::sandbox::{self, ControlGroups, Controller, Sandbox};
 use crate::scenario::Scenario;
 use crate::servers::{Deployment, FetchOptions, ServerBinary, ServerSpec, Software, fetch};
+use attach_arguments::AttachArguments;
+pub(super) use prepared::Prepared;
+use prepared::any_seed;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -42,7 +48,7 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "SERVICE=PATH", conflicts_with = "servers", value_parser = own_servers)]
     pub(super) server_bin: Option<(Software, PathBuf)>,
     /// A lock client of your own: a program that is asked line by line (docs/own-client.md).
-    #[arg(long, value_name = "PROGRAM")]
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "endpoints")]
     client: Option<PathBuf>,
     /// How many servers, 1 to 9 [default: as the scenario says].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
@@ -65,6 +71,8 @@ pub(super) struct RunArguments {
     /// Print the verdict as one JSON object instead of words.
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) attach: AttachArguments,
     /// What to type, but for the seed, where it was another verb that made the scenario.
     #[arg(skip)]
     again: Option<Vec<String>>,
@@ -79,21 +87,20 @@ impl RunArguments {
         out: Option<PathBuf>,
         json: bool,
     ) -> Self {
-        let (scenario, again) = (String::new(), Some(again));
-        let (server_bin, client, nodes, seconds) = (None, None, None, None);
         Self {
-            scenario,
+            scenario: String::new(),
             servers,
-            server_bin,
-            client,
-            nodes,
-            seconds,
+            server_bin: None,
+            client: None,
+            nodes: None,
+            seconds: None,
             seed,
             no_faults: false,
             out,
             pcap: false,
             json,
-            again,
+            attach: AttachArguments::default(),
+            again: Some(again),
         }
     }
 }
@@ -104,25 +111,13 @@ pub(super) fn own_servers(text: &str) -> Result<(Software, PathBuf), String> {
     software.ok_or_else(|| "expected SERVICE=PATH with `etcd`, `consul` or `zookeeper` for SERVICE".to_owned())
 }
 
-/// What is settled before the sandbox is entered.
-pub(super) struct Prepared {
-    pub(super) scenario: Scenario,
-    pub(super) server: ServerBinary,
+/// What a run needs that starts its servers itself.
+pub(super) struct OwnServers {
     pub(super) deployment: Deployment,
     /// The client program in place of our own adapter.
     client: Option<PathBuf>,
-    pub(super) seed: u64,
-    schedule: Vec<PlannedFault>,
-    start: Timestamp,
-    pub(super) folder: RunFolder,
-    run_file: RunFile,
-    /// The command that makes this run again.
-    command: Vec<String>,
-    /// The run that this one replays.
-    original: Option<Original>,
     /// Whether all packets are copied to a file.
     pcap: bool,
-    json: bool,
 }
 
 pub(super) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
@@ -135,6 +130,9 @@ pub(super) fn run_scenario(
     scenario: Scenario,
     original: Option<Original>,
 ) -> Result<Exit, Failure> {
+    if let Some(endpoints) = arguments.attach.endpoints()? {
+        return attached::run(arguments, scenario, &endpoints);
+    }
     enter(prepare(arguments, scenario, original)?, inside::run)
 }
 
@@ -142,19 +140,19 @@ pub(super) fn run_scenario(
 pub(super) fn in_its_place(
     arguments: &RunArguments,
     scenario: Scenario,
-    work: impl FnOnce(&Sandbox, &ControlGroups, Prepared) -> Result<Exit, Failure>,
+    work: impl FnOnce(&Sandbox, &ControlGroups, &OwnServers, Prepared) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
     enter(prepare(arguments, scenario, None)?, work)
 }
 
 fn enter(
-    (prepared, groups): (Prepared, ControlGroups),
-    work: impl FnOnce(&Sandbox, &ControlGroups, Prepared) -> Result<Exit, Failure>,
+    (prepared, own, groups): (Prepared, OwnServers, ControlGroups),
+    work: impl FnOnce(&Sandbox, &ControlGroups, &OwnServers, Prepared) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
     let data = prepared.folder.data();
     // The process is cloned here, so until then it must have one thread only. The groups stay with this one, which outlives
     // all that will be in them.
-    let outcome = sandbox::enter(|sandbox| match work(&sandbox, &groups, prepared) {
+    let outcome = sandbox::enter(|sandbox| match work(&sandbox, &groups, &own, prepared) {
         Ok(exit) => exit.code(),
         Err(failure) => super::terminal::report(&failure).code(),
     });
@@ -168,7 +166,7 @@ fn prepare(
     arguments: &RunArguments,
     scenario: Scenario,
     original: Option<Original>,
-) -> Result<(Prepared, ControlGroups), Failure> {
+) -> Result<(Prepared, OwnServers, ControlGroups), Failure> {
     let scenario = adjusted(scenario, arguments)?;
     let client = arguments.client.as_deref().map(|path| client_for(&scenario, path)).transpose()?;
     let groups = groups_for(&scenario)?;
@@ -176,53 +174,20 @@ fn prepare(
     let longest_round_trip = scenario.topology.longest_round_trip();
     let deployment = Deployment::new(scenario.service.software(), &server, longest_round_trip, scenario.settings);
     let deployment = deployment.or_exit(Exit::Unavailable)?;
-    for ability in scenario.faults.iter().filter_map(|plan| plan.fault.asks()) {
-        deployment.offers(ability).or_exit(Exit::Usage)?;
-    }
     let seed = arguments.seed.unwrap_or_else(any_seed);
     let schedule = schedule(&scenario.faults, seed);
     let schedule = match &original {
         None => schedule,
         Some(original) => original.schedule(schedule),
     };
-    let start = Timestamp::now();
-    let folder = RunFolder::create(
-        arguments.out.as_deref(),
-        &scenario.name,
-        &start.strftime("%Y%m%dT%H%M%SZ").to_string(),
-        seed,
-    )
-    .or_exit(Exit::Unavailable)?;
-    let run_file = RunFile {
-        leasehold: env!("CARGO_PKG_VERSION").to_owned(),
-        command: std::env::args().collect(),
-        scenario: scenario.name.clone(),
-        servers: server.label.clone(),
-        seed,
-        seconds: Some(scenario.duration.as_secs()),
-        start: start.to_string(),
-        schedule: schedule.iter().map(ToString::to_string).collect(),
-        ending: None,
+    let servers = match (&arguments.server_bin, &arguments.servers) {
+        (Some((software, path)), _) => ("--server-bin", format!("{software}={}", path.display())),
+        (None, spec) => ("--servers", spec.as_ref().unwrap_or(&scenario.servers).to_string()),
     };
-    run_file.write(&folder).or_exit(Exit::Unavailable)?;
-    folder.write("scenario.toml", scenario.text.as_bytes()).or_exit(Exit::Unavailable)?;
-    let command = command_again(arguments, &scenario, seed);
-    let prepared = Prepared {
-        scenario,
-        server,
-        deployment,
-        client,
-        seed,
-        schedule,
-        start,
-        folder,
-        run_file,
-        command,
-        original,
-        pcap: arguments.pcap,
-        json: arguments.json,
-    };
-    Ok((prepared, groups))
+    let command = command_again(arguments, vec![servers], seed);
+    let prepared = Prepared::new(arguments, scenario, server.label, seed, schedule, Timestamp::now(), command)?;
+    let own = OwnServers { deployment, client, pcap: arguments.pcap };
+    Ok((Prepared { original, ..prepared }, own, groups))
 }
 
 /// The control groups that the scenario's faults need. Without faults that need them there are none.
@@ -249,16 +214,15 @@ fn groups_for(scenario: &Scenario) -> Result<ControlGroups, Failure> {
     ControlGroups::create(&controllers).or_exit(Exit::Unavailable)
 }
 
-/// What to type to make this run again. It names what the scenario or chance has settled this time.
-fn command_again(arguments: &RunArguments, scenario: &Scenario, seed: u64) -> Vec<String> {
+/// What to type to make this run again: on these servers, and with what chance has settled this time.
+fn command_again(arguments: &RunArguments, servers: Vec<(&str, String)>, seed: u64) -> Vec<String> {
     if let Some(again) = &arguments.again {
         return again.iter().cloned().chain(["--seed".to_owned(), seed.to_string()]).collect();
     }
     let mut words = vec!["leasehold".to_owned(), "run".to_owned(), arguments.scenario.clone()];
     let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
-    match (&arguments.server_bin, &arguments.servers) {
-        (Some((software, path)), _) => option("--server-bin", format!("{software}={}", path.display())),
-        (None, spec) => option("--servers", spec.as_ref().unwrap_or(&scenario.servers).to_string()),
+    for (name, value) in servers {
+        option(name, value);
     }
     if let Some(client) = &arguments.client {
         option("--client", client.display().to_string());
@@ -317,10 +281,4 @@ fn server_of(arguments: &RunArguments, scenario: &Scenario) -> Result<ServerBina
     }
     let options = FetchOptions::from_environment().or_exit(Exit::Unavailable)?;
     fetch(spec, &options, &mut |step| note(step)).or_exit(Exit::Unavailable)
-}
-
-/// A seed that is short enough to be typed again.
-fn any_seed() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::from(now.subsec_nanos()) ^ (u64::from(std::process::id()) << 8)
 }

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use reqwest::redirect;
 
+use super::Credentials;
+
 /// A client that does what it is told, once: it follows no redirect, obeys no proxy and repeats nothing on its own. (A request
 /// that finds its connection closed before its first byte is written goes over a new one: it is still sent once.)
-/// Its connections come from the address `source`, where there is one.
+/// Its connections come from the address `source`, where there is one, and each request carries the credentials.
 ///
 /// # Panics
 /// Never: without TLS, proxy and resolver nothing is loaded that could be missing.
-pub(crate) fn client(connect_within: Duration, source: Option<IpAddr>) -> reqwest::Client {
+pub(crate) fn client(connect_within: Duration, source: Option<IpAddr>, credentials: &Credentials) -> reqwest::Client {
     reqwest::Client::builder()
         .local_address(source)
+        .default_headers(credentials.headers())
         .no_proxy()
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())

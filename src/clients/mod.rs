@@ -4,16 +4,20 @@
 //! own. It says of every failure whether the operation may have happened; where it cannot be sure, it says so.
 
 pub mod consul;
+mod credentials;
 pub mod etcd_v2;
 pub mod etcd_v3;
 pub(crate) mod http;
 pub mod program;
+mod within;
 pub mod zookeeper;
 
 pub use consul::Consul;
+pub use credentials::{Credentials, Secret};
 pub use etcd_v2::EtcdV2;
 pub use etcd_v3::{EtcdV3, Recipe};
 pub use program::Program;
+pub use within::Within;
 pub use zookeeper::ZooKeeper;
 
 use std::net::{IpAddr, SocketAddr};
@@ -29,7 +33,7 @@ const PREFIX: &str = "/leasehold/";
 /// How long a connection may take to come about. What is refused or not reached by then was certainly never sent.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// How long one server may take to put the locks into their state of rest before the next one is asked.
+/// How long one server may take to put the locks into their state of rest, or to clear them away, before the next one is asked.
 const PREPARE: Duration = Duration::from_secs(5);
 
 /// No connection came about, so nothing was sent.
@@ -67,13 +71,19 @@ fn address(endpoints: &[(NodeId, SocketAddr)], node: usize) -> SocketAddr {
     *address
 }
 
-/// Waits for one node's attempt to put the locks into their state of rest.
-async fn prepared(attempt: impl Future<Output = Result<(), OpError>>) -> Result<(), OpError> {
-    tokio::time::timeout(PREPARE, attempt).await.unwrap_or_else(|_| Err(OpError::timeout(PREPARE)))
-}
-
-fn no_node() -> OpError {
-    OpError::failed(REFUSED, "there is no node to ask")
+/// Has one node after the other attempt to prepare the locks or to clear them away, until it is done; the last error, if none does it.
+async fn at_one_node<F>(nodes: usize, attempt: impl Fn(usize) -> F + Send) -> Result<(), OpError>
+where
+    F: Future<Output = Result<(), OpError>> + Send,
+{
+    let mut outcome = Err(OpError::failed(REFUSED, "there is no node to ask"));
+    for node in 0..nodes {
+        outcome = tokio::time::timeout(PREPARE, attempt(node)).await.unwrap_or_else(|_| Err(OpError::timeout(PREPARE)));
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ pub enum ClusterError {
     /// There is no such node.
     #[error("{0} is no node of this cluster")]
     NoSuchNode(NodeId),
+    /// The cluster runs already and is not ours.
+    #[error("the server of {0} is not ours to touch")]
+    NotOurs(NodeId),
     /// The node's server does not run.
     #[error("the server of {0} does not run")]
     NotRunning(NodeId),

@@ -59,9 +59,10 @@ impl Cluster {
     }
 
     fn launch_among(&self, node: NodeId, members: &[NodeId], joins: bool) -> Result<Launch, ClusterError> {
-        let members: Vec<_> = self.addresses.iter().copied().filter(|(node, _)| members.contains(node)).collect();
+        let own = self.own(node)?;
+        let members: Vec<_> = own.addresses.iter().copied().filter(|(node, _)| members.contains(node)).collect();
         let data = self.member(node)?.data().path();
-        Ok(self.deployment.launch(&Place { node, members: &members, data, joins }))
+        Ok(own.deployment.launch(&Place { node, members: &members, data, joins }))
     }
 
     fn others(&self, node: NodeId) -> impl Iterator<Item = NodeId> {

@@ -1,10 +1,12 @@
-//! The cluster under test: real servers in the sandbox, and what can be done to them.
+//! The cluster under test, and what can be done to it: real servers in the sandbox, or a cluster that runs already, whose servers are
+//! not ours to touch.
 
 mod clock_layers;
 mod data;
 mod error;
 mod layer;
 mod leader;
+mod links;
 mod member;
 mod membership;
 mod poison;
@@ -22,15 +24,19 @@ pub use data::{Amount, DataFolder, SavedData};
 pub use error::ClusterError;
 pub use layer::Layer;
 pub use leader::Leader;
+pub use links::LinkLayer;
+use links::Links;
 pub use member::{ClockMove, Standing};
 use member::{Disk, Limits, Member};
 pub use topology::Topology;
 
 use crate::NodeId;
+use crate::attach::{Relays, worker_address};
+use crate::clients::SourceOf;
 use crate::clock::Skew;
 use crate::disk::Gate;
 use crate::results::RunFolder;
-use crate::sandbox::{ControlGroups, LinkCounters, LinkLayer, Network, Side, Spawner, Switch, Threads, Throttled};
+use crate::sandbox::{ControlGroups, LinkCounters, Network, Side, Spawner, Threads, Throttled};
 use crate::servers::{Ability, Deployment, LeaderView, Place, Probes, log_tail, wait_ready};
 
 /// How long a cluster may take until all its nodes serve for the first time.
@@ -39,12 +45,21 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// The servers of a run.
 #[derive(Debug)]
 pub struct Cluster {
+    /// Where clients reach each node.
+    doors: Vec<(NodeId, SocketAddr)>,
+    probes: Box<dyn Probes>,
+    topology: Topology,
+    links: Links,
+    /// What there is only of servers that the run has started itself.
+    own: Option<Own>,
+}
+
+/// The servers that the run has started itself.
+#[derive(Debug)]
+struct Own {
     deployment: Deployment,
     members: Vec<Member>,
     addresses: Vec<(NodeId, Ipv4Addr)>,
-    probes: Box<dyn Probes>,
-    topology: Topology,
-    switch: Switch,
     spawner: Spawner,
 }
 
@@ -109,17 +124,16 @@ impl Cluster {
             logs.insert(node, log.clone());
             members.push(Member::new(node, command, log, disk, plan.clocks, offset_ms, limits));
         }
+        let port = plan.deployment.client_port();
         let cluster = Self {
-            deployment: plan.deployment.clone(),
+            doors: addresses.iter().map(|&(node, address)| (node, (address, port).into())).collect(),
             probes: plan.deployment.probes(&addresses, |node| logs[&node].clone()),
-            members,
-            addresses,
             topology: plan.topology.clone(),
-            switch: network.switch(),
-            spawner: network.spawner(),
+            links: Links::Switch(network.switch()),
+            own: Some(Own { deployment: plan.deployment.clone(), members, addresses, spawner: network.spawner() }),
         };
-        for member in &cluster.members {
-            member.start(&cluster.spawner)?;
+        for member in cluster.members() {
+            member.start(&network.spawner())?;
         }
         tokio::select! {
             ready = cluster.wait_ready(START_LIMIT) => ready?,
@@ -128,9 +142,16 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// A cluster that runs already, as its relays and probes reach it.
+    #[must_use]
+    pub fn attached(relays: Relays, probes: Box<dyn Probes>) -> Self {
+        let (doors, links) = (relays.doors(), Links::Relays(relays));
+        Self { doors, probes, topology: Topology::default(), links, own: None }
+    }
+
     /// Waits until the first of the servers ends, and says so.
     async fn first_end(&self) -> ClusterError {
-        let ends = self.members.iter().map(|member| Box::pin(async move { (member, member.ended().await) }));
+        let ends = self.members().iter().map(|member| Box::pin(async move { (member, member.ended().await) }));
         let ((member, ended), ..) = select_all(ends).await;
         let (node, log_end) = (member.node(), log_tail::end_of(member.log()));
         ended.map_or_else(|error| error, |how| ClusterError::EndedEarly { node, how, log_end })
@@ -139,7 +160,7 @@ impl Cluster {
     /// Its nodes, in order.
     #[must_use]
     pub fn nodes(&self) -> Vec<NodeId> {
-        self.members.iter().map(Member::node).collect()
+        self.doors.iter().map(|&(node, _)| node).collect()
     }
 
     /// Which node stands where.
@@ -151,25 +172,28 @@ impl Cluster {
     /// Where clients reach each node.
     #[must_use]
     pub fn client_endpoints(&self) -> Vec<(NodeId, SocketAddr)> {
-        self.addresses.iter().map(|&(node, address)| (node, (address, self.deployment.client_port()).into())).collect()
+        self.doors.clone()
     }
 
-    /// Where a server answers the other servers.
+    /// Where a server answers the other servers; nowhere as far as anybody knows, if it is not ours.
     #[must_use]
     pub fn peer_ports(&self) -> &'static [u16] {
-        self.deployment.peer_ports()
+        self.own.as_ref().map_or(&[], |own| own.deployment.peer_ports())
     }
 
-    /// Where a server answers clients.
+    /// Where a server of ours answers clients; `None` if it is not ours.
     #[must_use]
-    pub fn client_port(&self) -> u16 {
-        self.deployment.client_port()
+    pub fn client_port(&self) -> Option<u16> {
+        self.own.as_ref().map(|own| own.deployment.client_port())
     }
 
     /// Where each worker's connections come from.
     #[must_use]
-    pub fn worker_address(worker: u64) -> Option<IpAddr> {
-        Network::worker_address(worker).map(IpAddr::from)
+    pub fn sources(&self) -> SourceOf {
+        match self.links {
+            Links::Switch(_) => |worker| Network::worker_address(worker).map(IpAddr::from),
+            Links::Relays(_) => worker_address,
+        }
     }
 
     /// Waits until every node serves and all agree on the leader.
@@ -225,6 +249,9 @@ impl Cluster {
     /// If the process cannot be reached.
     pub fn measure_monotonic(&self, node: NodeId) -> Result<Option<ClockValue>, ClusterError> {
         const FRESH_NS: u64 = 1_000_000_000;
+        if self.own.is_none() {
+            return Ok(None);
+        }
         let reading = self.member(node)?.monotonic_reading()?.filter(|reading| reading.age_ns < FRESH_NS);
         // It may have drifted since by as much as time has passed, if its rate was doubled.
         Ok(reading.map(|reading| ClockValue { offset_ns: reading.offset_ns, uncertainty_ns: reading.age_ns }))
@@ -273,7 +300,7 @@ impl Cluster {
     /// The nodes whose wall clocks are off when no fault moves them, and by how many milliseconds.
     #[must_use]
     pub fn resting_clocks(&self) -> Vec<(NodeId, i64)> {
-        let clocks = self.members.iter().map(|member| (member.node(), member.resting_offset_ms()));
+        let clocks = self.members().iter().map(|member| (member.node(), member.resting_offset_ms()));
         clocks.filter(|&(_, offset_ms)| offset_ms != 0).collect()
     }
 
@@ -355,7 +382,7 @@ impl Cluster {
     /// # Errors
     /// If it cannot be started.
     pub fn bring_up(&self, layer: Layer, node: NodeId) -> Result<(), ClusterError> {
-        self.member(node)?.bring_up(layer, &self.spawner)
+        self.member(node)?.bring_up(layer, &self.own(node)?.spawner)
     }
 
     /// Waits for the end of a node's process, and returns how it ended, in words.
@@ -468,13 +495,13 @@ impl Cluster {
     /// Whether the servers can be asked for this.
     #[must_use]
     pub fn offers(&self, ability: Ability) -> bool {
-        self.deployment.offers(ability).is_ok()
+        self.own.as_ref().is_some_and(|own| own.deployment.offers(ability).is_ok())
     }
 
     /// A layer of rules of its own for whoever asks, over all links between the servers and their clients.
     #[must_use]
     pub fn link_layer(&self) -> LinkLayer {
-        self.switch.layer()
+        self.links.layer()
     }
 
     /// The links from here to every node but itself. A worker's are those of its requests.
@@ -493,10 +520,20 @@ impl Cluster {
     /// What became so far of the packets on these links, together.
     #[must_use]
     pub fn counters(&self, links: &[(Side, Side)]) -> LinkCounters {
-        links.iter().map(|&(from, to)| self.switch.counters(from, to)).fold(LinkCounters::default(), Add::add)
+        links.iter().map(|&(from, to)| self.links.counters(from, to)).fold(LinkCounters::default(), Add::add)
+    }
+
+    /// None, where they are not ours.
+    fn members(&self) -> &[Member] {
+        self.own.as_ref().map_or(&[], |own| &own.members)
     }
 
     fn member(&self, node: NodeId) -> Result<&Member, ClusterError> {
-        self.members.iter().find(|member| member.node() == node).ok_or(ClusterError::NoSuchNode(node))
+        let members = &self.own(node)?.members;
+        members.iter().find(|member| member.node() == node).ok_or(ClusterError::NoSuchNode(node))
+    }
+
+    fn own(&self, node: NodeId) -> Result<&Own, ClusterError> {
+        self.own.as_ref().ok_or(ClusterError::NotOurs(node))
     }
 }

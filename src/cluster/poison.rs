@@ -16,12 +16,13 @@ impl Cluster {
     /// # Errors
     /// If the address is anybody else's, or servers of this kind have no such port.
     pub fn address_for_packets(&self, node: NodeId, port: Port) -> Result<SocketAddr, ClusterError> {
-        let own = self.addresses.iter().find(|(known, _)| *known == node).map(|(_, address)| *address);
-        let address = own.ok_or(ClusterError::NoSuchNode(node))?;
+        let own = self.own(node)?;
+        let address = own.addresses.iter().find(|(known, _)| *known == node).map(|(_, address)| *address);
+        let address = address.ok_or(ClusterError::NoSuchNode(node))?;
         if Network::node_at(address) != Some(node) {
             return Err(ClusterError::OutsideTheSandbox { node, address });
         }
-        let port = self.deployment.port(port).ok_or(ClusterError::NoSuchPort { node, port })?;
+        let port = own.deployment.port(port).ok_or(ClusterError::NoSuchPort { node, port })?;
         Ok((address, port).into())
     }
 

@@ -33,7 +33,7 @@ pub use field::{Aim, AimedClient, Field};
 pub use package::{Aims, Course, Fault, FaultError, Injection, Need, Package, Setting};
 pub use packages::{PACKAGES, package};
 pub use plan::{Begins, FaultPlan, clock_rate_error_ppm};
-pub use schedule::{PlannedFault, Start, replayed, schedule};
+pub use schedule::{PlannedFault, Start, next_number, replayed, schedule};
 pub use targets::{CLIENT_WORDS, Site, TARGET_WORDS, Target};
 
 /// Runs a schedule against a cluster.

@@ -121,6 +121,12 @@ pub trait Fault: fmt::Debug + Send + Sync {
         Ok(())
     }
 
+    /// Whether, aimed at this, it touches nothing but our own clients and their connections by cuts and delays, so that it can be done
+    /// where the servers are not ours.
+    fn leaves_servers_alone(&self, _target: &Target) -> bool {
+        false
+    }
+
     /// By how many millionths it lets the rate of a node's clock be wrong: negative for a slow one, 0 for most faults. The
     /// run declares it, see [`clock_rate_error_ppm`](super::clock_rate_error_ppm).
     fn clock_rate_ppm(&self) -> i64 {

@@ -121,7 +121,7 @@ pub fn schedule(plans: &[FaultPlan], seed: u64) -> Vec<PlannedFault> {
 }
 
 /// The number after the last one of a schedule.
-pub(super) fn next_number(schedule: &[PlannedFault]) -> u64 {
+pub fn next_number(schedule: &[PlannedFault]) -> u64 {
     schedule.last().map_or(1, |last| last.number + last.numbers())
 }
 

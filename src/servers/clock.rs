@@ -3,7 +3,12 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use leasehold_checkers::history::vocabulary::ClockValue;
+use reqwest::header::{DATE, HeaderMap};
+
+use super::ProbeError;
+use crate::NodeId;
 
 /// A question under way.
 pub(super) struct Asked {
@@ -19,6 +24,16 @@ impl Asked {
     /// How long it has been under way: the round trip, if it is answered now.
     pub(super) fn round_trip(&self) -> Duration {
         self.monotonic.elapsed()
+    }
+
+    /// The same by the `Date` of an answer over HTTP, which is in seconds and was received just now.
+    pub(super) fn answered_by_head(&self, node: NodeId, headers: &HeaderMap) -> Result<ClockValue, ProbeError> {
+        const STEP: Duration = Duration::from_secs(1);
+        let round_trip = self.round_trip();
+        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+        let date = date.ok_or_else(|| ProbeError::Nonsense { node, why: "it has no date".to_owned() })?;
+        let reading = seconds(date).map_err(|error| ProbeError::nonsense(node, &error))?;
+        Ok(self.answered(reading, STEP, round_trip))
     }
 
     /// How far the server's clock is from the harness's. The server's reading was rounded down to a multiple of
@@ -41,6 +56,12 @@ impl Asked {
     }
 }
 
+/// The time of an HTTP `Date`.
+fn seconds(date: &str) -> Result<Timestamp, jiff::Error> {
+    // RFC 9110 writes GMT where RFC 2822 writes an offset; the parser takes both.
+    rfc2822::DateTimeParser::new().parse_timestamp(date)
+}
+
 fn signed(duration: Duration) -> i128 {
     i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
 }
@@ -58,6 +79,15 @@ mod tests {
         assert_eq!((value.offset_ns, value.uncertainty_ns), (9_000_000_000, 2_000_001));
         let member = Timestamp::new(990, 2_000_000).expect("a time");
         assert_eq!(asked.answered(member, Duration::ZERO, Duration::from_millis(4)).offset_ns, -10_000_000_000);
+    }
+
+    #[test]
+    fn a_date_is_read_and_what_is_none_is_refused() {
+        let read = seconds("Sat, 21 Nov 2026 22:23:55 GMT").expect("a date");
+        assert_eq!(read, "2026-11-21T22:23:55Z".parse().expect("a time"));
+        for hostile in ["", "yesterday", "Sat, 99 Nov 2026 22:23:55 GMT"] {
+            assert!(seconds(hostile).is_err(), "{hostile}");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub use lease::{Lease, LeaseScript};
 pub use mutex::{Mutex, MutexScript};
 pub use register::{Register, RegisterScript};
 
+use std::time::Duration;
+
 use leasehold_checkers::history::{CAS_REGISTER, JOB, LEASE_LOCK};
 use op::{Guard, Key, Op, RegisterOp};
 use script::Script;
@@ -103,6 +105,19 @@ impl Workload {
                 settings.keys().into_iter().map(|key| Op::Register { key, op }).collect()
             }
             _ => self.locks().into_iter().map(|key| Op::Read { key, linearizable: true }).collect(),
+        }
+    }
+
+    /// The TTLs that it asks for; none where it is about registers.
+    #[must_use]
+    pub fn ttls(&self) -> Vec<Duration> {
+        match self {
+            Self::CasLock(settings) => vec![settings.ttl],
+            Self::Lease(settings) => vec![settings.ttl],
+            Self::Mutex(settings) | Self::Election(settings) => settings.ttls.clone(),
+            Self::Guarded(settings) => vec![settings.ttl],
+            Self::Canary(settings) => vec![settings.ttl],
+            Self::Register(_) => Vec::new(),
         }
     }
 

@@ -36,6 +36,10 @@ pub trait Connect: Send + Sync {
     /// Puts the locks into their state of rest before the run.
     async fn prepare(&self, keys: &[Key]) -> Result<(), OpError>;
 
+    /// Removes whatever the run has left of these locks, and ends the leases by which it held them. Asked for at the end of a run on a
+    /// cluster that is not the run's own, when no connection is open any more; to be asked twice does no harm.
+    async fn leave(&self, keys: &[Key]) -> Result<(), OpError>;
+
     /// Watches these locks through the server at `node` and tells of each change until nobody listens or the
     /// watch breaks. It does not resume by itself.
     async fn watch(&self, node: usize, keys: &[Key], on_change: OnChange) -> Result<(), OpError>;

@@ -8,6 +8,8 @@
 //!
 //! It is **proven** late only where the contract names a bound, and nothing else can explain it:
 //!
+//! * the record tells of all that may be wrong with the cluster
+//!   ([`Patience::is_conclusive`](crate::contract::Patience::is_conclusive));
 //! * no renewal was unanswered, for such a one may take effect at any later time;
 //! * no fault but of clocks was active when the sighting was invoked: a cluster without a quorum cannot end a lease;
 //! * the leadership was settled: no sign of an election for as long as the contract's grace, for without a leader
@@ -108,8 +110,10 @@ pub(crate) fn overdue<'a>(run: &Run<'_>, grant: &Grant, renewals: &Renewals, sig
     if late <= grace.unwrap_or(WORTH_A_WORD) {
         return None;
     }
-    let proven =
-        !last.any_unanswered && grace.is_some_and(|grace| is_inexcusable(run, sighting, last.ended, ttl, grace));
+    let is_conclusive = run.header.contract.patience.is_conclusive;
+    let proven = is_conclusive
+        && !last.any_unanswered
+        && grace.is_some_and(|grace| is_inexcusable(run, sighting, last.ended, ttl, grace));
     let grade = if proven { Grade::Proven } else { Grade::Possible };
     Some(Overdue { sighting, last: last.op, late, grade })
 }
@@ -255,6 +259,12 @@ mod tests {
         finds(held().read(4, 4_101..4_110, Some("a")), &[(Grade::Proven, 1_001)]);
         finds(held().acquire_held(4, "b", 4_101..4_110, "a"), &[(Grade::Proven, 1_001)]);
         finds(held().read(4, 4_100..4_110, Some("a")), &[]);
+    }
+
+    #[test]
+    fn where_faults_may_go_unrecorded_lateness_is_no_more_than_possible() {
+        let not_ours = held().contract(|contract| contract.patience.is_conclusive = false);
+        finds(not_ours.read(4, 4_101..4_110, Some("a")), &[(Grade::Possible, 1_001)]);
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Story {
         contract.fencing_tokens = self.terms.fencing_tokens;
         contract.lock_delay_ms = self.terms.lock_delay.map(|delay| delay * step_ms);
         let [op_ms, cluster_ms, lock_ms, recovery_ms] = patience.map(|steps| steps * step_ms);
-        contract.patience = Patience { op_ms, cluster_ms, lock_ms, recovery_ms };
+        contract.patience = Patience { op_ms, cluster_ms, lock_ms, recovery_ms, ..Patience::default() };
         header
     }
 

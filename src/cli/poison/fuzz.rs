@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::connect::connect_to;
-use super::super::run::{Prepared, in_its_place, inside};
+use super::super::run::{OwnServers, Prepared, in_its_place, inside};
 use super::super::terminal::{note, say};
 use super::super::{Exit, Failure, OrExit};
 use super::PoisonArguments;
@@ -36,7 +36,9 @@ fn enter(arguments: &PoisonArguments, servers: &ServerSpec, name: &str, load: Lo
     let scenario =
         Scenario::parse(&format!("poison-{name}"), "the scenario of the search", &scenario(servers, arguments));
     let scenario = scenario.or_exit(Exit::Usage)?;
-    in_its_place(&arguments.as_run(), scenario, |sandbox, groups, prepared| inside(sandbox, groups, &prepared, &load))
+    in_its_place(&arguments.as_run(), scenario, |sandbox, groups, own, prepared| {
+        inside(sandbox, groups, own, &prepared, &load)
+    })
 }
 
 /// A cluster, and clients that can tell whether it serves.
@@ -55,21 +57,33 @@ fn scenario(servers: &ServerSpec, arguments: &PoisonArguments) -> String {
     )
 }
 
-fn inside(sandbox: &Sandbox, groups: &ControlGroups, prepared: &Prepared, load: &Load) -> Result<Exit, Failure> {
+fn inside(
+    sandbox: &Sandbox,
+    groups: &ControlGroups,
+    own: &OwnServers,
+    prepared: &Prepared,
+    load: &Load,
+) -> Result<Exit, Failure> {
     inside::mount_data(&prepared.folder)?;
     let network = sandbox.network(prepared.scenario.nodes).or_exit(Exit::Unavailable)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().or_exit(Exit::Internal)?;
-    let exit = runtime.block_on(send(&network, groups, prepared, load));
+    let exit = runtime.block_on(send(&network, groups, own, prepared, load));
     runtime.shutdown_background();
     exit
 }
 
-async fn send(network: &Network, groups: &ControlGroups, prepared: &Prepared, load: &Load) -> Result<Exit, Failure> {
-    let Prepared { scenario, server, deployment, seed, folder, .. } = prepared;
-    note(&format!("starting {} nodes of {}", scenario.nodes, server.label));
+async fn send(
+    network: &Network,
+    groups: &ControlGroups,
+    own: &OwnServers,
+    prepared: &Prepared,
+    load: &Load,
+) -> Result<Exit, Failure> {
+    let Prepared { scenario, label, seed, folder, .. } = prepared;
+    note(&format!("starting {} nodes of {}", scenario.nodes, label));
     let plan = ClusterPlan {
-        deployment: deployment.clone(),
+        deployment: own.deployment.clone(),
         clock_offsets_ms: Vec::new(),
         topology: scenario.topology.clone(),
         clocks: Clocks::Untouched,

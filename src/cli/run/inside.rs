@@ -1,27 +1,23 @@
 //! The part of `leasehold run` that runs inside the sandbox.
 
 use std::fs;
-use std::io;
 use std::sync::Arc;
 
-use leasehold_checkers::history::{FORMAT_VERSION, Header, History};
-use leasehold_checkers::verdict::{Judgement, Verdict};
-use leasehold_workloads::service::Connect;
+use leasehold_checkers::verdict::Judgement;
 use nix::mount::{MsFlags, mount};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::connect::{connect_by, connect_to};
-use super::super::replay::Told;
-use super::super::terminal::{colour, note, say, width};
+use super::super::terminal::note;
 use super::super::{Exit, Failure, OrExit};
-use super::Prepared;
+use super::OwnServers;
+use super::conclusion::{conclude, header, interruption, of_engine};
+use super::prepared::Prepared;
 use crate::clock;
 use crate::cluster::{Clocks, Cluster, ClusterPlan, Disks};
 use crate::disk;
-use crate::engine::{self, EngineError, Plan, RunEnd};
-use crate::nemesis::{Need, clock_rate_error_ppm};
-use crate::report;
-use crate::results::{Ending, RunFolder};
+use crate::engine::{self, Plan, RunEnd};
+use crate::nemesis::Need;
+use crate::results::RunFolder;
 use crate::run::Recorder;
 use crate::sandbox::{Captured, ControlGroups, Network, Sandbox};
 use crate::scenario::Scenario;
@@ -29,32 +25,23 @@ use crate::scenario::Scenario;
 /// The largest file of packets: minutes of an ordinary run, and little enough to be opened.
 const MOST_PACKET_BYTES: u64 = 256 << 20;
 
-/// Runs the scenario, judges what was recorded, and writes and tells the result.
-pub(in crate::cli) fn run(sandbox: &Sandbox, groups: &ControlGroups, mut prepared: Prepared) -> Result<Exit, Failure> {
+/// Runs the scenario on servers of the run's own, judges what was recorded, and writes and tells the result.
+pub(in crate::cli) fn run(
+    sandbox: &Sandbox,
+    groups: &ControlGroups,
+    own: &OwnServers,
+    prepared: Prepared,
+) -> Result<Exit, Failure> {
     let mut live = None;
-    let ending = record(sandbox, groups, &prepared, &mut live);
-    let recorded = prepared.folder.history().exists();
-    prepared.run_file.ending = Some(match &ending {
-        Ok(RunEnd::Completed) => Ending::Completed,
-        Ok(RunEnd::Interrupted) => Ending::Interrupted,
-        Err(failure) => Ending::Failed(failure.to_string()),
-    });
-    let noted = prepared.run_file.write(&prepared.folder).or_exit(Exit::Internal);
-    // What was recorded is judged however the run ended.
-    let judged = if recorded { judge(&prepared, live).map(Some) } else { Ok(None) };
-    let ending = ending?;
-    noted?;
-    match (ending, judged?) {
-        (RunEnd::Interrupted, _) => Ok(Exit::Interrupted),
-        (RunEnd::Completed, Some(verdict)) => Ok(verdict.into()),
-        (RunEnd::Completed, None) => Err(Failure::new(Exit::Internal, "the run left no history")),
-    }
+    let ending = record(sandbox, groups, own, &prepared, &mut live);
+    conclude(prepared, ending, live)
 }
 
 /// Runs the scenario, and leaves behind what was judged on the way.
 fn record(
     sandbox: &Sandbox,
     groups: &ControlGroups,
+    own: &OwnServers,
     prepared: &Prepared,
     live: &mut Option<Judgement>,
 ) -> Result<RunEnd, Failure> {
@@ -67,9 +54,9 @@ fn record(
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().or_exit(Exit::Internal)?;
     let packets = prepared.folder.packets();
-    let capture = prepared.pcap.then(|| network.switch().capture(&packets, MOST_PACKET_BYTES)).transpose();
+    let capture = own.pcap.then(|| network.switch().capture(&packets, MOST_PACKET_BYTES)).transpose();
     let capture = capture.or_exit(Exit::Unavailable)?;
-    let ending = runtime.block_on(drive(&network, groups, prepared, clocks, disks, live));
+    let ending = runtime.block_on(drive(&network, groups, own, prepared, (clocks, disks), live));
     // Tasks that still wait for a server that is gone must not keep us.
     runtime.shutdown_background();
     if let Some(capture) = capture {
@@ -92,17 +79,17 @@ fn in_words(captured: Captured) -> String {
 async fn drive(
     network: &Network,
     groups: &ControlGroups,
+    own: &OwnServers,
     prepared: &Prepared,
-    clocks: Clocks,
-    disks: Disks,
+    (clocks, disks): (Clocks, Disks),
     live: &mut Option<Judgement>,
 ) -> Result<RunEnd, Failure> {
-    let Prepared { scenario, server, deployment, seed, folder, .. } = prepared;
+    let Prepared { scenario, label, seed, folder, .. } = prepared;
     let interrupted = interruption()?;
     tokio::pin!(interrupted);
-    note(&format!("starting {} nodes of {}", scenario.nodes, server.label));
+    note(&format!("starting {} nodes of {}", scenario.nodes, label));
     let plan = ClusterPlan {
-        deployment: deployment.clone(),
+        deployment: own.deployment.clone(),
         clock_offsets_ms: scenario.clock_offsets_ms.clone(),
         topology: scenario.topology.clone(),
         clocks,
@@ -112,14 +99,14 @@ async fn drive(
         cluster = Cluster::start(network, &plan, groups, folder) => Arc::new(cluster.or_exit(Exit::Unavailable)?),
         () = &mut interrupted => return Err(Failure::new(Exit::Interrupted, "interrupted before the cluster served")),
     };
-    let connect = match &prepared.client {
+    let connect = match &own.client {
         None => connect_to(scenario, &cluster),
         Some(program) => {
             let logs = folder.client_logs().or_exit(Exit::Unavailable)?;
             connect_by(program, logs, scenario, &cluster)
         }
     };
-    let header = header(prepared, connect.as_ref());
+    let header = header(prepared, connect.contract());
     let recorder = Recorder::create(&folder.history(), &header).or_exit(Exit::Unavailable)?;
     note(&format!("{} for {} s, seed {seed}", scenario.name, scenario.duration.as_secs()));
     let plan = Plan {
@@ -130,28 +117,7 @@ async fn drive(
     };
     let ending = engine::run(plan, cluster, connect, recorder.clone(), interrupted).await;
     *live = recorder.close();
-    ending.map_err(|error| {
-        let exit = match &error {
-            EngineError::Prepare(_) => Exit::Unavailable,
-            EngineError::History(_) => Exit::Internal,
-        };
-        Failure::new(exit, error)
-    })
-}
-
-/// Completes when the user wants the run to end.
-fn interruption() -> Result<impl Future<Output = ()>, Failure> {
-    let mut interrupt = signal(SignalKind::interrupt()).or_exit(Exit::Internal)?;
-    let mut terminate = signal(SignalKind::terminate()).or_exit(Exit::Internal)?;
-    let mut hang_up = signal(SignalKind::hangup()).or_exit(Exit::Internal)?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hang_up.recv() => {}
-        }
-        note("interrupted: ending the run and judging what was recorded");
-    })
+    of_engine(ending)
 }
 
 /// Clocks are hooked wherever that works, so that a run without faults differs from one with them in nothing else.
@@ -186,75 +152,4 @@ pub(in crate::cli) fn mount_data(folder: &RunFolder) -> Result<(), Failure> {
         .map_err(|error| {
             Failure::new(Exit::Unavailable, format!("cannot mount a memory file system for the servers' data: {error}"))
         })
-}
-
-fn header(prepared: &Prepared, connect: &dyn Connect) -> Header {
-    let Prepared { scenario, server, seed, start, .. } = prepared;
-    Header {
-        leasehold: FORMAT_VERSION,
-        scenario: scenario.name.clone(),
-        workload: scenario.workload.name().to_owned(),
-        model: scenario.workload.model().to_owned(),
-        service: scenario.service.name().to_owned(),
-        servers: server.label.clone(),
-        nodes: scenario.nodes,
-        seed: *seed,
-        clock: "CLOCK_MONOTONIC".to_owned(),
-        start: start.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        command: prepared.command.clone(),
-        contract: connect.contract(),
-        clock_rate_error_ppm: clock_rate_error_ppm(&scenario.faults),
-        beliefs_must_exclude: scenario.beliefs_must_exclude,
-    }
-}
-
-/// Writes the verdict, and tells what comes of it with the history from the disk. The verdict is that of the live judge; where it
-/// has none, the history is judged as `check` does, which gives the same bytes.
-fn judge(prepared: &Prepared, live: Option<Judgement>) -> Result<Verdict, Failure> {
-    let folder = &prepared.folder;
-    let write =
-        |judgement: &Judgement| folder.write("verdict.json", judgement.to_json().as_bytes()).or_exit(Exit::Internal);
-    live.iter().try_for_each(write)?;
-    let history = History::read(folder.history()).or_exit(Exit::Internal)?;
-    let judgement = match live {
-        Some(judgement) => judgement,
-        None => {
-            let judgement = leasehold_checkers::check(&history);
-            write(&judgement)?;
-            judgement
-        }
-    };
-    // The verdict stands whatever becomes of its report, which can be written anew.
-    if let Err(error) = report::write_all(&history, &judgement, folder.path()) {
-        note(&format!("leasehold: {error}; `leasehold report` writes it anew"));
-    }
-    tell(prepared, &history, &judgement)?;
-    Ok(judgement.verdict)
-}
-
-fn tell(prepared: &Prepared, history: &History, judgement: &Judgement) -> Result<(), Failure> {
-    let replayed = prepared
-        .original
-        .as_ref()
-        .map(|original| (original.name(), original.differences(&Told::of(history, judgement))));
-    if prepared.json {
-        let run = prepared.folder.path().display().to_string();
-        let mut object = serde_json::to_value(judgement).or_exit(Exit::Internal)?;
-        object["run"] = run.into();
-        if let Some((name, differences)) = replayed {
-            object["replay_of"] = name.into();
-            object["differences"] = differences.into();
-        }
-        return say(&format!("{object}\n"));
-    }
-    say(&report::console(history, judgement, prepared.folder.path(), colour(&io::stdout()), width()))?;
-    match replayed {
-        None => Ok(()),
-        Some((name, differences)) if differences.is_empty() => {
-            say(&format!("replay    of {name}: nothing differs in what the faults did and in the verdict\n"))
-        }
-        Some((name, differences)) => {
-            say(&format!("replay    of {name}; what differs:\n          {}\n", differences.join("\n          ")))
-        }
-    }
 }

@@ -51,7 +51,7 @@ impl Connection {
     }
 
     async fn acquire(&mut self, key: &str, owner: Owner, ttl: Duration, wait: Wait) -> Result<Answer, OpError> {
-        let session = session::create(&self.wire, &self.settings, owner, ttl).await?;
+        let session = session::create(&self.wire, &self.settings, key, owner, ttl).await?;
         let acquired = match wait {
             Wait::Never => self.try_once(key, owner, &session).await,
             Wait::InQueue => queue::until_acquired(&self.wire, key, owner, &session, ttl).await,

@@ -21,7 +21,7 @@ use leasehold_checkers::contract::{Contract, LatestExpiry, Patience, SecondHand}
 use leasehold_workloads::op::Key;
 use leasehold_workloads::service::{Connect, LockService, OnChange, OpError};
 
-use super::{SourceOf, address, any_source, no_node, prepared};
+use super::{Credentials, SourceOf, address, any_source, at_one_node};
 use crate::NodeId;
 use connection::Connection;
 use kv::Mode;
@@ -100,13 +100,14 @@ pub struct Consul {
     endpoints: Vec<(NodeId, SocketAddr)>,
     settings: Settings,
     source_of: SourceOf,
+    credentials: Credentials,
 }
 
 impl Consul {
     /// Connections to these nodes, in the order in which the engine counts them.
     #[must_use]
     pub fn new(endpoints: Vec<(NodeId, SocketAddr)>) -> Self {
-        Self { endpoints, settings: Settings::default(), source_of: any_source }
+        Self { endpoints, settings: Settings::default(), source_of: any_source, credentials: Credentials::None }
     }
 
     /// The same with these settings. A longer lock-delay than Consul keeps is cut to that.
@@ -122,8 +123,20 @@ impl Consul {
         Self { source_of, ..self }
     }
 
+    /// The same, as somebody.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        Self { credentials, ..self }
+    }
+
     fn wire(&self, node: usize) -> Wire {
-        Wire::new(address(&self.endpoints, node), None)
+        Wire::new(address(&self.endpoints, node), None, &self.credentials)
+    }
+
+    /// Removes the locks with the sessions that hold them, and ends what other sessions were made for them.
+    async fn clear_away(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
+        self.remove_all(node, keys).await?;
+        session::destroy_all_for(&self.wire(node), keys).await
     }
 
     /// Removes what is in the locks, and then ends the sessions that held them: the other way round would close them for a
@@ -173,19 +186,16 @@ impl Connect for Consul {
     }
 
     fn connect(&self, worker: u64, node: usize) -> Box<dyn LockService> {
-        let wire = Wire::new(address(&self.endpoints, node), (self.source_of)(worker));
+        let wire = Wire::new(address(&self.endpoints, node), (self.source_of)(worker), &self.credentials);
         Box::new(Connection::new(wire, self.settings))
     }
 
     async fn prepare(&self, keys: &[Key]) -> Result<(), OpError> {
-        let mut outcome = Err(no_node());
-        for node in 0..self.endpoints.len() {
-            outcome = prepared(self.remove_all(node, keys)).await;
-            if outcome.is_ok() {
-                break;
-            }
-        }
-        outcome
+        at_one_node(self.endpoints.len(), |node| self.remove_all(node, keys)).await
+    }
+
+    async fn leave(&self, keys: &[Key]) -> Result<(), OpError> {
+        at_one_node(self.endpoints.len(), |node| self.clear_away(node, keys)).await
     }
 
     async fn watch(&self, node: usize, keys: &[Key], on_change: OnChange) -> Result<(), OpError> {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use consulrs::api::session::requests::{CreateSessionRequest, DeleteSessionRequest, RenewSessionRequest};
+use consulrs::api::session::requests::{
+    CreateSessionRequest, DeleteSessionRequest, ListSessionsRequest, RenewSessionRequest,
+};
 use leasehold_checkers::history::vocabulary::code;
-use leasehold_workloads::op::Owner;
+use leasehold_workloads::op::{Key, Owner};
 use leasehold_workloads::service::OpError;
 
 use super::failure::{Failure, before_the_op};
@@ -38,12 +40,13 @@ impl SessionId {
 pub(super) async fn create(
     wire: &Wire,
     settings: &Settings,
+    key: &str,
     owner: Owner,
     ttl: Duration,
 ) -> Result<SessionId, OpError> {
     let mut request = CreateSessionRequest::builder();
     request
-        .name(format!("leasehold {owner}"))
+        .name(format!("{}{owner}", name_for(key)))
         .ttl(milliseconds(ttl))
         .lock_delay(milliseconds(settings.lock_delay))
         .behavior(match settings.behavior {
@@ -80,6 +83,25 @@ pub(super) async fn renew(wire: &Wire, session: &SessionId) -> Result<(), OpErro
 pub(super) async fn destroy_if_possible(wire: &Wire, session: &SessionId) {
     let request = DeleteSessionRequest::builder().uuid(session.as_str()).build().expect("every field has a default");
     let _ = tokio::time::timeout(CLEARING_UP, wire.ask(request)).await;
+}
+
+/// How the names of the sessions begin that are made to acquire this lock.
+fn name_for(key: &str) -> String {
+    format!("leasehold {key} ")
+}
+
+/// Ends all sessions that were made to acquire these locks.
+pub(super) async fn destroy_all_for(wire: &Wire, keys: &[Key]) -> Result<(), OpError> {
+    let request = ListSessionsRequest::builder().build().expect("every field has a default");
+    let listed = wire.ask(request).await.map_err(OpError::from)?.answer;
+    let names: Vec<String> = keys.iter().map(|key| name_for(key)).collect();
+    for session in listed {
+        let is_ours = session.name.is_some_and(|name| names.iter().any(|ours| name.starts_with(ours)));
+        if let Some(session) = session.id.as_deref().and_then(SessionId::new).filter(|_| is_ours) {
+            destroy_if_possible(wire, &session).await;
+        }
+    }
+    Ok(())
 }
 
 /// A time as Consul reads it, never shorter than it is.

@@ -15,7 +15,7 @@ use rustify::endpoint::Endpoint;
 use super::failure::{Failure, Refusal};
 use crate::causes;
 use crate::clients::http::excerpt;
-use crate::clients::{CONNECT, MALFORMED, REFUSED, REJECTED, http};
+use crate::clients::{CONNECT, Credentials, MALFORMED, REFUSED, REJECTED, http};
 
 /// Far more than the answer about the locks of a run takes.
 const ANSWER_BYTES: usize = 1024 * 1024;
@@ -41,8 +41,8 @@ pub(super) struct Reply<T> {
 
 impl Wire {
     /// A connection to this address, from `source` where that is told.
-    pub(super) fn new(address: SocketAddr, source: Option<IpAddr>) -> Self {
-        Self { http: http::client(CONNECT, source), base: format!("http://{address}") }
+    pub(super) fn new(address: SocketAddr, source: Option<IpAddr>, credentials: &Credentials) -> Self {
+        Self { http: http::client(CONNECT, source, credentials), base: format!("http://{address}") }
     }
 
     /// Sends a request, once.

@@ -12,7 +12,9 @@ use reqwest::{Client, RequestBuilder, Url};
 use super::reply::{self, COMPARE_FAILED, Failure, KEY_EXISTS, KEY_NOT_FOUND, Refusal, Reply};
 use super::{AT_REST, HELD_BY, holder};
 use crate::causes;
-use crate::clients::{CONNECT, MALFORMED, PREFIX, REFUSED, UNSUPPORTED, http, register_value, whole_seconds};
+use crate::clients::{
+    CONNECT, Credentials, MALFORMED, PREFIX, REFUSED, UNSUPPORTED, http, register_value, whole_seconds,
+};
 
 /// Far more than the answer about one lock takes.
 pub(super) const ANSWER_BYTES: usize = 256 * 1024;
@@ -47,8 +49,8 @@ impl LockService for Connection {
 
 impl Connection {
     /// A connection to this address, from `source` where that is told.
-    pub(super) fn new(address: SocketAddr, source: Option<IpAddr>) -> Self {
-        Self { http: http::client(CONNECT, source), address }
+    pub(super) fn new(address: SocketAddr, source: Option<IpAddr>, credentials: &Credentials) -> Self {
+        Self { http: http::client(CONNECT, source, credentials), address }
     }
 
     async fn acquire(&self, key: &str, owner: Owner, ttl: Duration) -> Result<Answer, OpError> {
@@ -153,6 +155,25 @@ impl Connection {
             Err(failure) => return Err(failure.into()),
         };
         self.put(key, &[("value", AT_REST), condition]).await.map(drop).map_err(OpError::from)
+    }
+
+    /// Removes a key, and the folders in which it stands as far as they are empty then.
+    pub(super) async fn remove(&self, key: &str) -> Result<(), OpError> {
+        match self.ask(self.http.delete(self.url(key))).await {
+            Ok(_) => {}
+            Err(Failure::Refused(refusal)) if refusal.code == KEY_NOT_FOUND => {}
+            Err(failure) => return Err(failure.into()),
+        }
+        let mut folder = key;
+        while !folder.is_empty() {
+            folder = folder.rsplit_once('/').map_or("", |(folder, _)| folder);
+            // One that is not empty is still in use, by this run or another.
+            match self.ask(self.http.delete(self.url(folder)).query(&[("dir", "true")])).await {
+                Ok(_) | Err(Failure::Refused(_)) => {}
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        Ok(())
     }
 
     async fn put(&self, key: &str, form: &[Field<'_>]) -> Result<Reply, Failure> {

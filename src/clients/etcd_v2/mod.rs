@@ -15,7 +15,7 @@ use leasehold_checkers::contract::{Contract, Patience};
 use leasehold_workloads::op::Key;
 use leasehold_workloads::service::{Connect, LockService, OnChange, OpError};
 
-use super::{SourceOf, address, any_source, no_node, prepared};
+use super::{Credentials, SourceOf, address, any_source, at_one_node};
 use crate::NodeId;
 use connection::Connection;
 
@@ -29,13 +29,14 @@ const HELD_BY: &str = "started ";
 pub struct EtcdV2 {
     endpoints: Vec<(NodeId, SocketAddr)>,
     source_of: SourceOf,
+    credentials: Credentials,
 }
 
 impl EtcdV2 {
     /// Connections to these nodes, in the order in which the engine counts them.
     #[must_use]
     pub fn new(endpoints: Vec<(NodeId, SocketAddr)>) -> Self {
-        Self { endpoints, source_of: any_source }
+        Self { endpoints, source_of: any_source, credentials: Credentials::None }
     }
 
     /// The same, with an address of its own for each worker.
@@ -44,8 +45,22 @@ impl EtcdV2 {
         Self { source_of, ..self }
     }
 
+    /// The same, as somebody.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        Self { credentials, ..self }
+    }
+
     fn connection(&self, node: usize) -> Connection {
-        Connection::new(address(&self.endpoints, node), None)
+        Connection::new(address(&self.endpoints, node), None, &self.credentials)
+    }
+
+    async fn remove(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
+        let connection = self.connection(node);
+        for key in keys {
+            connection.remove(key).await?;
+        }
+        Ok(())
     }
 
     async fn put_to_rest(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
@@ -77,18 +92,15 @@ impl Connect for EtcdV2 {
     }
 
     fn connect(&self, worker: u64, node: usize) -> Box<dyn LockService> {
-        Box::new(Connection::new(address(&self.endpoints, node), (self.source_of)(worker)))
+        Box::new(Connection::new(address(&self.endpoints, node), (self.source_of)(worker), &self.credentials))
     }
 
     async fn prepare(&self, keys: &[Key]) -> Result<(), OpError> {
-        let mut outcome = Err(no_node());
-        for node in 0..self.endpoints.len() {
-            outcome = prepared(self.put_to_rest(node, keys)).await;
-            if outcome.is_ok() {
-                break;
-            }
-        }
-        outcome
+        at_one_node(self.endpoints.len(), |node| self.put_to_rest(node, keys)).await
+    }
+
+    async fn leave(&self, keys: &[Key]) -> Result<(), OpError> {
+        at_one_node(self.endpoints.len(), |node| self.remove(node, keys)).await
     }
 
     async fn watch(&self, node: usize, keys: &[Key], on_change: OnChange) -> Result<(), OpError> {

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use etcd_client::{Client, Compare, CompareOp, ConnectOptions, GetOptions, LeaseGrantOptions, PutOptions, Txn, TxnOp};
+use etcd_client::{Client, Compare, CompareOp, GetOptions, LeaseGrantOptions, PutOptions, Txn, TxnOp};
 use leasehold_checkers::history::vocabulary::code;
 use leasehold_workloads::op::{Answer, Guard, Hold, Op, Owner, Piece, Renewal, Wait};
 use leasehold_workloads::service::{Certainty, LockService, OpError};
 use tonic::transport::Endpoint;
 
 use super::failure::judge;
-use super::{Recipe, client, election, queue, register, txn};
+use super::{Access, Leases, Recipe, client, election, queue, register, txn};
 use crate::clients::{REFUSED, UNSUPPORTED, whole_seconds};
 
 /// For how long an operation whose outcome is known already goes on to clear up after itself.
@@ -25,22 +25,23 @@ const CLEARING_UP: Duration = Duration::from_millis(500);
 pub(super) struct Connection {
     endpoint: Endpoint,
     recipe: Recipe,
+    access: Access,
     client: Option<Client>,
 }
 
 #[async_trait]
 impl LockService for Connection {
     async fn perform(&mut self, op: &Op) -> Result<Answer, OpError> {
-        let recipe = self.recipe;
+        let (recipe, leases) = (self.recipe, self.access.leases);
         let client = self.client().await?;
         match op {
             Op::Acquire { key, owner, ttl, wait } => match (recipe, wait) {
-                (Recipe::Txn, Wait::Never) => txn::acquire(&client, key, *owner, *ttl).await,
+                (Recipe::Txn, Wait::Never) => txn::acquire(&client, leases, key, *owner, *ttl).await,
                 (Recipe::LockService { kept_alive }, Wait::InQueue) => {
-                    queue::acquire(&client, key, *owner, *ttl, kept_alive).await
+                    queue::acquire(&client, leases, key, *owner, *ttl, kept_alive).await
                 }
                 (Recipe::Election { kept_alive }, Wait::InQueue) => {
-                    election::campaign(&client, key, *owner, *ttl, kept_alive).await
+                    election::campaign(&client, leases, key, *owner, *ttl, kept_alive).await
                 }
                 (Recipe::Txn, Wait::InQueue) => Err(unsupported("a transaction cannot wait; use the lock service")),
                 (Recipe::LockService { .. } | Recipe::Election { .. }, Wait::Never) => {
@@ -57,9 +58,9 @@ impl LockService for Connection {
                 let options = if *linearizable { GetOptions::new() } else { GetOptions::new().with_serializable() };
                 let holder = match recipe {
                     Recipe::Txn => txn::holder(&client, key, options).await,
-                    Recipe::LockService { .. } => queue::holder(&client, key, options).await,
-                    Recipe::Election { .. } if *linearizable => election::leader(&client, key).await,
-                    Recipe::Election { .. } => queue::holder(&client, key, options).await,
+                    Recipe::LockService { .. } => queue::holder(&client, leases, key, options).await,
+                    Recipe::Election { .. } if *linearizable => election::leader(&client, leases, key).await,
+                    Recipe::Election { .. } => queue::holder(&client, leases, key, options).await,
                 };
                 holder.map(Answer::Holder)
             }
@@ -71,8 +72,8 @@ impl LockService for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(endpoint: Endpoint, recipe: Recipe) -> Self {
-        Self { endpoint, recipe, client: None }
+    pub(super) fn new(endpoint: Endpoint, recipe: Recipe, access: Access) -> Self {
+        Self { endpoint, recipe, access, client: None }
     }
 
     async fn client(&mut self) -> Result<Client, OpError> {
@@ -80,7 +81,7 @@ impl Connection {
             return Ok(client.clone());
         }
         // Without a time limit for requests: it would cut off those that wait for a lock. The engine has its own.
-        let client = client(self.endpoint.clone(), ConnectOptions::new()).await?;
+        let client = client(self.endpoint.clone(), self.access.options()).await?;
         Ok(self.client.insert(client).clone())
     }
 }
@@ -95,9 +96,14 @@ pub(super) struct Lease {
 ///
 /// Without a lease nothing was acquired, so a failure here is a certain one of the acquisition, even where nobody knows whether
 /// the lease was granted: if so, it runs out by itself.
-pub(super) async fn grant_lease(client: &Client, owner: Owner, ttl: Duration) -> Result<Lease, OpError> {
+pub(super) async fn grant_lease(
+    client: &Client,
+    leases: Leases,
+    owner: Owner,
+    ttl: Duration,
+) -> Result<Lease, OpError> {
     let seconds = i64::try_from(whole_seconds(ttl)).unwrap_or(i64::MAX);
-    let options = LeaseGrantOptions::new().with_id(owner.lease_id());
+    let options = LeaseGrantOptions::new().with_id(leases.id(owner));
     let granted = client.lease_client().grant(seconds, Some(options)).await.map_err(|error| {
         let error = judge(&error);
         let code = if error.code == REFUSED { REFUSED } else { "lease-grant" };

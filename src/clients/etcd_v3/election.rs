@@ -9,8 +9,8 @@ use leasehold_workloads::service::OpError;
 
 use super::connection::{grant_lease, revoke_if_possible};
 use super::failure::judge;
-use super::path;
 use super::queue::{owner_of, place, while_kept_alive};
+use super::{Leases, path};
 use crate::clients::{MALFORMED, UNSUPPORTED};
 
 /// How the server words that there is no leader, and that the candidate's key is gone or another's.
@@ -22,12 +22,13 @@ const NOT_LEADER: &str = "election: not leader";
 /// Of a candidate whose lease ran out in the line the service tells all the same that it leads, in 3.5 as well.
 pub(super) async fn campaign(
     client: &Client,
+    leases: Leases,
     key: &str,
     owner: Owner,
     ttl: Duration,
     kept_alive: bool,
 ) -> Result<Answer, OpError> {
-    let lease = grant_lease(client, owner, ttl).await?;
+    let lease = grant_lease(client, leases, owner, ttl).await?;
     let mut elections = client.election_client();
     let campaign = elections.campaign(path(key), owner.to_string(), lease.id);
     let won = if kept_alive { while_kept_alive(client, &lease, campaign).await } else { campaign.await };
@@ -54,14 +55,14 @@ pub(super) async fn resign(client: &Client, hold: &Hold) -> Result<Answer, OpErr
 }
 
 /// Who leads.
-pub(super) async fn leader(client: &Client, key: &str) -> Result<Option<String>, OpError> {
+pub(super) async fn leader(client: &Client, leases: Leases, key: &str) -> Result<Option<String>, OpError> {
     let told = match client.election_client().leader(path(key)).await.map_err(|error| judge(&error)) {
         Err(error) if error.text.contains(NO_LEADER) => return Ok(None),
         told => told?,
     };
     let entry = told.kv().ok_or_else(|| OpError::unknown(MALFORMED, "the election service names no leader"))?;
     // A key that is not ours is shown as it is: somebody else stands for election.
-    Ok(Some(owner_of(entry.key()).unwrap_or_else(|| String::from_utf8_lossy(entry.key()).into_owned())))
+    Ok(Some(owner_of(leases, entry.key()).unwrap_or_else(|| String::from_utf8_lossy(entry.key()).into_owned())))
 }
 
 fn leader_key(hold: &Hold) -> Result<LeaderKey, OpError> {

@@ -5,6 +5,7 @@
 mod connection;
 mod election;
 pub(crate) mod failure;
+mod leases;
 mod queue;
 mod register;
 mod txn;
@@ -16,12 +17,14 @@ use async_trait::async_trait;
 use etcd_client::{Channel, Client, Compare, CompareOp, ConnectOptions, GetOptions, Txn, TxnOp};
 use leasehold_checkers::contract::{Contract, LatestExpiry, Patience};
 use leasehold_workloads::op::Key;
-use leasehold_workloads::service::{Connect, LockService, OnChange, OpError};
+use leasehold_workloads::service::{Certainty, Connect, LockService, OnChange, OpError};
+use tonic::codegen::http::Uri;
 use tonic::transport::Endpoint;
 
-use super::{CONNECT, PREFIX, SourceOf, address, any_source, no_node, prepared};
+use super::{CONNECT, Credentials, PREFIX, SourceOf, address, any_source, at_one_node};
 use crate::NodeId;
 use connection::Connection;
+use leases::Leases;
 
 /// How a lock is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +49,24 @@ pub struct EtcdV3 {
     endpoints: Vec<(NodeId, SocketAddr)>,
     recipe: Recipe,
     source_of: SourceOf,
+    access: Access,
+}
+
+/// What a client has to say to a server before anything else.
+#[derive(Clone, Debug, Default)]
+struct Access {
+    credentials: Credentials,
+    /// What the servers are called, where they are reached at another address than they go by.
+    origin: Option<Uri>,
+    /// What makes the leases of one run differ from those of another on the same cluster.
+    leases: Leases,
 }
 
 impl EtcdV3 {
     /// Connections to these nodes, in the order in which the engine counts them.
     #[must_use]
     pub fn new(endpoints: Vec<(NodeId, SocketAddr)>, recipe: Recipe) -> Self {
-        Self { endpoints, recipe, source_of: any_source }
+        Self { endpoints, recipe, source_of: any_source, access: Access::default() }
     }
 
     /// The same, with an address of its own for each worker.
@@ -61,14 +75,70 @@ impl EtcdV3 {
         Self { source_of, ..self }
     }
 
-    fn address(&self, node: usize) -> SocketAddr {
-        address(&self.endpoints, node)
+    /// The same, as somebody.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.access.credentials = credentials;
+        self
+    }
+
+    /// The same, with servers that are called so although they are reached at another address: a server that is reached by a relay
+    /// which speaks TLS must know that it is `https`.
+    #[must_use]
+    pub fn with_origin(mut self, origin: Uri) -> Self {
+        self.access.origin = Some(origin);
+        self
+    }
+
+    /// The same, with leases that no other run has that has another number.
+    #[must_use]
+    pub fn with_leases_of_run(mut self, number: u16) -> Self {
+        self.access.leases = Leases::of_run(number);
+        self
+    }
+
+    fn endpoint(&self, node: usize) -> Endpoint {
+        endpoint(address(&self.endpoints, node), self.access.origin.as_ref())
+    }
+
+    async fn client(&self, node: usize) -> Result<Client, OpError> {
+        client(self.endpoint(node), self.access.options()).await
+    }
+
+    /// Removes all that lies beside and in the locks, and ends the leases.
+    async fn clear_away(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
+        let client = self.client(node).await?;
+        let mut kv = client.kv_client();
+        for key in keys {
+            for (found, options) in [
+                (path(key), GetOptions::new()),
+                (guarded(key), GetOptions::new()),
+                (queue::folder(key), GetOptions::new().with_prefix()),
+            ] {
+                let found = kv.get(found, Some(options)).await.map_err(|error| failure::judge(&error))?;
+                for entry in found.kvs() {
+                    kv.delete(entry.key(), None).await.map_err(|error| failure::judge(&error))?;
+                }
+            }
+        }
+        self.end_leases(&client).await;
+        Ok(())
+    }
+
+    /// Ends the leases by which the locks were held or waited for, if we may know of them. Else they run out.
+    async fn end_leases(&self, client: &Client) {
+        let Ok(listed) = client.lease_client().leases().await else { return };
+        for lease in listed.leases().iter().map(etcd_client::LeaseStatus::id) {
+            if self.access.leases.are_of(lease) {
+                connection::revoke_if_possible(client, Some(lease)).await;
+            }
+        }
     }
 
     /// Removes what either recipe may have left in the locks. It removes only what was there when it looked: a removal that is
     /// carried out late, when the run has begun, must not take a lock from its holder.
     async fn remove_all(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
-        let client = client(endpoint(self.address(node)), ConnectOptions::new()).await?;
+        let client = self.client(node).await?;
         let mut kv = client.kv_client();
         for key in keys {
             let lock = kv.get(path(key), None).await.map_err(|error| failure::judge(&error))?;
@@ -106,43 +176,70 @@ impl Connect for EtcdV3 {
     }
 
     fn connect(&self, worker: u64, node: usize) -> Box<dyn LockService> {
-        let endpoint = endpoint(self.address(node)).local_address((self.source_of)(worker));
-        Box::new(Connection::new(endpoint, self.recipe))
+        let endpoint = self.endpoint(node).local_address((self.source_of)(worker));
+        Box::new(Connection::new(endpoint, self.recipe, self.access.clone()))
     }
 
     async fn prepare(&self, keys: &[Key]) -> Result<(), OpError> {
-        let mut outcome = Err(no_node());
-        for node in 0..self.endpoints.len() {
-            outcome = prepared(self.remove_all(node, keys)).await;
-            if outcome.is_ok() {
-                break;
-            }
-        }
-        outcome
+        at_one_node(self.endpoints.len(), |node| self.remove_all(node, keys)).await
+    }
+
+    async fn leave(&self, keys: &[Key]) -> Result<(), OpError> {
+        at_one_node(self.endpoints.len(), |node| self.clear_away(node, keys)).await
     }
 
     async fn watch(&self, node: usize, keys: &[Key], on_change: OnChange) -> Result<(), OpError> {
-        watch::watch(endpoint(self.address(node)), self.recipe, keys, on_change).await
+        watch::watch(self.endpoint(node), &self.access, self.recipe, keys, on_change).await
     }
 }
 
-/// One server, as a client reaches it.
-fn endpoint(address: SocketAddr) -> Endpoint {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URL");
-    endpoint.connect_timeout(CONNECT)
+impl Access {
+    fn options(&self) -> ConnectOptions {
+        options_of(&self.credentials)
+    }
 }
 
-/// A client for one server. It opens its connection with the first request.
-async fn client(endpoint: Endpoint, options: ConnectOptions) -> Result<Client, OpError> {
+/// What a client says to a server before anything else.
+pub(crate) fn options_of(credentials: &Credentials) -> ConnectOptions {
+    match credentials {
+        Credentials::User { name, password } => {
+            ConnectOptions::new().with_user(name, password.reveal()).with_auto_token_refresh(true)
+        }
+        Credentials::None | Credentials::Token(_) => ConnectOptions::new(),
+    }
+}
+
+/// One server, as a client reaches it, and what it is called if it is not by its address.
+pub(crate) fn endpoint(address: SocketAddr, origin: Option<&Uri>) -> Endpoint {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URL");
+    let endpoint = endpoint.connect_timeout(CONNECT);
+    match origin {
+        Some(origin) => endpoint.origin(origin.clone()),
+        None => endpoint,
+    }
+}
+
+/// A client for one server. It opens its connection with the first request; to show credentials is one.
+pub(crate) async fn open(endpoint: Endpoint, options: ConnectOptions) -> Result<Client, etcd_client::Error> {
     // A balance of one is what the library makes of a single address, too. It only has no way to say where connections come
     // from.
     let channel = tonic::transport::Channel::balance_list(std::iter::once(endpoint));
-    Client::from_channel(Channel::Tonic(channel), Some(options)).await.map_err(|error| failure::judge(&error))
+    Client::from_channel(Channel::Tonic(channel), Some(options)).await
 }
 
-/// The key of what a lock guards.
+/// The same, for an operation, which certainly did not happen where nobody was let in.
+async fn client(endpoint: Endpoint, options: ConnectOptions) -> Result<Client, OpError> {
+    open(endpoint, options).await.map_err(|error| before_the_op(failure::judge(&error)))
+}
+
+/// Whatever became of a request that came before the operation, the operation was never asked for.
+fn before_the_op(error: OpError) -> OpError {
+    OpError { certainty: Certainty::DidNotHappen, ..error }
+}
+
+/// The key of what a lock guards: beside the lock, and not among those who wait for it.
 fn guarded(key: &str) -> String {
-    format!("{PREFIX}guarded/{key}")
+    format!("{}.guarded", path(key))
 }
 
 /// The key of a lock.

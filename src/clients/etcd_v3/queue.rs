@@ -8,7 +8,7 @@ use leasehold_workloads::service::OpError;
 
 use super::connection::{Lease, grant_lease, keep_alive, revoke_if_possible};
 use super::failure::judge;
-use super::path;
+use super::{Leases, path};
 use crate::clients::{MALFORMED, UNSUPPORTED};
 
 /// For how long a lock that is granted already waits for its token. Without one it can still be used.
@@ -25,21 +25,22 @@ pub(super) fn place(key: &str, lease: i64) -> String {
 }
 
 /// Whose key this is.
-pub(super) fn owner_of(place: &[u8]) -> Option<String> {
+pub(super) fn owner_of(leases: Leases, place: &[u8]) -> Option<String> {
     let place = str::from_utf8(place).ok()?;
     let (_, lease) = place.rsplit_once('/')?;
     let lease = i64::from_str_radix(lease, 16).ok()?;
-    Owner::from_lease_id(lease).map(|owner| owner.to_string())
+    leases.owner(lease).map(|owner| owner.to_string())
 }
 
 pub(super) async fn acquire(
     client: &Client,
+    leases: Leases,
     key: &str,
     owner: Owner,
     ttl: Duration,
     kept_alive: bool,
 ) -> Result<Answer, OpError> {
-    let lease = grant_lease(client, owner, ttl).await?;
+    let lease = grant_lease(client, leases, owner, ttl).await?;
     let options = LockOptions::new().with_lease(lease.id);
     let mut locks = client.lock_client();
     let lock = locks.lock(path(key), Some(options));
@@ -86,12 +87,17 @@ pub(super) async fn release(client: &Client, hold: &Hold) -> Result<Answer, OpEr
     Ok(Answer::Released)
 }
 
-pub(super) async fn holder(client: &Client, key: &str, options: GetOptions) -> Result<Option<String>, OpError> {
+pub(super) async fn holder(
+    client: &Client,
+    leases: Leases,
+    key: &str,
+    options: GetOptions,
+) -> Result<Option<String>, OpError> {
     let oldest = options.with_prefix().with_sort(SortTarget::Create, SortOrder::Ascend).with_limit(1);
     let answer = client.kv_client().get(folder(key), Some(oldest)).await.map_err(|error| judge(&error))?;
     Ok(answer.kvs().first().map(|entry| {
         // A key that is not ours is shown as it is: somebody else stands in the queue.
-        owner_of(entry.key()).unwrap_or_else(|| String::from_utf8_lossy(entry.key()).into_owned())
+        owner_of(leases, entry.key()).unwrap_or_else(|| String::from_utf8_lossy(entry.key()).into_owned())
     }))
 }
 
@@ -102,7 +108,7 @@ mod tests {
     #[test]
     fn a_place_in_the_queue_tells_its_owner() {
         let owner = Owner { process: 17, attempt: 3 };
-        assert_eq!(owner_of(place("jobs/7", owner.lease_id()).as_bytes()), Some("p17.3".to_owned()));
+        assert_eq!(owner_of(Leases::default(), place("jobs/7", owner.lease_id()).as_bytes()), Some("p17.3".to_owned()));
     }
 
     #[test]
@@ -110,8 +116,8 @@ mod tests {
         for key in
             [&b""[..], b"/", b"/leasehold/jobs/", b"/leasehold/jobs/xyz", b"/leasehold/jobs/-1", b"/\xff/1", b"/a/0"]
         {
-            assert_eq!(owner_of(key), None, "{key:?}");
+            assert_eq!(owner_of(Leases::default(), key), None, "{key:?}");
         }
-        assert_eq!(owner_of(b"/leasehold/jobs/ffffffffffffffffff"), None);
+        assert_eq!(owner_of(Leases::default(), b"/leasehold/jobs/ffffffffffffffffff"), None);
     }
 }

@@ -11,11 +11,17 @@ use leasehold_workloads::service::OpError;
 
 use super::connection::{grant_lease, if_still_held, revoke_if_possible};
 use super::failure::judge;
-use super::path;
+use super::{Leases, path};
 use crate::clients::MALFORMED;
 
-pub(super) async fn acquire(client: &Client, key: &str, owner: Owner, ttl: Duration) -> Result<Answer, OpError> {
-    let lease = grant_lease(client, owner, ttl).await?;
+pub(super) async fn acquire(
+    client: &Client,
+    leases: Leases,
+    key: &str,
+    owner: Owner,
+    ttl: Duration,
+) -> Result<Answer, OpError> {
+    let lease = grant_lease(client, leases, owner, ttl).await?;
     let key = path(key);
     let put = TxnOp::put(key.clone(), owner.to_string(), Some(PutOptions::new().with_lease(lease.id)));
     let get = TxnOp::get(key.clone(), None);

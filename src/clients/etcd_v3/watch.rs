@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use etcd_client::{ConnectOptions, Event, EventType, WatchOptions};
+use etcd_client::{Event, EventType, WatchOptions};
 use leasehold_workloads::op::Key;
 use leasehold_workloads::service::{Change, ChangeKind, OnChange, OpError};
 use tonic::transport::Endpoint;
 
 use super::failure::judge;
-use super::{Recipe, client, queue};
+use super::{Access, Leases, Recipe, client, queue};
 use crate::clients::PREFIX;
 
 /// How long the server may take to open a watch.
@@ -20,13 +20,14 @@ const SIGN_OF_LIFE: (Duration, Duration) = (Duration::from_secs(6), Duration::fr
 /// Tells of each change until nobody listens or the watch breaks: when the server dies, falls silent, or knows no leader.
 pub(super) async fn watch(
     endpoint: Endpoint,
+    access: &Access,
     recipe: Recipe,
     keys: &[Key],
     mut on_change: OnChange,
 ) -> Result<(), OpError> {
     let (interval, patience) = SIGN_OF_LIFE;
     // Without a leader nothing changes. A watch that asks for one is told so, else it would wait in good faith.
-    let options = ConnectOptions::new().with_require_leader(true);
+    let options = access.options().with_require_leader(true);
     let endpoint =
         endpoint.http2_keep_alive_interval(interval).keep_alive_timeout(patience).keep_alive_while_idle(true);
     let client = client(endpoint, options).await?;
@@ -39,7 +40,7 @@ pub(super) async fn watch(
             return Err(OpError::failed("cancelled", message.cancel_reason()));
         }
         for event in message.events() {
-            if let Some(change) = change(recipe, event).filter(|change| keys.contains(&change.key))
+            if let Some(change) = change(recipe, access.leases, event).filter(|change| keys.contains(&change.key))
                 && !on_change(change)
             {
                 return Ok(());
@@ -50,11 +51,11 @@ pub(super) async fn watch(
 }
 
 /// What an event tells about the end of somebody's hold.
-fn change(recipe: Recipe, event: &Event) -> Option<Change> {
+fn change(recipe: Recipe, leases: Leases, event: &Event) -> Option<Change> {
     let key = event.kv()?.key();
     let (lock, owner, kind) = match (recipe, event.event_type()) {
         (Recipe::LockService { .. } | Recipe::Election { .. }, EventType::Delete) => {
-            (queue_of(key)?, queue::owner_of(key)?, ChangeKind::Deleted)
+            (queue_of(key)?, queue::owner_of(leases, key)?, ChangeKind::Deleted)
         }
         // Taking a place in the queue ends nothing.
         (Recipe::LockService { .. } | Recipe::Election { .. }, EventType::Put) => return None,

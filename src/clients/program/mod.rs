@@ -127,6 +127,10 @@ impl Connect for Program {
         self.service.prepare(keys).await
     }
 
+    async fn leave(&self, keys: &[Key]) -> Result<(), OpError> {
+        self.service.leave(keys).await
+    }
+
     /// How the program keeps its locks is its own affair, so nothing is watched.
     async fn watch(&self, _node: usize, _keys: &[Key], _on_change: OnChange) -> Result<(), OpError> {
         std::future::pending().await

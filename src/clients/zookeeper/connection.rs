@@ -28,14 +28,14 @@ impl LockService for Connection {
         match op {
             Op::Acquire { key, owner, ttl, wait } => self.acquire(key, *owner, *ttl, *wait).await,
             Op::Renew { hold, how } => {
-                let route = self.route;
+                let route = self.route.clone();
                 self.held(hold)?.renew(route, *how).await
             }
             Op::Release { hold } => {
                 self.held(hold)?;
                 let held = hold.grant.lease.and_then(|lease| self.held.remove(&lease));
                 let (_, held) = held.expect("it was there a moment ago");
-                held.release(self.route).await
+                held.release(self.route.clone()).await
             }
             Op::Read { key, linearizable } => self.read(key, *linearizable).await,
             Op::Register { key, op } => {
@@ -55,7 +55,7 @@ impl Connection {
     async fn acquire(&mut self, key: &str, owner: Owner, ttl: Duration, wait: Wait) -> Result<Answer, OpError> {
         // What this process held of it before it has let go of without a word. That session runs out by itself.
         self.held.retain(|_, (held, _)| held != key);
-        let (route, owner) = (self.route, owner.to_string());
+        let (route, owner) = (self.route.clone(), owner.to_string());
         let held = match (self.recipe, wait) {
             (Recipe::Create, Wait::Never) => create::acquire(route, key, owner, ttl).await?,
             (Recipe::Queue, Wait::InQueue) => queue::acquire(route, key, owner, ttl).await?,
@@ -94,7 +94,7 @@ impl Connection {
     async fn aside(&mut self) -> Result<&Session, OpError> {
         if !self.aside.as_ref().is_some_and(Session::is_connected) {
             self.aside = None;
-            let session = Session::open(self.route, LONGEST_SESSION).await?;
+            let session = Session::open(self.route.clone(), LONGEST_SESSION).await?;
             session.keep_alive_by_itself(true);
             self.aside = Some(session);
         }

@@ -7,14 +7,14 @@ use leasehold_workloads::service::OpError;
 use zookeeper_client::{CreateMode, Error};
 
 use super::failure::Failure;
-use super::hold::{Held, ephemeral};
+use super::hold::Held;
 use super::session::{NO_SESSION, Route, Session};
 use super::{nodes, paths};
 
 pub(super) async fn acquire(route: Route, key: &str, owner: String, ttl: Duration) -> Result<Held, OpError> {
     let session = Session::open(route, ttl).await?;
     let path = paths::lock(key);
-    let node = ephemeral(CreateMode::Ephemeral);
+    let node = session.nodes(CreateMode::Ephemeral);
     let created = session.ask(|client| client.create(&path, owner.as_bytes(), &node)).await;
     match created {
         Ok(_) => Ok(Held::of(session, path, owner, None)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use leasehold_checkers::history::vocabulary::code;
 use leasehold_workloads::op::{Answer, Grant, Renewal};
 use leasehold_workloads::service::{Certainty, OpError};
-use zookeeper_client::{Acls, CreateMode, CreateOptions, Error, OwnedLockClient, SessionInfo, Stat};
+use zookeeper_client::{Error, OwnedLockClient, SessionInfo, Stat};
 
 use super::failure::Failure;
 use super::session::{Route, Session};
@@ -24,11 +24,6 @@ pub(super) struct Held {
     version: i32,
     /// The library's guard, where it is the library's lock. After the session, for it deletes the node when it is dropped.
     _guard: Option<OwnedLockClient>,
-}
-
-/// Nodes that end with their session, and that anybody may use.
-pub(super) fn ephemeral(mode: CreateMode) -> CreateOptions<'static> {
-    mode.with_acls(Acls::anyone_all())
 }
 
 impl Held {

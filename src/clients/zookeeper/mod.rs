@@ -18,6 +18,7 @@ mod session;
 mod watch;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,7 +26,7 @@ use leasehold_checkers::contract::{Contract, LatestExpiry, Patience, SecondHand}
 use leasehold_workloads::op::Key;
 use leasehold_workloads::service::{Connect, LockService, OnChange, OpError};
 
-use super::{SourceOf, address, any_source, no_node, prepared};
+use super::{Credentials, SourceOf, address, any_source, at_one_node};
 use crate::NodeId;
 use crate::servers::zookeeper::ZooKeeperOptions;
 use connection::Connection;
@@ -58,6 +59,9 @@ pub struct ZooKeeper {
     endpoints: Vec<(NodeId, SocketAddr)>,
     recipe: Recipe,
     source_of: SourceOf,
+    credentials: Credentials,
+    /// The node below which everything lies.
+    home: Arc<str>,
     tick_ms: u64,
     sync_limit_ticks: u64,
 }
@@ -68,7 +72,8 @@ impl ZooKeeper {
     #[must_use]
     pub fn new(endpoints: Vec<(NodeId, SocketAddr)>, recipe: Recipe, options: &ZooKeeperOptions) -> Self {
         let (tick_ms, sync_limit_ticks) = (u64::from(options.tick_ms), u64::from(options.sync_limit_ticks));
-        Self { endpoints, recipe, source_of: any_source, tick_ms, sync_limit_ticks }
+        let (home, credentials) = (paths::home().into(), Credentials::None);
+        Self { endpoints, recipe, source_of: any_source, credentials, home, tick_ms, sync_limit_ticks }
     }
 
     /// The same, with an address of its own for each worker.
@@ -77,22 +82,80 @@ impl ZooKeeper {
         Self { source_of, ..self }
     }
 
+    /// The same, as somebody, who keeps its nodes for itself.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        Self { credentials, ..self }
+    }
+
+    /// The same, in a folder of this name for itself.
+    #[must_use]
+    pub fn in_folder(self, name: &str) -> Self {
+        Self { home: paths::child(paths::home(), name).into(), ..self }
+    }
+
     fn route(&self, node: usize, worker: Option<u64>) -> Route {
-        Route { server: address(&self.endpoints, node), source: worker.and_then(self.source_of) }
+        Route {
+            server: address(&self.endpoints, node),
+            source: worker.and_then(self.source_of),
+            credentials: self.credentials.clone(),
+            home: Arc::clone(&self.home),
+        }
+    }
+
+    /// A session that sees the whole tree.
+    async fn above(&self, node: usize) -> Result<Session, OpError> {
+        Session::open(Route { home: "".into(), ..self.route(node, None) }, LONGEST_SESSION).await
     }
 
     /// Makes the folders, and empties the locks and registers.
     async fn clear(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
+        let above = self.above(node).await?;
+        let made = async {
+            for home in [paths::home(), &self.home] {
+                nodes::make(&above, home).await?;
+            }
+            Ok(())
+        };
+        let made = made.await.map_err(Failure::judged);
+        above.close().await;
+        made?;
         let session = Session::open(self.route(node, None), LONGEST_SESSION).await?;
         let cleared = clear(&session, keys).await.map_err(Failure::judged);
         session.close().await;
         cleared
     }
+
+    /// Takes everything away, the folders last.
+    async fn clear_away(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
+        let session = Session::open(self.route(node, None), LONGEST_SESSION).await?;
+        let cleared = clear_away(&session, keys).await.map_err(Failure::judged);
+        session.close().await;
+        cleared?;
+        let above = self.above(node).await?;
+        let removed = nodes::remove_if_empty(&above, &self.home).await.map_err(Failure::judged);
+        // The folder of all runs may be somebody else's. Then it stays.
+        let _ = nodes::remove_if_empty(&above, paths::home()).await;
+        above.close().await;
+        removed
+    }
+}
+
+async fn clear_away(session: &Session, keys: &[Key]) -> Result<(), Failure> {
+    for key in keys {
+        nodes::remove(session, &paths::lock(key)).await?;
+        nodes::remove(session, &paths::register(key)).await?;
+        queue::remove(session, key).await?;
+    }
+    for folder in paths::folders() {
+        nodes::remove_if_empty(session, folder).await?;
+    }
+    Ok(())
 }
 
 async fn clear(session: &Session, keys: &[Key]) -> Result<(), Failure> {
     for folder in paths::folders() {
-        nodes::make(session, &folder).await?;
+        nodes::make(session, folder).await?;
     }
     for key in keys {
         nodes::remove(session, &paths::lock(key)).await?;
@@ -135,14 +198,11 @@ impl Connect for ZooKeeper {
     }
 
     async fn prepare(&self, keys: &[Key]) -> Result<(), OpError> {
-        let mut outcome = Err(no_node());
-        for node in 0..self.endpoints.len() {
-            outcome = prepared(self.clear(node, keys)).await;
-            if outcome.is_ok() {
-                break;
-            }
-        }
-        outcome
+        at_one_node(self.endpoints.len(), |node| self.clear(node, keys)).await
+    }
+
+    async fn leave(&self, keys: &[Key]) -> Result<(), OpError> {
+        at_one_node(self.endpoints.len(), |node| self.clear_away(node, keys)).await
     }
 
     async fn watch(&self, node: usize, keys: &[Key], on_change: OnChange) -> Result<(), OpError> {

@@ -1,14 +1,10 @@
 //! Reading and writing nodes that belong to no session.
 
-use zookeeper_client::{Acls, CreateMode, CreateOptions, Error, Stat};
+use zookeeper_client::{CreateMode, Error, Stat};
 
 use super::failure::Failure;
 use super::paths;
 use super::session::Session;
-
-pub(super) fn persistent() -> CreateOptions<'static> {
-    CreateMode::Persistent.with_acls(Acls::anyone_all())
-}
 
 /// Makes sure that what is read next in this session is no older than this.
 ///
@@ -39,9 +35,17 @@ pub(super) fn in_words(value: &[u8]) -> String {
 
 /// Creates a node that may be there already.
 pub(super) async fn make(session: &Session, path: &str) -> Result<(), Failure> {
-    let node = persistent();
+    let node = session.nodes(CreateMode::Persistent);
     match session.ask(|client| client.create(path, b"", &node)).await {
         Ok(_) | Err(Failure::Answered(Error::NodeExists)) => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Removes a node, unless others stand below it or it is not there.
+pub(super) async fn remove_if_empty(session: &Session, path: &str) -> Result<(), Failure> {
+    match session.ask(|client| client.delete(path, None)).await {
+        Ok(()) | Err(Failure::Answered(Error::NoNode | Error::NotEmpty)) => Ok(()),
         Err(failure) => Err(failure),
     }
 }

@@ -2,38 +2,39 @@
 
 use crate::clients::PREFIX;
 
-/// The folders that have to be there before anything else.
-pub(super) fn folders() -> [String; 4] {
-    [root().to_owned(), folder("locks"), folder("queues"), folder("registers")]
+/// The node below which everything lies, and that clients take for the root.
+pub(super) fn home() -> &'static str {
+    PREFIX.trim_end_matches('/')
 }
 
-/// The node that stands above all of ours.
+/// The folders that have to be there before anything else.
+pub(super) fn folders() -> [&'static str; 3] {
+    ["/locks", "/queues", "/registers"]
+}
+
+/// The root, as a client sees it.
 pub(super) fn root() -> &'static str {
-    PREFIX.trim_end_matches('/')
+    "/"
 }
 
 /// The node that is the lock.
 pub(super) fn lock(key: &str) -> String {
-    format!("{PREFIX}locks/{}", name(key))
+    format!("/locks/{}", name(key))
 }
 
 /// The folder in which the waiters of a lock stand.
 pub(super) fn queue(key: &str) -> String {
-    format!("{PREFIX}queues/{}", name(key))
+    format!("/queues/{}", name(key))
 }
 
 /// The node that is a register.
 pub(super) fn register(key: &str) -> String {
-    format!("{PREFIX}registers/{}", name(key))
+    format!("/registers/{}", name(key))
 }
 
 /// A node in a folder.
 pub(super) fn child(folder: &str, name: &str) -> String {
     format!("{folder}/{name}")
-}
-
-fn folder(name: &str) -> String {
-    format!("{PREFIX}{name}")
 }
 
 /// A key as the name of one node.
@@ -47,8 +48,8 @@ mod tests {
 
     #[test]
     fn a_key_is_one_node() {
-        assert_eq!(lock("jobs/7"), "/leasehold/locks/jobs%2F7");
+        assert_eq!(lock("jobs/7"), "/locks/jobs%2F7");
         assert_ne!(lock("jobs/7"), lock("jobs%2F7"));
-        assert_eq!(folders()[0], "/leasehold");
+        assert_eq!(home(), "/leasehold");
     }
 }

@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use leasehold_workloads::service::OpError;
-use zookeeper_client::{Acls, CreateMode, Error, LockOptions, LockPrefix};
+use zookeeper_client::{CreateMode, Error, LockOptions, LockPrefix};
 
 use super::create::of_acquisition;
 use super::failure::Failure;
-use super::hold::{Held, ephemeral};
+use super::hold::Held;
 use super::session::{NO_SESSION, Route, Session};
 use super::{nodes, paths};
 
@@ -26,7 +26,7 @@ pub(super) async fn acquire(route: Route, key: &str, owner: String, ttl: Duratio
     let session = Session::open(route, ttl).await?;
     session.keep_alive_by_itself(true);
     let folder = paths::queue(key);
-    let (prefix, node) = (paths::child(&folder, WAITER), ephemeral(CreateMode::EphemeralSequential));
+    let (prefix, node) = (paths::child(&folder, WAITER), session.nodes(CreateMode::EphemeralSequential));
     let created = session.ask(|client| client.create(&prefix, owner.as_bytes(), &node)).await;
     let (_, number) = created.map_err(of_acquisition)?;
     let mine = format!("{WAITER}{number}");
@@ -68,7 +68,7 @@ pub(super) async fn acquire_by_library(route: Route, key: &str, owner: String, t
     session.keep_alive_by_itself(true);
     let folder = paths::queue(key);
     let prefix = LockPrefix::new_curator(&folder, "lock-").expect("the folder's path is valid");
-    let options = LockOptions::new(Acls::anyone_all());
+    let options = LockOptions::new(session.acls());
     let locked = session.ask(|client| client.lock(prefix, owner.as_bytes(), options)).await;
     let guard = locked.map_err(unknown_if_lost)?.into_owned();
     session.keep_alive_by_itself(false);
@@ -111,6 +111,19 @@ pub(super) async fn clear(session: &Session, key: &str) -> Result<(), Failure> {
         nodes::remove(session, &paths::child(&folder, &waiter)).await?;
     }
     Ok(())
+}
+
+/// Takes everybody out of the queue, and the queue away.
+pub(super) async fn remove(session: &Session, key: &str) -> Result<(), Failure> {
+    let folder = paths::queue(key);
+    let waiters = match waiters(session, &folder).await {
+        Err(Failure::Answered(Error::NoNode)) => return Ok(()),
+        waiters => waiters?,
+    };
+    for waiter in waiters {
+        nodes::remove(session, &paths::child(&folder, &waiter)).await?;
+    }
+    nodes::remove_if_empty(session, &folder).await
 }
 
 /// Who stands in the queue and has a name, by nodes.

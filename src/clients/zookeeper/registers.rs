@@ -3,7 +3,7 @@
 use leasehold_checkers::history::vocabulary::code;
 use leasehold_workloads::op::{Answer, RegisterOp};
 use leasehold_workloads::service::OpError;
-use zookeeper_client::Error;
+use zookeeper_client::{CreateMode, Error};
 
 use super::failure::Failure;
 use super::session::Session;
@@ -50,7 +50,7 @@ async fn write(session: &Session, path: &str, value: u64) -> Result<Answer, OpEr
 }
 
 async fn create(session: &Session, path: &str, value: u64) -> Result<Answer, OpError> {
-    let (text, node) = (value.to_string(), nodes::persistent());
+    let (text, node) = (value.to_string(), session.nodes(CreateMode::Persistent));
     match session.ask(|client| client.create(path, text.as_bytes(), &node)).await {
         Ok(_) => Ok(Answer::Written),
         Err(Failure::Answered(Error::NodeExists)) => Err(mismatch("it was written before")),

@@ -79,8 +79,8 @@ struct Shared {
 
 impl Relay {
     /// A connection to this server, for a session of this number, or for a new one if that is 0, with this time-out.
-    pub(super) async fn open(route: Route, session: i64, timeout: Duration) -> Result<Self, OpError> {
-        let Route { server, source } = route;
+    pub(super) async fn open(route: &Route, session: i64, timeout: Duration) -> Result<Self, OpError> {
+        let Route { server, source, .. } = *route;
         let server = match tokio::time::timeout(CONNECT, connect(server, source)).await {
             Ok(connected) => connected.map_err(|error| OpError::failed(REFUSED, error.to_string()))?,
             Err(_) => return Err(OpError::failed(REFUSED, format!("not reached within {} ms", CONNECT.as_millis()))),

@@ -1,15 +1,16 @@
 //! A session: the library's client, behind its relay.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_checkers::history::vocabulary::code;
 use leasehold_workloads::service::OpError;
-use zookeeper_client::{Client, Error, OneshotWatcher, SessionInfo, WatchedEvent};
+use zookeeper_client::{Acls, Client, CreateMode, CreateOptions, Error, OneshotWatcher, SessionInfo, WatchedEvent};
 
 use super::failure::Failure;
 use super::relay::{End, Relay, TOLD_MS};
-use crate::clients::MALFORMED;
+use crate::clients::{Credentials, MALFORMED};
 
 /// For how long a request whose connection ended may take to come back from the library.
 const AFTERMATH: Duration = Duration::from_millis(200);
@@ -23,11 +24,14 @@ const CLEARING_UP: Duration = Duration::from_millis(500);
 /// No session came about, so nothing was asked in it.
 pub(super) const NO_SESSION: &str = "session";
 
-/// Which server a session is opened with, and from where.
-#[derive(Clone, Copy, Debug)]
+/// Which server a session is opened with, from where, as whom, and what of the tree it sees.
+#[derive(Clone, Debug)]
 pub(super) struct Route {
     pub(super) server: SocketAddr,
     pub(super) source: Option<IpAddr>,
+    pub(super) credentials: Credentials,
+    /// The node that is the root to this session; nothing for the true one.
+    pub(super) home: Arc<str>,
 }
 
 /// An open session. To drop it leaves it to the server to find out, as a crash does.
@@ -35,6 +39,14 @@ pub(super) struct Session {
     // Dropped first, so that whatever the library does when it is dropped reaches nobody.
     relay: Relay,
     client: Client,
+    acls: Acls<'static>,
+}
+
+impl Route {
+    /// Whoever has a name keeps its nodes for itself.
+    fn acls(&self) -> Acls<'static> {
+        if self.credentials.digest().is_some() { Acls::creator_all() } else { Acls::anyone_all() }
+    }
 }
 
 impl Session {
@@ -42,9 +54,9 @@ impl Session {
     ///
     /// Where that fails, nothing was asked in it, so it is a certain failure of whatever it was for.
     pub(super) async fn open(route: Route, timeout: Duration) -> Result<Self, OpError> {
-        let relay = Relay::open(route, 0, timeout).await?;
-        match within_limit(&relay, None).await {
-            Ok(client) => Ok(Self { relay, client }),
+        let relay = Relay::open(&route, 0, timeout).await?;
+        match within_limit(&relay, &route, None).await {
+            Ok(client) => Ok(Self { relay, client, acls: route.acls() }),
             Err(error) => {
                 let (code, text) = said(&relay, &error).await;
                 let code = if code == MALFORMED { code } else { code::NO_SESSION };
@@ -57,15 +69,25 @@ impl Session {
     ///
     /// That alone keeps the session alive, so without an answer nobody knows whether it did.
     pub(super) async fn come_back(route: Route, session: SessionInfo, timeout: Duration) -> Result<Self, Failure> {
-        let relay = Relay::open(route, session.id().0, timeout).await.map_err(Failure::Certain)?;
-        match within_limit(&relay, Some(session)).await {
-            Ok(client) => Ok(Self { relay, client }),
+        let relay = Relay::open(&route, session.id().0, timeout).await.map_err(Failure::Certain)?;
+        match within_limit(&relay, &route, Some(session)).await {
+            Ok(client) => Ok(Self { relay, client, acls: route.acls() }),
             Err(Some(Error::SessionExpired)) => Err(Failure::Answered(Error::SessionExpired)),
             Err(error) => {
                 let (code, text) = said(&relay, &error).await;
                 Err(Failure::Lost { was_sent: relay.sent() > 0, code, text })
             }
         }
+    }
+
+    /// Who may do what with the nodes that are made in this session.
+    pub(super) fn acls(&self) -> Acls<'static> {
+        self.acls
+    }
+
+    /// How nodes of this kind are made in this session.
+    pub(super) fn nodes(&self, mode: CreateMode) -> CreateOptions<'static> {
+        mode.with_acls(self.acls)
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -134,7 +156,7 @@ impl Session {
 }
 
 /// A client of the library that comes to this relay; without an error, the time was over.
-async fn within_limit(relay: &Relay, session: Option<SessionInfo>) -> Result<Client, Option<Error>> {
+async fn within_limit(relay: &Relay, route: &Route, session: Option<SessionInfo>) -> Result<Client, Option<Error>> {
     let connector = Client::connector()
         // The relay asks for another, and tells of another.
         .with_session_timeout(Duration::from_millis(TOLD_MS.unsigned_abs().into()))
@@ -146,7 +168,11 @@ async fn within_limit(relay: &Relay, session: Option<SessionInfo>) -> Result<Cli
         Some(session) => connector.with_session(session),
         None => connector,
     };
-    let address = relay.address().to_string();
+    let connector = match route.credentials.digest() {
+        Some(digest) => connector.with_auth("digest", digest.as_bytes()),
+        None => connector,
+    };
+    let address = format!("{}{}", relay.address(), route.home);
     match tokio::time::timeout(OPEN, connector.connect(&address)).await {
         Ok(connected) => connected.map_err(Some),
         Err(_) => Err(None),

@@ -62,7 +62,7 @@ impl Fault for ClosedPort {
         let (links, rule): (Vec<Link>, LinkRule) = match self.port {
             Service::Client => {
                 let links = nodes.map(|node| (Side::Workers, node.into())).collect();
-                (links, LinkRule::closed(&[field.cluster.client_port()]))
+                (links, LinkRule::closed(field.cluster.client_port().as_slice()))
             }
             Service::Peer => {
                 let links = nodes.flat_map(|node| field.cluster.links_to(node)).collect();

@@ -16,12 +16,11 @@ use serde_json::{Value, json};
 
 use super::cut::{self, Link, Way, between};
 use crate::NodeId;
+use crate::cluster::LinkLayer;
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
 use crate::nemesis::{Aim, Field, wait};
 use crate::packets::streams;
-use crate::sandbox::{
-    Budget, Change, Damage, LinkCounters, LinkLayer, LinkRule, Place, Places, Side, Spoil, SpoilNotes,
-};
+use crate::sandbox::{Budget, Change, Damage, LinkCounters, LinkRule, Place, Places, Side, Spoil, SpoilNotes};
 
 pub(super) static PACKAGE: Package = Package {
     name: "corrupt",

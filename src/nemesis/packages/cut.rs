@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::cluster::LinkLayer;
 use crate::nemesis::package::{FaultError, Injection};
 use crate::nemesis::{Field, wait};
-use crate::sandbox::{LinkLayer, LinkRule, Port, Side};
+use crate::sandbox::{LinkRule, Port, Side};
 
 /// A directed link.
 pub(super) type Link = (Side, Side);

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::cut::{BITE_LIMIT, Link, between, names, until_dropped};
 use crate::NodeId;
+use crate::cluster::LinkLayer;
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
 use crate::nemesis::targets::shuffled;
 use crate::nemesis::{Aim, Field};
-use crate::sandbox::{LinkLayer, LinkRule, Side};
+use crate::sandbox::{LinkRule, Side};
 
 pub(super) static PACKAGE: Package = Package {
     name: "flapping",

@@ -11,9 +11,10 @@ use serde_json::{Map, Value, json};
 
 use super::cut::{Link, Way, between};
 use crate::NodeId;
+use crate::cluster::LinkLayer;
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
 use crate::nemesis::{Aim, Field, Target, wait};
-use crate::sandbox::{LinkCounters, LinkLayer, LinkRule, Side, Spoil};
+use crate::sandbox::{LinkCounters, LinkRule, Side, Spoil};
 use settings::Settings;
 
 pub(super) static PACKAGE: Package = Package {
@@ -152,6 +153,10 @@ impl Fault for BadLink {
             ));
         }
         Ok(())
+    }
+
+    fn leaves_servers_alone(&self, target: &Target) -> bool {
+        target.is_client() && self.rule == LinkRule::delayed(self.rule.delay)
     }
 
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {

@@ -153,6 +153,10 @@ impl Fault for Partition {
         Ok(())
     }
 
+    fn leaves_servers_alone(&self, target: &Target) -> bool {
+        target.is_client()
+    }
+
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {
         let cluster = &field.cluster;
         let from = self.from.as_ref().map(|site| site.nodes(cluster));

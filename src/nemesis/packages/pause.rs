@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::NodeId;
 use crate::cluster::{Cluster, Layer, Standing};
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, parse};
-use crate::nemesis::{Aim, Field, wait};
+use crate::nemesis::{Aim, Field, Target, wait};
 use crate::sandbox::Threads;
 use clients::PausedClients;
 
@@ -44,6 +44,10 @@ impl Fault for Pause {
 
     fn describe(&self) -> String {
         "pause".to_owned()
+    }
+
+    fn leaves_servers_alone(&self, target: &Target) -> bool {
+        target.is_client()
     }
 
     fn aimed(&self, field: &Field, aim: Aim) -> Box<dyn Injection> {

@@ -26,7 +26,7 @@ impl Port {
     }
 
     /// A number that no other port has.
-    pub(super) fn number(self) -> u32 {
+    pub(crate) fn number(self) -> u32 {
         match self {
             Self::Client => 0,
             Self::Node(node) => u32::from(node.number()),
@@ -61,7 +61,7 @@ pub enum Side {
 }
 
 impl Side {
-    pub(super) fn is(self, port: Port) -> bool {
+    pub(crate) fn is(self, port: Port) -> bool {
         match self {
             Self::One(one) => one == port,
             Self::Workers => matches!(port, Port::Worker(_)),

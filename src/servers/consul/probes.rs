@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use leasehold_checkers::history::vocabulary::ClockValue;
 use reqwest::Method;
-use reqwest::header::DATE;
 use serde::Deserialize;
 
 use super::CLIENT_PORT;
 use crate::NodeId;
-use crate::clients::http;
+use crate::clients::{Credentials, http};
 use crate::servers::Ability;
 use crate::servers::clock::Asked;
 use crate::servers::probes::{LeaderView, ProbeError, Probes};
@@ -28,21 +26,66 @@ const CONNECT: Duration = Duration::from_secs(1);
 const STATE: Duration = Duration::from_secs(10);
 const ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
-/// HTTP's `Date` counts in seconds.
-const DATE_STEP: Duration = Duration::from_secs(1);
-
 /// Asks the servers of one cluster about themselves, over connections that stay open.
 #[derive(Debug)]
 pub struct ConsulProbes {
-    nodes: BTreeMap<NodeId, Ipv4Addr>,
+    nodes: BTreeMap<NodeId, SocketAddr>,
     http: reqwest::Client,
+    /// What each server calls itself, as far as they have told.
+    known: Mutex<BTreeMap<NodeId, Known>>,
+}
+
+/// What a server calls itself.
+#[derive(Clone, Debug)]
+struct Known {
+    name: String,
+    /// Where it answers the other servers: `10.77.0.1:8300`.
+    address: String,
 }
 
 impl ConsulProbes {
     /// Probes for these nodes. It opens nothing yet.
     #[must_use]
     pub fn new(nodes: &[(NodeId, Ipv4Addr)]) -> Self {
-        Self { nodes: nodes.iter().copied().collect(), http: http::client(CONNECT, None) }
+        let doors: Vec<_> = nodes.iter().map(|&(node, address)| (node, (address, CLIENT_PORT).into())).collect();
+        Self::at_doors(&doors, &Credentials::None)
+    }
+
+    /// Probes for servers that answer clients there, as somebody.
+    #[must_use]
+    pub fn at_doors(doors: &[(NodeId, SocketAddr)], credentials: &Credentials) -> Self {
+        let http = http::client(CONNECT, None, credentials);
+        Self { nodes: doors.iter().copied().collect(), http, known: Mutex::default() }
+    }
+
+    /// What a server tells of itself, by which the others' words of it are understood.
+    async fn told_by(&self, node: NodeId) -> Result<AgentSelf, ProbeError> {
+        let (status, answer) = self.get(node, "agent/self", OWN_KNOWLEDGE).await?;
+        if status != 200 {
+            let said = String::from_utf8_lossy(&answer);
+            return Err(ProbeError::Failed { node, why: format!("status {status}: {}", said.trim()) });
+        }
+        let told: AgentSelf = serde_json::from_slice(&answer).map_err(|error| ProbeError::nonsense(node, &error))?;
+        let address = format!("{}:{}", told.member.addr, told.member.tags.port);
+        let known = Known { name: told.config.node_name.clone(), address };
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(node, known);
+        Ok(told)
+    }
+
+    /// The server that is known by this. Asks the others where none has said so yet.
+    async fn find(&self, source: NodeId, is_it: impl Fn(&Known) -> bool) -> Option<NodeId> {
+        let find = || {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.iter().find(|(_, known)| is_it(known)).map(|(node, _)| *node)
+        };
+        for node in self.nodes().into_iter().filter(|node| *node != source) {
+            if find().is_some() {
+                break;
+            }
+            // One that is down may be the one, but then nobody can tell.
+            let _ = self.told_by(node).await;
+        }
+        find()
     }
 
     async fn get(&self, node: NodeId, path: &str, within: Duration) -> Result<(u16, Vec<u8>), ProbeError> {
@@ -98,7 +141,7 @@ impl ConsulProbes {
         body: Option<Vec<u8>>,
     ) -> Result<reqwest::Response, ProbeError> {
         let address = self.nodes.get(&node).ok_or(ProbeError::NoSuchNode(node))?;
-        let url = format!("http://{address}:{CLIENT_PORT}/v1/{path}");
+        let url = format!("http://{address}/v1/{path}");
         let request = self.http.request(method, url);
         let request = body.into_iter().fold(request, reqwest::RequestBuilder::body);
         request.send().await.map_err(|error| ProbeError::failed(node, &error))
@@ -108,17 +151,34 @@ impl ConsulProbes {
         let (_, answer) = self.get(node, "agent/self", OWN_KNOWLEDGE).await?;
         serde_json::from_slice(&answer).map_err(|error| ProbeError::nonsense(node, &error))
     }
-
-    fn node_at(&self, address: Ipv4Addr) -> Option<NodeId> {
-        self.nodes.iter().find(|(_, known)| **known == address).map(|(node, _)| *node)
-    }
 }
 
 /// What `/agent/self` tells of Raft. All values are texts.
 #[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct AgentSelf {
-    #[serde(rename = "Stats")]
+    config: Config,
+    member: SelfMember,
     stats: Stats,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Config {
+    node_name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SelfMember {
+    addr: String,
+    tags: Tags,
+}
+
+#[derive(Deserialize)]
+struct Tags {
+    /// Where it answers the other servers. Only servers have it.
+    port: String,
 }
 
 #[derive(Deserialize)]
@@ -172,11 +232,10 @@ impl Probes for ConsulProbes {
         let leader = match told.stats.consul.leader_addr.as_str() {
             "" => None,
             address => {
-                let address: SocketAddr = address.parse().map_err(|error| ProbeError::nonsense(node, &error))?;
-                let SocketAddr::V4(address) = address else {
-                    return Err(ProbeError::Nonsense { node, why: format!("{address} leads, and is no address here") });
-                };
-                self.node_at(*address.ip())
+                let leader = self.find(node, |known| known.address == address).await;
+                let nobody =
+                    || ProbeError::Nonsense { node, why: format!("{address} leads, and no node goes by that") };
+                Some(leader.ok_or_else(nobody)?)
             }
         };
         Ok(LeaderView { leader, term })
@@ -186,9 +245,12 @@ impl Probes for ConsulProbes {
     async fn health(&self, node: NodeId) -> Result<bool, ProbeError> {
         let (_, answer) = self.get(node, "operator/autopilot/health", CONSENSUS).await?;
         let told: Autopilot = serde_json::from_slice(&answer).map_err(|error| ProbeError::nonsense(node, &error))?;
-        let name = node.to_string();
-        let own = told.servers.iter().find(|server| server.name == name);
-        Ok(own.is_some_and(|server| server.healthy))
+        if !self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&node) {
+            self.told_by(node).await?;
+        }
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |server: &&ServerHealth| known.get(&node).is_some_and(|known| known.name == server.name);
+        Ok(told.servers.iter().find(is_it).is_some_and(|server| server.healthy))
     }
 
     /// A Consul server tells the time nowhere but in the `Date` of its answers, in seconds.
@@ -196,10 +258,7 @@ impl Probes for ConsulProbes {
         let asked = Asked::now();
         let question = tokio::time::timeout(OWN_KNOWLEDGE, self.send(node, Method::GET, "status/peers", None));
         let response = question.await.unwrap_or(Err(ProbeError::Silent { node, within: OWN_KNOWLEDGE }))?;
-        let round_trip = asked.round_trip();
-        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
-        let date = date.ok_or_else(|| ProbeError::Nonsense { node, why: "it has no date".to_owned() })?;
-        Ok(asked.answered(seconds(date).map_err(|error| ProbeError::nonsense(node, &error))?, DATE_STEP, round_trip))
+        asked.answered_by_head(node, response.headers())
     }
 
     async fn consensus(&self, node: NodeId) -> Result<(), ProbeError> {
@@ -250,24 +309,4 @@ impl Probes for ConsulProbes {
 
 fn refused(node: NodeId, (status, answer): (u16, Vec<u8>)) -> ProbeError {
     ProbeError::Failed { node, why: format!("status {status}: {}", http::excerpt(&answer)) }
-}
-
-/// The time of an HTTP `Date`.
-fn seconds(date: &str) -> Result<Timestamp, jiff::Error> {
-    // RFC 9110 writes GMT where RFC 2822 writes an offset; the parser takes both.
-    rfc2822::DateTimeParser::new().parse_timestamp(date)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_is_read_and_what_is_none_is_refused() {
-        let read = seconds("Sat, 21 Nov 2026 22:23:55 GMT").expect("a date");
-        assert_eq!(read, "2026-11-21T22:23:55Z".parse().expect("a time"));
-        for hostile in ["", "yesterday", "Sat, 99 Nov 2026 22:23:55 GMT"] {
-            assert!(seconds(hostile).is_err(), "{hostile}");
-        }
-    }
 }

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use etcd_client::{Client, StatusResponse};
+use etcd_client::{Client, ConnectOptions, GetOptions, StatusResponse};
 use leasehold_checkers::history::vocabulary::ClockValue;
+use tonic::codegen::http::Uri;
 
-use super::{CLIENT_PORT, PEER_PORT, probing, url};
+use super::{CLIENT_PORT, PEER_PORT, probing};
 use crate::NodeId;
 use crate::clients::etcd_v3::failure::in_words;
-use crate::clients::http;
+use crate::clients::{Credentials, etcd_v3, http};
 use crate::servers::clock::Asked;
 use crate::servers::probes::{LeaderView, ProbeError, Probes};
 
@@ -22,16 +23,34 @@ const OWN_KNOWLEDGE: Duration = Duration::from_secs(1);
 /// For its health a member asks the cluster for a consensus, and waits at least a second for it before it says no.
 pub(super) const CONSENSUS: Duration = Duration::from_millis(2_500);
 const CONNECT: Duration = Duration::from_secs(1);
-const ANSWER_BYTES: usize = 64 * 1024;
+/// The longest are the metrics: 150 KiB.
+const ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// What is read where nothing but the head of the answer matters. There is no such key.
+pub(super) const NO_KEY: &str = "/leasehold/ready";
 
 /// Asks the members of one cluster about themselves, over connections that stay open.
 #[derive(Debug)]
 pub struct EtcdProbes {
-    nodes: BTreeMap<NodeId, Ipv4Addr>,
+    nodes: BTreeMap<NodeId, Place>,
+    /// What each connection says before anything else.
+    options: ConnectOptions,
+    /// What the servers are called, where they are reached at another address.
+    origin: Option<Uri>,
     http: reqwest::Client,
     grpc: Mutex<BTreeMap<NodeId, Connection>>,
     /// Which node calls itself by which member id, as the nodes have told so far.
     members: Mutex<BTreeMap<u64, NodeId>>,
+    /// The leader that was found last by the members' metrics, and its term.
+    by_metrics: Mutex<Option<(u64, NodeId)>>,
+}
+
+/// Where a member answers.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    clients: SocketAddr,
+    /// Its address among the members, where that is known.
+    peers: Option<Ipv4Addr>,
 }
 
 /// A gRPC connection to one member.
@@ -47,11 +66,27 @@ impl EtcdProbes {
     /// Probes for these nodes. It opens nothing yet.
     #[must_use]
     pub fn new(nodes: &[(NodeId, Ipv4Addr)]) -> Self {
+        let place = |address: Ipv4Addr| Place { clients: (address, CLIENT_PORT).into(), peers: Some(address) };
+        Self::at(nodes.iter().map(|&(node, address)| (node, place(address))).collect(), ConnectOptions::new(), None)
+    }
+
+    /// Probes for members of which only the clients' doors are known, as somebody.
+    #[must_use]
+    pub fn at_doors(doors: &[(NodeId, SocketAddr)], credentials: &Credentials, origin: Option<Uri>) -> Self {
+        let nodes = doors.iter().map(|&(node, clients)| (node, Place { clients, peers: None })).collect();
+        Self::at(nodes, etcd_v3::options_of(credentials), origin)
+    }
+
+    fn at(nodes: BTreeMap<NodeId, Place>, options: ConnectOptions, origin: Option<Uri>) -> Self {
+        let http = http::client(CONNECT, None, &Credentials::None);
         Self {
-            nodes: nodes.iter().copied().collect(),
-            http: http::client(CONNECT, None),
+            nodes,
+            options,
+            origin,
+            http,
             grpc: Mutex::default(),
             members: Mutex::default(),
+            by_metrics: Mutex::default(),
         }
     }
 
@@ -83,6 +118,28 @@ impl EtcdProbes {
         Err(ProbeError::Nonsense { node: source, why: format!("member {member:x} leads, and no node goes by that id") })
     }
 
+    /// Who leads by what every user is told: the term in the head of an answer, and the metrics of whoever leads in it. That nobody
+    /// leads any more shows only when the next one does.
+    async fn told_to_all(&self, node: NodeId) -> Result<LeaderView, ProbeError> {
+        let client = self.client(node).await?;
+        let read = async { client.kv_client().get(NO_KEY, Some(GetOptions::new().with_serializable())).await };
+        let answer = self.bounded(node, OWN_KNOWLEDGE, read).await?;
+        let term = answer.header().map_or(0, etcd_client::ResponseHeader::raft_term);
+        let known = |found: Option<(u64, NodeId)>| found.filter(|(of, _)| *of == term).map(|(_, leader)| leader);
+        if known(*locked(&self.by_metrics)).is_none() {
+            for other in self.nodes() {
+                let metrics = self.get(other, self.place(other)?.clients, "metrics", OWN_KNOWLEDGE).await;
+                // One that is down may be the one, but then nobody can tell.
+                let leads = metrics.is_ok_and(|metrics| says_that_it_leads(&metrics));
+                if leads {
+                    *locked(&self.by_metrics) = Some((term, other));
+                    break;
+                }
+            }
+        }
+        Ok(LeaderView { leader: known(*locked(&self.by_metrics)), term })
+    }
+
     async fn member_id(&self, node: NodeId) -> Result<u64, ProbeError> {
         let known = locked(&self.members).iter().find(|(_, known)| **known == node).map(|(member, _)| *member);
         match known {
@@ -107,10 +164,11 @@ impl EtcdProbes {
         if let Some(Connection(client)) = locked(&self.grpc).get(&node) {
             return Ok(client.clone());
         }
-        let options = etcd_client::ConnectOptions::new().with_connect_timeout(CONNECT);
-        let endpoint = url(self.address(node)?, CLIENT_PORT);
-        // This opens nothing: the first question does.
-        let client = Client::connect([endpoint], Some(options)).await;
+        let endpoint = etcd_v3::endpoint(self.place(node)?.clients, self.origin.as_ref());
+        // Without credentials this opens nothing: the first question does. With them they are shown.
+        let client = etcd_v3::open(endpoint, self.options.clone());
+        let client = tokio::time::timeout(CONSENSUS, client).await;
+        let client = client.map_err(|_| ProbeError::Silent { node, within: CONSENSUS })?;
         let client = client.map_err(|error| ProbeError::Failed { node, why: in_words(&error) })?;
         locked(&self.grpc).insert(node, Connection(client.clone()));
         Ok(client)
@@ -133,16 +191,32 @@ impl EtcdProbes {
         answer
     }
 
-    async fn get(&self, node: NodeId, port: u16, path: &str, within: Duration) -> Result<Vec<u8>, ProbeError> {
-        let url = format!("http://{}:{port}/{path}", self.address(node)?);
+    async fn get(&self, node: NodeId, at: SocketAddr, path: &str, within: Duration) -> Result<Vec<u8>, ProbeError> {
         let question = async {
-            let response = self.http.get(url).send().await.map_err(|error| ProbeError::failed(node, &error))?;
+            let response = self.head(node, at, path).await?;
             http::body(response, ANSWER_BYTES).await.map_err(|error| ProbeError::failed(node, &error))
         };
         tokio::time::timeout(within, question).await.unwrap_or(Err(ProbeError::Silent { node, within }))
     }
 
+    async fn head(&self, node: NodeId, at: SocketAddr, path: &str) -> Result<reqwest::Response, ProbeError> {
+        self.http.get(format!("http://{at}/{path}")).send().await.map_err(|error| ProbeError::failed(node, &error))
+    }
+
+    /// A member tells its time to the millisecond to other members only. To clients it tells it in seconds, in the head of
+    /// whatever it answers.
+    async fn clock_of_clients(&self, node: NodeId, clients: SocketAddr) -> Result<ClockValue, ProbeError> {
+        let asked = Asked::now();
+        let question = tokio::time::timeout(OWN_KNOWLEDGE, self.head(node, clients, "version"));
+        let answer = question.await.unwrap_or(Err(ProbeError::Silent { node, within: OWN_KNOWLEDGE }))?;
+        asked.answered_by_head(node, answer.headers())
+    }
+
     pub(super) fn address(&self, node: NodeId) -> Result<Ipv4Addr, ProbeError> {
+        self.place(node)?.peers.ok_or(ProbeError::NotOffered("where the members reach each other is not known here"))
+    }
+
+    fn place(&self, node: NodeId) -> Result<Place, ProbeError> {
         self.nodes.get(&node).copied().ok_or(ProbeError::NoSuchNode(node))
     }
 }
@@ -156,7 +230,13 @@ impl Probes for EtcdProbes {
     /// etcd tells the term of the last entry that the member has applied, so for a moment a new leader is seen under the old
     /// term.
     async fn leader(&self, node: NodeId) -> Result<LeaderView, ProbeError> {
-        let status = self.status(node).await?;
+        let status = match self.status(node).await {
+            // Later versions keep their status from users who are not `root`.
+            Err(ProbeError::Failed { why, .. }) if why.contains("permission denied") => {
+                return self.told_to_all(node).await;
+            }
+            status => status?,
+        };
         let leader = match status.leader() {
             0 => None,
             member => Some(self.name_of(member, node).await?),
@@ -166,7 +246,7 @@ impl Probes for EtcdProbes {
 
     /// A member says no where it finds no consensus.
     async fn health(&self, node: NodeId) -> Result<bool, ProbeError> {
-        let answer = self.get(node, CLIENT_PORT, "health", CONSENSUS).await?;
+        let answer = self.get(node, self.place(node)?.clients, "health", CONSENSUS).await?;
         // {"health":"true"}, and later versions add a reason. An unhealthy member says so with status 503.
         let claim: serde_json::Value =
             serde_json::from_slice(&answer).map_err(|error| ProbeError::nonsense(node, &error))?;
@@ -177,8 +257,10 @@ impl Probes for EtcdProbes {
     }
 
     async fn clock(&self, node: NodeId) -> Result<ClockValue, ProbeError> {
+        let Place { clients, peers } = self.place(node)?;
+        let Some(peers) = peers else { return self.clock_of_clients(node, clients).await };
         let asked = Asked::now();
-        let answer = self.get(node, PEER_PORT, "raft/probing", OWN_KNOWLEDGE).await?;
+        let answer = self.get(node, (peers, PEER_PORT).into(), "raft/probing", OWN_KNOWLEDGE).await?;
         let round_trip = asked.round_trip();
         let member = probing::parse(&answer).map_err(|error| ProbeError::nonsense(node, &error))?;
         Ok(asked.answered(member, Duration::ZERO, round_trip))
@@ -209,7 +291,7 @@ impl Probes for EtcdProbes {
 
     async fn consensus(&self, node: NodeId) -> Result<(), ProbeError> {
         let client = self.client(node).await?;
-        let read = async { client.kv_client().get("leasehold/ready", None).await };
+        let read = async { client.kv_client().get(NO_KEY, None).await };
         self.bounded(node, OWN_KNOWLEDGE, read).await.map(drop)
     }
 }
@@ -217,6 +299,11 @@ impl Probes for EtcdProbes {
 fn member_of(status: &StatusResponse, node: NodeId) -> Result<u64, ProbeError> {
     let header = status.header().ok_or_else(|| ProbeError::Nonsense { node, why: "it has no header".to_owned() })?;
     Ok(header.member_id())
+}
+
+/// Whether a member's metrics say that it leads.
+fn says_that_it_leads(metrics: &[u8]) -> bool {
+    String::from_utf8_lossy(metrics).lines().any(|line| line.trim() == "etcd_server_is_leader 1")
 }
 
 /// The locks are held for a look-up only, so what a panic left behind is whole.

@@ -96,7 +96,7 @@ fn configuration(own: Ipv4Addr, addresses: &[(NodeId, Ipv4Addr)], data: &Path, o
     for &(node, address) in addresses {
         // Writing to a String cannot fail.
         let _ = match options.reconfig {
-            true => writeln!(text, "{}", members::line(node, address)),
+            true => writeln!(text, "{}", members::line(node, address.into())),
             false => writeln!(text, "server.{}={address}:{QUORUM_PORT}:{ELECTION_PORT}", node.number()),
         };
     }

@@ -1,7 +1,7 @@
 //! Who belongs to an ensemble, and how that is changed: ZooKeeper's dynamic reconfiguration, of 3.5 and later.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub fn can_reconfigure(jars: &Path) -> io::Result<bool> {
 }
 
 /// The line of a configuration that makes a server a member with a vote.
-pub(super) fn line(node: NodeId, address: Ipv4Addr) -> String {
+pub(super) fn line(node: NodeId, address: IpAddr) -> String {
     format!("server.{}={address}:{QUORUM_PORT}:{ELECTION_PORT}:participant;{address}:{CLIENT_PORT}", node.number())
 }
 

@@ -11,6 +11,7 @@ pub use java::{NoJava, java};
 pub use launch::{ZooKeeperOptions, launch};
 pub use members::can_reconfigure;
 pub use probes::ZooKeeperProbes;
+pub(crate) use words::ask_word;
 
 /// Where a server answers clients.
 pub const CLIENT_PORT: u16 = 2181;

@@ -1,7 +1,7 @@
 //! What a server can be asked about itself, by a harness that asks it several times a second.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use leasehold_checkers::history::vocabulary::ClockValue;
 
-use super::log_clock;
 use super::words::{self, Said};
+use super::{CLIENT_PORT, log_clock};
 use crate::NodeId;
 use crate::servers::Ability;
 use crate::servers::clock::Asked;
@@ -36,8 +36,9 @@ pub struct ZooKeeperProbes {
 /// A server, as far as the probes know it.
 #[derive(Debug)]
 struct Server {
-    address: Ipv4Addr,
-    log: PathBuf,
+    address: SocketAddr,
+    /// Where its output goes, if that is known.
+    log: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +67,15 @@ enum Mode {
 impl ZooKeeperProbes {
     /// Probes for these nodes, each with its log, to which the server's output goes. It opens nothing yet.
     pub fn new(nodes: impl IntoIterator<Item = (NodeId, Ipv4Addr, PathBuf)>) -> Self {
-        let nodes = nodes.into_iter().map(|(node, address, log)| (node, Server { address, log })).collect();
+        let server = |address: Ipv4Addr, log| Server { address: (address, CLIENT_PORT).into(), log: Some(log) };
+        let nodes = nodes.into_iter().map(|(node, address, log)| (node, server(address, log))).collect();
+        Self { nodes, leading: Mutex::default() }
+    }
+
+    /// Probes for servers that answer clients there, and of whose output nothing is known.
+    #[must_use]
+    pub fn at_doors(doors: &[(NodeId, SocketAddr)]) -> Self {
+        let nodes = doors.iter().map(|&(node, address)| (node, Server { address, log: None })).collect();
         Self { nodes, leading: Mutex::default() }
     }
 
@@ -83,8 +92,8 @@ impl ZooKeeperProbes {
         role(&said.text).ok_or_else(|| ProbeError::Nonsense { node, why: first_line(&said.text) })
     }
 
-    pub(super) fn address(&self, node: NodeId) -> Result<Ipv4Addr, ProbeError> {
-        Ok(self.server(node)?.address)
+    pub(super) fn address(&self, node: NodeId) -> Result<IpAddr, ProbeError> {
+        Ok(self.server(node)?.address.ip())
     }
 
     fn server(&self, node: NodeId) -> Result<&Server, ProbeError> {
@@ -145,18 +154,24 @@ impl Probes for ZooKeeperProbes {
 
     /// `imok` is what operators' health checks ask for. It means that the process listens, and nothing else.
     async fn health(&self, node: NodeId) -> Result<bool, ProbeError> {
-        Ok(self.ask(node, "ruok").await?.text == "imok")
+        let said = self.ask(node, "ruok").await?.text;
+        if said.contains("not in the whitelist") {
+            // Its owner allows `srvr` only, which tells more.
+            return Ok(self.role(node).await?.mode != Mode::Looking);
+        }
+        Ok(said == "imok")
     }
 
     async fn clock(&self, node: NodeId) -> Result<ClockValue, ProbeError> {
-        let server = self.server(node)?;
+        let unknown = ProbeError::NotOffered("ZooKeeper tells the time in its log only, which is not known here");
+        let log = self.server(node)?.log.as_ref().ok_or(unknown)?;
         let asked = Asked::now();
         let asked_from = self.ask(node, "srvr").await?.asked_from;
         let round_trip = asked.round_trip();
         // The line is written before the answer, but by way of the process's output.
         let deadline = Instant::now() + OWN_KNOWLEDGE;
         loop {
-            let noted = log_clock::noted(&server.log, asked_from).map_err(|error| ProbeError::failed(node, &error))?;
+            let noted = log_clock::noted(log, asked_from).map_err(|error| ProbeError::failed(node, &error))?;
             if let Some(reading) = noted {
                 return Ok(asked.answered(reading, log_clock::STEP, round_trip));
             }
@@ -200,8 +215,9 @@ fn role(text: &str) -> Option<Role> {
     let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let zxid = u64::from_str_radix(value("Zxid: ")?.strip_prefix("0x")?, 16).ok()?;
     let mode = match value("Mode: ")? {
-        "leader" => Mode::Leader,
-        "follower" => Mode::Follower,
+        // One that is alone has nobody above it.
+        "leader" | "standalone" => Mode::Leader,
+        "follower" | "observer" => Mode::Follower,
         _ => return None,
     };
     Some(Role { mode, epoch: zxid >> 32 })
@@ -226,7 +242,7 @@ mod tests {
         assert_eq!(role(&said.replace("follower", "leader")).map(|role| role.mode), Some(Mode::Leader));
         let looking = role("This ZooKeeper instance is not currently serving requests\n");
         assert_eq!(looking.map(|role| role.mode), Some(Mode::Looking));
-        for hostile in ["", "imok", "Zxid: 7\nMode: leader", "Zxid: 0x1\nMode: standalone"] {
+        for hostile in ["", "imok", "Zxid: 7\nMode: leader", "Zxid: 0x1\nMode: read-only"] {
             assert_eq!(role(hostile), None, "{hostile}");
         }
     }

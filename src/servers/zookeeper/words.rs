@@ -1,13 +1,11 @@
 //! ZooKeeper's commands of four letters: a word is sent, an answer comes, the connection is closed.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-use super::CLIENT_PORT;
 
 const ANSWER_BYTES: u64 = 64 * 1024;
 
@@ -18,9 +16,9 @@ pub(super) struct Said {
 }
 
 /// Sends the word and reads the answer to its end.
-pub(super) async fn ask(server: Ipv4Addr, word: &str, within: Duration) -> io::Result<Said> {
+pub(super) async fn ask(server: SocketAddr, word: &str, within: Duration) -> io::Result<Said> {
     let question = async {
-        let mut stream = TcpStream::connect((server, CLIENT_PORT)).await?;
+        let mut stream = TcpStream::connect(server).await?;
         let asked_from = stream.local_addr()?;
         stream.write_all(word.as_bytes()).await?;
         let mut answer = Vec::new();
@@ -28,4 +26,9 @@ pub(super) async fn ask(server: Ipv4Addr, word: &str, within: Duration) -> io::R
         Ok(Said { text: String::from_utf8_lossy(&answer).into_owned(), asked_from })
     };
     tokio::time::timeout(within, question).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// The same, and only the answer.
+pub(crate) async fn ask_word(server: SocketAddr, word: &str, within: Duration) -> io::Result<String> {
+    ask(server, word, within).await.map(|said| said.text)
 }

@@ -20,6 +20,9 @@
 //! what had to come first was not answered. An acquisition that waits in a queue goes without an answer rightly, so it is no
 //! evidence, but its `ok` is, and so is that it never came to stand there.
 //!
+//! Where the cluster is not the run's own, faults may be at work that the record does not have
+//! ([`Patience::is_conclusive`](crate::contract::Patience::is_conclusive)): then every lockup is `possible`.
+//!
 //! Where all holds but that no majority answered the probes, a cluster that serves nothing is `possible`: it may have been down.
 //!
 //! The margin is how long it lasted as far as the record shows. It is **permanent as observed** where nothing was served any more
@@ -79,6 +82,8 @@ pub(super) struct Lockup {
 impl Lockup {
     fn anomaly(self, run: &Run<'_>) -> Anomaly {
         let Self { grade, key, mut ops, span, what, permanent } = self;
+        let is_conclusive = run.header.contract.patience.is_conclusive;
+        let grade = if is_conclusive { grade } else { Grade::Possible };
         ops.sort_unstable();
         ops.dedup();
         let explanation = format!(
@@ -88,7 +93,8 @@ impl Lockup {
             health(run, span),
             match grade {
                 Grade::Proven => "; no fault was active",
-                Grade::Possible => "; no fault was active, but it may have been down",
+                Grade::Possible if is_conclusive => "; no fault was active, but it may have been down",
+                Grade::Possible => "; no fault was recorded, but the cluster is not ours, so there may have been one",
             },
             if permanent { permanence(run, span.from) } else { String::new() },
         );

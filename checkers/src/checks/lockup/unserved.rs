@@ -220,6 +220,12 @@ mod tests {
     }
 
     #[test]
+    fn where_faults_may_go_unrecorded_it_is_no_more_than_possible() {
+        let not_ours = probed().contract(|contract| contract.patience.is_conclusive = false);
+        finds(in_vain(not_ours, 1_000, 20_000, &ALL), &[(Grade::Possible, 19_000)]);
+    }
+
+    #[test]
     fn one_write_that_is_served_ends_it() {
         let served = in_vain(probed(), 1_000, 20_000, &ALL).renew_fails(1, "z", 11_000..12_000, "expired");
         finds(served, &[]);

@@ -250,8 +250,13 @@ impl Service {
         let serves_within = if loss == 0 && delay <= 50 { 2_000 } else { Patience::default().op_ms };
         let script = script.contract(|contract| {
             contract.lock_delay_ms = (lock_delay > 0).then_some(lock_delay);
-            contract.patience =
-                Patience { op_ms: serves_within, cluster_ms: serves_within, lock_ms: 250, recovery_ms: 500 };
+            contract.patience = Patience {
+                op_ms: serves_within,
+                cluster_ms: serves_within,
+                lock_ms: 250,
+                recovery_ms: 500,
+                ..Patience::default()
+            };
         });
         let mut service = Self {
             random,

@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
 use super::LIMIT;
+use crate::cluster::LinkLayer;
 use crate::nemesis::package::{FaultError, Injection};
 use crate::nemesis::{Aim, AimedClient, Field, wait};
 use crate::run::Gate;
-use crate::sandbox::{LinkCounters, LinkLayer, LinkRule, Port, Side};
+use crate::sandbox::{LinkCounters, LinkRule, Port, Side};
 
 /// Clients that stand still. Their scripts do nothing and see nothing, no timer of theirs goes off, and no packet from them or
 /// to them gets through: what is on its way waits and arrives when they go on, as with a host that is frozen.

@@ -1,0 +1,217 @@
+//! etcd with TLS, client certificates and users; and what is not etcd.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use etcd_client::{Client, ConnectOptions, GetOptions, Permission, PermissionType};
+use tempfile::TempDir;
+
+use super::authority::Authority;
+use super::server::{Server, own_address, program, until};
+use super::{attach, interrupted, keeps_secret, refused, valid};
+
+const PASSWORD: &str = "correct horse battery staple";
+
+/// A server of one, that speaks TLS at port 2379, and without it at port 2377 to its owner.
+struct Etcd {
+    _server: Server,
+    address: Ipv4Addr,
+    folder: TempDir,
+    ca: String,
+    /// A client's certificate and key.
+    own: (String, String),
+}
+
+fn command(name: &str, address: Ipv4Addr, folder: &Path) -> Command {
+    let mut command = Command::new(program("etcd@3.5.30"));
+    let peer = format!("http://{address}:2380");
+    command.env_clear().args([
+        "--name",
+        name,
+        "--enable-v2=true",
+        "--heartbeat-interval",
+        "50",
+        "--election-timeout",
+        "500",
+    ]);
+    command.arg("--data-dir").arg(folder.join("data"));
+    command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+    command
+}
+
+impl Etcd {
+    async fn start(test: u8) -> Self {
+        let (address, folder) = (own_address(test), TempDir::new().expect("a folder"));
+        let authority = Authority::new(folder.path());
+        let (cert, key) = authority.signed(&address.to_string());
+        let urls = format!("https://{address}:2379,http://{address}:2377");
+        let mut command = command("n1", address, folder.path());
+        command.args(["--initial-cluster", &format!("n1=http://{address}:2380")]);
+        command.args(["--listen-client-urls", &urls, "--advertise-client-urls", &urls]);
+        command.args([
+            "--cert-file",
+            &cert,
+            "--key-file",
+            &key,
+            "--client-cert-auth",
+            "--trusted-ca-file",
+            &authority.ca(),
+        ]);
+        let server = Server::start(command, &folder.path().join("log"));
+        let (ca, own) = (authority.ca(), authority.signed("leasehold"));
+        let etcd = Self { _server: server, address, folder, ca, own };
+        until("etcd serves", async || etcd.owner(None).await?.kv_client().get("x", None).await.ok()).await;
+        etcd
+    }
+
+    /// Its owner's connection; as `root` from when on users are known.
+    async fn owner(&self, password: Option<&str>) -> Option<Client> {
+        let options = password.map(|password| ConnectOptions::new().with_user("root", password));
+        Client::connect([format!("http://{}:2377", self.address)], options).await.ok()
+    }
+
+    /// Has it know users: its owner, and one who may use what is ours and nothing else.
+    async fn know_users(&self) {
+        let mut owner = self.owner(None).await.expect("it serves");
+        owner.put("their/own", "data", None).await.expect("a write");
+        owner.user_add("root", "root", None).await.expect("a user");
+        owner.user_grant_role("root", "root").await.expect("a role");
+        owner.role_add("guest").await.expect("a role");
+        let below = Permission::new(PermissionType::Readwrite, "/leasehold/").with_prefix();
+        owner.role_grant_permission("guest", below).await.expect("a permission");
+        owner.user_add("lock", PASSWORD, None).await.expect("a user");
+        owner.user_grant_role("lock", "guest").await.expect("a role");
+        owner.auth_enable().await.expect("users are asked for");
+    }
+
+    /// Everything in it, with its revisions, and how many leases there are.
+    async fn listing(&self) -> (Vec<(Vec<u8>, i64)>, usize) {
+        let owner = self.owner(Some("root")).await.expect("it serves");
+        let all = owner.kv_client().get("", Some(GetOptions::new().with_all_keys())).await.expect("a listing");
+        let keys = all.kvs().iter().map(|entry| (entry.key().to_vec(), entry.mod_revision())).collect();
+        (keys, owner.lease_client().leases().await.expect("a listing").leases().len())
+    }
+
+    fn endpoint(&self) -> String {
+        format!("etcd=https://{}:2379", self.address)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn etcd_with_tls_and_users_is_left_as_it_was() {
+    let etcd = Etcd::start(0).await;
+    etcd.know_users().await;
+    let before = etcd.listing().await;
+    let endpoint = etcd.endpoint();
+    let (cert, key) = &etcd.own;
+    let tls = ["--endpoints", &endpoint, "--ca", &etcd.ca, "--cert", cert, "--key", key];
+    let arguments = [&["etcd-v3-mutex-calm", "--seconds", "4", "--user", "lock"], &tls[..]].concat();
+
+    let run = etcd.folder.path().join("run");
+    let output = attach(&arguments).env("LEASEHOLD_PASSWORD", PASSWORD).arg("-vv").arg("--out").arg(&run).output();
+    let output = output.expect("the program starts");
+    valid(&output);
+    keeps_secret(PASSWORD, &output, &run);
+    let told = String::from_utf8_lossy(&output.stdout).replace(['\n', ' '], "");
+    assert!(told.contains(&format!("--endpoints{endpoint}--ca")), "{told}");
+    assert!(std::fs::read_to_string(run.join("history.jsonl")).expect("a record").contains("etcd 3.5.30"));
+    assert_eq!(etcd.listing().await, before);
+
+    let mut command = attach(&[&["etcd-v3-calm", "--user", "lock"], &tls[..]].concat());
+    command.env("LEASEHOLD_PASSWORD", PASSWORD);
+    interrupted(command, &etcd.folder.path().join("interrupted"));
+    assert_eq!(etcd.listing().await, before);
+
+    let wrong = etcd.folder.path().join("wrong");
+    std::fs::write(&wrong, "hunter2\n").expect("it can be written");
+    let wrong = wrong.display().to_string();
+    let user = ["etcd-v3-calm", "--user", "lock", "--password-file", &wrong];
+    refused(&[&user, &tls[..]].concat(), &["does not let us in", "invalid user ID or password", "--password-file"]);
+    refused(&[&["etcd-v3-calm"], &tls[..]].concat(), &["does not let us in", "--user"]);
+    assert_eq!(etcd.listing().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_way_in_is_said() {
+    let etcd = Etcd::start(1).await;
+    let address = etcd.address;
+    let (cert, key) = &etcd.own;
+    let run = |endpoints: &str, more: &[&str], words: &[&str]| {
+        let scenario = match endpoints.split_once('=').map(|(service, _)| service) {
+            Some("consul") => "consul-calm",
+            Some("zookeeper") => "zookeeper-calm",
+            Some("etcd-v2") => "etcd-v2-calm",
+            _ => "etcd-v3-calm",
+        };
+        refused(&[&[scenario, "--endpoints", endpoints], more].concat(), words);
+    };
+    let https = etcd.endpoint();
+    run(&https, &[], &["signed by nobody who is trusted", "--ca FILE"]);
+    run(&https, &["--ca", &etcd.ca], &["without a certificate that it trusts", "--cert FILE"]);
+    run(&format!("etcd=http://{address}:2379"), &[], &["it speaks TLS there", "https://"]);
+    run(&format!("etcd=https://{address}:2377"), &["--ca", &etcd.ca], &["does not speak TLS there"]);
+    let elsewhere = format!("etcd=https://localhost:{}", forward(address).await);
+    run(&elsewhere, &["--ca", &etcd.ca, "--cert", cert, "--key", key], &["its certificate is not for localhost"]);
+    run(&format!("etcd=http://{address}:9"), &[], &["n1", "cannot be reached", "connection refused"]);
+    run("etcd=http://no.such.host.invalid:2379", &[], &["cannot be reached"]);
+    run(&format!("consul=http://{address}:2377"), &[], &["is not a Consul server", "name the service that it is"]);
+    run(&format!("zookeeper={address}:2377"), &[], &["is not a ZooKeeper server"]);
+    run(&format!("etcd=http://{address}:{}", silent()), &[], &["cannot be reached", "no answer"]);
+
+    // The plain way in, to the old interface.
+    let plain = format!("etcd-v2=http://{address}:2377");
+    let folder = etcd.folder.path().join("old");
+    let output = attach(&["etcd-v2-calm", "--seconds", "2", "--endpoints", &plain, "--out"]).arg(folder).output();
+    valid(&output.expect("the program starts"));
+    let root = reqwest::get(format!("http://{address}:2377/v2/keys/?recursive=true")).await.expect("an answer");
+    let root = root.text().await.expect("text");
+    assert!(!root.contains("nodes"), "{root}");
+}
+
+/// Of two members one is gone, so the other has no majority.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_without_a_leader_is_of_no_use() {
+    let [one, two] = [2, 6].map(own_address);
+    let folder = TempDir::new().expect("a folder");
+    let cluster = format!("one=http://{one}:2380,two=http://{two}:2380");
+    let start = |name: &str, address: Ipv4Addr| {
+        let mut command = command(name, address, &folder.path().join(name));
+        let url = format!("http://{address}:2379");
+        command.args(["--listen-client-urls", &url, "--advertise-client-urls", &url, "--initial-cluster", &cluster]);
+        Server::start(command, &folder.path().join(format!("{name}.log")))
+    };
+    let (_one, two) = (start("one", one), start("two", two));
+    let endpoints = format!("http://{one}:2379");
+    let health = async || {
+        let answer = reqwest::Client::new().get(format!("{endpoints}/health")).timeout(Duration::from_secs(3)).send();
+        answer.await.ok()?.text().await.ok()
+    };
+    until("they serve", async || health().await.filter(|said| said.contains("true"))).await;
+    drop(two);
+    until("it misses the other", async || health().await.filter(|said| said.contains("false"))).await;
+    refused(&["etcd-v3-calm", "--endpoints", &format!("etcd={endpoints}")], &["the cluster has no leader", "majority"]);
+}
+
+/// A port of `localhost` behind which is this server.
+async fn forward(address: Ipv4Addr) -> u16 {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let Ok(mut server) = tokio::net::TcpStream::connect((address, 2379)).await else { return };
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    port
+}
+
+/// A port at which nobody ever says a word.
+fn silent() -> u16 {
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    // The kernel accepts on its behalf.
+    std::mem::forget(listener);
+    port
+}

@@ -1,0 +1,83 @@
+//! Clusters that are started by hand, as their owners do, with TLS and authentication on, and that `leasehold run --endpoints` attaches
+//! to from outside: it runs, finds its way in or says why not, and leaves everything as it was.
+//!
+//! They need the servers: a machine that cannot get them cannot pass.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod authority;
+mod consul;
+mod etcd;
+mod server;
+mod zookeeper;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{leasehold, told};
+
+/// Nobody waits longer to be told that a cluster is of no use.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `leasehold run` with these arguments.
+fn attach(arguments: &[&str]) -> Command {
+    let mut command = leasehold();
+    command.arg("run").args(arguments).env_remove("LEASEHOLD_PASSWORD").env_remove("LEASEHOLD_TOKEN");
+    command
+}
+
+/// A run that must be refused with these words, and within the time.
+#[track_caller]
+fn refused(arguments: &[&str], words: &[&str]) {
+    let (folder, start) = (tempfile::tempdir().expect("a folder"), Instant::now());
+    let output = attach(arguments).arg("--out").arg(folder.path().join("run")).output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(69), "{}", told(&output));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(words.iter().all(|word| said.contains(word)), "expected {words:?}\n{said}");
+    assert!(start.elapsed() < PATIENCE, "after {:?}: {said}", start.elapsed());
+}
+
+/// A run whose verdict must be `valid`.
+#[track_caller]
+fn valid(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}", told(output));
+}
+
+/// Begins a run, interrupts it when clients are at work, and waits for its end.
+#[track_caller]
+fn interrupted(mut command: Command, folder: &Path) {
+    let child = command.arg("--out").arg(folder).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.expect("the program starts");
+    let deadline = Instant::now() + PATIENCE;
+    let holds = || {
+        std::fs::read_to_string(folder.join("history.jsonl"))
+            .is_ok_and(|text| text.lines().any(|line| line.contains(r#""type":"ok","f":"acquire""#)))
+    };
+    while !holds() {
+        assert!(Instant::now() < deadline, "nobody acquired a lock");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there").success());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{}", told(&output));
+}
+
+/// Whether a secret stands in what the run printed or in any file that it left.
+#[track_caller]
+fn keeps_secret(secret: &str, output: &Output, folder: &Path) {
+    assert!(!told(output).contains(secret), "{}", told(output));
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("it can be listed").map(|entry| entry.expect("an entry").path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else {
+                let text = std::fs::read(&entry).expect("it can be read");
+                let found = text.windows(secret.len()).any(|part| part == secret.as_bytes());
+                assert!(!found, "{} has the secret", entry.display());
+            }
+        }
+    }
+}
