@@ -83,6 +83,14 @@ impl Condition {
         matches!(self, Self::Held(_) | Self::Before(..) | Self::After(Happened::Grant, _))
     }
 
+    /// What keeps it from coming true more often than not, as an end of a sentence; mostly nothing.
+    pub(super) fn hindrance(self) -> &'static str {
+        match self {
+            Self::Before(Foreseen::Expiry, _) => ": a holder that renews in time puts it off",
+            _ => "",
+        }
+    }
+
     /// The node that it names.
     #[must_use]
     pub fn node(self) -> Option<NodeId> {

@@ -159,7 +159,7 @@ pub enum FaultError {
     #[error("no effect: {0}")]
     DidNotBite(String),
     /// The condition for which it waited never came true.
-    #[error("never: the condition `{0}` did not come true")]
+    #[error("never: the condition `{0}` did not come true{hindrance}", hindrance = .0.hindrance())]
     NeverCame(Condition),
     /// Nothing plays the role that the fault aims at.
     #[error("no target: {0}")]

@@ -20,7 +20,7 @@ pub(super) static PACKAGE: Package = Package {
     aims: Aims::AtTarget,
     course: Course::Lasts,
     needs: &[],
-    colour: 0x4b_5d_16,
+    colour: 0x4b_5e_2a,
     parse: parse::<Snapshot>,
 };
 
