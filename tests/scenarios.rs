@@ -254,7 +254,7 @@ fn sessions_outlive_the_leaders_of_consul_and_zookeeper() {
 #[test]
 fn a_restored_snapshot_opens_the_locks_that_consul_had_to_keep_closed() {
     let _alone = alone();
-    let run = Run::of(&["consul-lock-delay-lost", "--seconds", "14", "--seed", "1"]);
+    let run = Run::of(&["consul-lock-delay-lost", "--seconds", "16", "--seed", "1"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
     assert_eq!(bites(&run, "snapshot"), 1);
     assert!(run.proven("lock-delay-broken").iter().any(|&margin| margin > 1.0), "{}", run.told());

@@ -81,7 +81,7 @@ pub(super) fn address_of(path: &str) -> String {
     for byte in path.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' | b'@' => {
-                address.push(byte.into())
+                address.push(byte.into());
             }
             other => address.push_str(&format!("%{other:02X}")),
         }

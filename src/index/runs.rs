@@ -94,13 +94,13 @@ struct Found {
 /// If the folder cannot be read.
 pub fn below(folder: &Path) -> io::Result<Vec<Run>> {
     let mut runs = Vec::new();
-    collect(folder, String::new(), DEPTH, &mut runs)?;
+    collect(folder, "", DEPTH, &mut runs)?;
     runs.sort_by(|a, b| b.start.cmp(&a.start).then_with(|| a.path.cmp(&b.path)));
     Ok(runs)
 }
 
-fn collect(folder: &Path, path: String, depth: usize, runs: &mut Vec<Run>) -> io::Result<()> {
-    if let Some(run) = read(folder, &path) {
+fn collect(folder: &Path, path: &str, depth: usize, runs: &mut Vec<Run>) -> io::Result<()> {
+    if let Some(run) = read(folder, path) {
         runs.push(run);
         return Ok(());
     }
@@ -116,7 +116,7 @@ fn collect(folder: &Path, path: String, depth: usize, runs: &mut Vec<Run>) -> io
         let Ok(name) = entry.file_name().into_string() else { continue };
         let path = if path.is_empty() { name } else { format!("{path}/{name}") };
         // One that may not be read, or is gone by now, hides no other.
-        let _ = collect(&entry.path(), path, depth - 1, runs);
+        let _ = collect(&entry.path(), &path, depth - 1, runs);
     }
     Ok(())
 }

@@ -33,3 +33,25 @@ impl Launch {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_there_stays_and_one_that_was_removed_is_written_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("conf/zoo.cfg");
+        let files = vec![(file.clone(), "as told".to_owned())];
+        let launch = Launch { program: "x".into(), arguments: Vec::new(), environment: Vec::new(), files };
+        let written = || {
+            launch.write_files().expect("it can be written");
+            fs::read_to_string(&file).expect("it is there")
+        };
+        assert_eq!(written(), "as told");
+        fs::write(&file, "as learnt").expect("a file");
+        assert_eq!(written(), "as learnt");
+        fs::remove_file(&file).expect("it is there");
+        assert_eq!(written(), "as told");
+    }
+}

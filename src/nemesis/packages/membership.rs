@@ -87,10 +87,9 @@ impl Injection for Removed {
         let mut proof = Map::new();
         for &node in &self.nodes {
             // Where its removal was refused, it is what it was.
-            if cluster.standing(node)? == Standing::Down || !is_member(cluster, node).await {
-                if let Value::Object(added) = readmit(&self.field, self.layer, node).await? {
-                    proof.extend(added);
-                }
+            let is_out = cluster.standing(node)? == Standing::Down || !is_member(cluster, node).await;
+            if is_out && let Value::Object(added) = readmit(&self.field, self.layer, node).await? {
+                proof.extend(added);
             }
         }
         let all = cluster.nodes();
