@@ -22,7 +22,7 @@ use crate::servers::{LeaderView, NotReady, Probes, wait_ready};
 /// How long one server may take to say what it is.
 const INTRODUCTION: Duration = Duration::from_millis(3_500);
 /// How long the cluster may take to show that it serves. With the above, and what the last question may take, nobody waits for 10 s.
-const READY: Duration = Duration::from_secs(3);
+const READY: Duration = Duration::from_secs(2);
 const ANSWER_BYTES: usize = 4 << 20;
 
 /// A cluster that lets us in.
@@ -130,13 +130,20 @@ pub async fn arrive(
         Service::Consul => Box::new(ConsulProbes::at_doors(&doors, credentials)),
         Service::Zookeeper => Box::new(ZooKeeperProbes::at_doors(&doors)),
     };
+    // Whom they do not let in they will not let in later.
+    if let Err(error) = probes.consensus(NodeId::new(1)).await
+        && told::is_denial(&error.to_string())
+    {
+        let (who, said) = (who(NodeId::new(1), &endpoints.servers[0]), error.to_string());
+        return Err(ArrivalError::Denied { who, said, remedy: remedy(endpoints.service) });
+    }
     if let Err(not_ready) = wait_ready(probes.as_ref(), READY, |_| None).await {
         return Err(why_not(probes.as_ref(), &relays, not_ready, endpoints.service).await);
     }
     let versions: BTreeSet<&str> = told.iter().map(|told| told.version.as_str()).collect();
     let versions: Vec<&str> = versions.into_iter().collect();
     let label = format!("{} {}", endpoints.service.software(), versions.join(", "));
-    let told = told.into_iter().reduce(Told::and).expect("there is a server");
+    let told = told.into_iter().reduce(|told, other| told.and(&other)).expect("there is a server");
     Ok(Arrival { relays, probes, label, told })
 }
 
@@ -192,7 +199,7 @@ impl Visit<'_> {
 
     async fn etcd(&self) -> Result<Told, ArrivalError> {
         let (status, body) = self.get("version", &Credentials::None).await?;
-        told::by_etcd(&body).map_err(|why| self.another("an etcd server", status, &body, why))
+        told::by_etcd(&body).map_err(|why| self.another("an etcd server", status, &body, &why))
     }
 
     /// Whether the old interface is on, and open to us.
@@ -212,7 +219,7 @@ impl Visit<'_> {
             500 if told::says_no_leader(&body) => return Err(self.no_leader(excerpt(&body))),
             _ => {}
         }
-        let told = told::by_consul(&body).map_err(|why| self.another("a Consul server", status, &body, why))?;
+        let told = told::by_consul(&body).map_err(|why| self.another("a Consul server", status, &body, &why))?;
         if !told.is_server {
             return Err(self.unfit("it is a client of the cluster and passes requests on; name the servers themselves"));
         }
@@ -230,9 +237,8 @@ impl Visit<'_> {
             );
         }
         let version = told::version_of_zookeeper(&said);
-        let version = version.ok_or_else(|| {
-            self.another("a ZooKeeper server", 0, said.as_bytes(), "it does not answer `srvr`".to_owned())
-        })?;
+        let version = version
+            .ok_or_else(|| self.another("a ZooKeeper server", 0, said.as_bytes(), "it does not answer `srvr`"))?;
         // It need not be allowed.
         let settings = self.word("conf").await.unwrap_or_default();
         Ok(told::by_zookeeper(version, &settings))
@@ -280,7 +286,7 @@ impl Visit<'_> {
         }
     }
 
-    fn another(&self, what: &'static str, status: u16, body: &[u8], why: String) -> ArrivalError {
+    fn another(&self, what: &'static str, status: u16, body: &[u8], why: &str) -> ArrivalError {
         let said = excerpt(body);
         if said.contains("HTTP request to an HTTPS server") {
             return self.unreachable(self.with_tls());

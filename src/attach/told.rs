@@ -22,7 +22,7 @@ pub struct Told {
 
 impl Told {
     /// What two servers of one cluster promise together: the greater of each, for who leads is not for us to say.
-    pub(super) fn and(self, other: Self) -> Self {
+    pub(super) fn and(self, other: &Self) -> Self {
         // What one of them keeps to itself is not known of the cluster.
         let greater = |one: Option<u32>, two: Option<u32>| one.zip(two).map(|(one, two)| one.max(two));
         Self {
@@ -165,6 +165,6 @@ mod tests {
         assert_eq!((told.tick_ms, told.sync_limit_ticks), (Some(2_000), Some(5)));
         let silent = by_zookeeper("3.8.0".to_owned(), "conf is not executed because it is not in the whitelist.");
         assert_eq!(silent.tick_ms, None);
-        assert_eq!(told.and(silent).tick_ms, None);
+        assert_eq!(told.and(&silent).tick_ms, None);
     }
 }

@@ -45,12 +45,13 @@ Exit codes:
 Environment:
   LEASEHOLD_PACKAGES   a folder with server packages, tried before any download
   LEASEHOLD_CACHE      where fetched servers are kept (default: the user's cache folder)
+  LEASEHOLD_PASSWORD   the password of `run --user`; LEASEHOLD_TOKEN the token of Consul for `run --endpoints`
   LEASEHOLD_LOG        what to log on stderr, for example `leasehold::nemesis=debug`; goes before -v
   NO_COLOR             no colours";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run a scenario on real servers in a sandbox on this machine, and judge what was recorded.
+    /// Run a scenario on real servers in a sandbox on this machine, or on a cluster that runs already, and judge what was recorded.
     #[command(after_help = run::EXAMPLES)]
     Run(run::RunArguments),
     /// Do a run again: the same scenario, seed and faults.

@@ -32,6 +32,7 @@ Examples:
   leasehold run etcd-v3-leader-pause --no-faults             the same with nothing broken
   leasehold run ./mine.toml --server-bin etcd=./bin/etcd     a scenario and a server of your own
   leasehold run etcd-v3-leader-change --client ./my-locks    a lock library of your own
+  leasehold run etcd-v3-frozen-holder --endpoints etcd=http://10.0.0.1:2379,http://10.0.0.2:2379
 
 The exit code is the verdict: see `leasehold --help`.";
 

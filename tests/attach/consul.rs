@@ -65,7 +65,7 @@ async fn consul_with_tls_and_tokens_is_left_as_it_was() {
     let ca = authority.ca();
     let tls = ["--endpoints", &endpoints, "--ca", &ca];
     let run = folder.path().join("run");
-    let arguments = [&["consul-calm", "--seconds", "5", "--token-file", &token_file], &tls[..]].concat();
+    let arguments = [&["consul-calm", "--seconds", "4", "--token-file", &token_file], &tls[..]].concat();
     let output = attach(&arguments).arg("-vv").arg("--out").arg(&run).output().expect("the program starts");
     valid(&output);
     keeps_secret(&token, &output, &run);

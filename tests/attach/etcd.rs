@@ -9,10 +9,39 @@ use etcd_client::{Client, ConnectOptions, GetOptions, Permission, PermissionType
 use tempfile::TempDir;
 
 use super::authority::Authority;
+use super::common::told;
 use super::server::{Server, own_address, program, until};
 use super::{attach, interrupted, keeps_secret, refused, valid};
 
 const PASSWORD: &str = "correct horse battery staple";
+
+/// The client that holds a lock is far away, and then cut off for longer than its TTL.
+const HOLDER: &str = r#"
+summary = "s"
+service = "etcd-v3"
+servers = "etcd@3.5.30"
+seconds = 5
+[workload]
+kind = "mutex"
+workers = 3
+keys = 1
+ttl_ms = 2_000
+renew_ms = 400
+hold_ms = 1_500
+retry_ms = 50
+[[nemesis]]
+package = "link"
+delay_ms = 20
+target = "holder"
+at_ms = 300
+lasts_ms = 700
+[[nemesis]]
+package = "partition"
+shape = "isolate"
+target = "holder"
+at_ms = 1_500
+lasts_ms = 2_500
+"#;
 
 /// A server of one, that speaks TLS at port 2379, and without it at port 2377 to its owner.
 struct Etcd {
@@ -107,7 +136,10 @@ async fn etcd_with_tls_and_users_is_left_as_it_was() {
     let endpoint = etcd.endpoint();
     let (cert, key) = &etcd.own;
     let tls = ["--endpoints", &endpoint, "--ca", &etcd.ca, "--cert", cert, "--key", key];
-    let arguments = [&["etcd-v3-mutex-calm", "--seconds", "4", "--user", "lock"], &tls[..]].concat();
+    let scenario = etcd.folder.path().join("holder.toml");
+    std::fs::write(&scenario, HOLDER).expect("it can be written");
+    let scenario = scenario.display().to_string();
+    let arguments = [&[scenario.as_str(), "--user", "lock"], &tls[..]].concat();
 
     let run = etcd.folder.path().join("run");
     let output = attach(&arguments).env("LEASEHOLD_PASSWORD", PASSWORD).arg("-vv").arg("--out").arg(&run).output();
@@ -116,7 +148,10 @@ async fn etcd_with_tls_and_users_is_left_as_it_was() {
     keeps_secret(PASSWORD, &output, &run);
     let told = String::from_utf8_lossy(&output.stdout).replace(['\n', ' '], "");
     assert!(told.contains(&format!("--endpoints{endpoint}--ca")), "{told}");
-    assert!(std::fs::read_to_string(run.join("history.jsonl")).expect("a record").contains("etcd 3.5.30"));
+    let history = std::fs::read_to_string(run.join("history.jsonl")).expect("a record");
+    assert!(history.contains("etcd 3.5.30") && history.contains(r#""f":"link""#));
+    let bit = |line: &&str| line.contains(r#""type":"ok","f":"partition""#) && line.contains(r#""dropped":"#);
+    assert_eq!(history.lines().filter(bit).count(), 2, "injected and healed");
     assert_eq!(etcd.listing().await, before);
 
     let mut command = attach(&[&["etcd-v3-calm", "--user", "lock"], &tls[..]].concat());
@@ -163,8 +198,17 @@ async fn what_is_wrong_with_a_way_in_is_said() {
     // The plain way in, to the old interface.
     let plain = format!("etcd-v2=http://{address}:2377");
     let folder = etcd.folder.path().join("old");
-    let output = attach(&["etcd-v2-calm", "--seconds", "2", "--endpoints", &plain, "--out"]).arg(folder).output();
-    valid(&output.expect("the program starts"));
+    let marks = etcd.folder.path().join("marks");
+    let mark = |end: &str, after_ms: u64| {
+        format!("{{\"fault\":\"rack 7\",\"mark\":\"{end}\",\"nodes\":[\"n1\"],\"after_ms\":{after_ms}}}\n")
+    };
+    std::fs::write(&marks, format!("# by hand\n\n{}{}", mark("start", 500), mark("end", 1_200)))
+        .expect("it can be written");
+    let marks = marks.display().to_string();
+    let arguments = ["etcd-v2-calm", "--seconds", "2", "--endpoints", &plain, "--external-faults", &marks, "--out"];
+    let output = attach(&arguments).arg(&folder).output().expect("the program starts");
+    valid(&output);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("rack 7 on n1, from 0.5"), "{}", told(&output));
     let root = reqwest::get(format!("http://{address}:2377/v2/keys/?recursive=true")).await.expect("an answer");
     let root = root.text().await.expect("text");
     assert!(!root.contains("nodes"), "{root}");

@@ -39,6 +39,30 @@ fn refused(arguments: &[&str], words: &[&str]) {
     assert!(start.elapsed() < PATIENCE, "after {:?}: {said}", start.elapsed());
 }
 
+#[test]
+fn what_cannot_be_meant_is_refused_before_anything_is_done() {
+    let wrong = |arguments: &[&str], words: &[&str]| {
+        let output = attach(arguments).output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(64), "{}", told(&output));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(words.iter().all(|word| said.contains(word)), "expected {words:?}\n{said}");
+        said
+    };
+    let etcd = ["--endpoints", "etcd=http://127.0.0.1:9"];
+    let with = |scenario: &'static str, more: &[&'static str]| [&[scenario], &etcd[..], more].concat();
+    wrong(&with("etcd-v3-leader-pause", &[]), &["pause at leader", "`partition`", "--external-faults", "--no-faults"]);
+    wrong(&with("etcd-v3-frozen-disk", &[]), &["disk", "left alone"]);
+    wrong(&with("etcd-v3-region-lost", &["--no-faults"]), &["data centres", "left alone"]);
+    wrong(&with("consul-calm", &[]), &["consul-calm is about consul, and --endpoints names etcd-v3"]);
+    wrong(&with("etcd-v3-calm", &["--ca", "ca.pem"]), &["no endpoint does", "https://"]);
+    wrong(&with("etcd-v3-calm", &["--user", "lock"]), &["needs a password", "LEASEHOLD_PASSWORD"]);
+    wrong(&with("etcd-v3-calm", &["--token-file", "token"]), &["tokens are for Consul"]);
+    wrong(&with("etcd-v3-calm", &["--servers", "etcd@3.5.30"]), &["cannot be used with"]);
+    wrong(&["etcd-v3-calm", "--ca", "ca.pem"], &["--endpoints"]);
+    let said = wrong(&["etcd-v3-calm", "--endpoints", "etcd=http://lock:hunter2@127.0.0.1:9"], &["--password-file"]);
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
 /// A run whose verdict must be `valid`.
 #[track_caller]
 fn valid(output: &Output) {

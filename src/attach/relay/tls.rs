@@ -153,6 +153,12 @@ pub(super) async fn is_spoken_at(host: &str, server: TcpStream) -> bool {
 
 /// What is wrong where a connection over TLS did not come about or broke, and what to do; `None` where it is not about TLS.
 pub(super) fn complaint(error: &io::Error, host: &str) -> Option<String> {
+    const NO_TLS: &str =
+        "it does not speak TLS there: name the endpoint without it (http://, or for ZooKeeper only HOST:PORT)";
+    // In the words of tokio-rustls for a server that hangs up instead of greeting back.
+    if error.kind() == io::ErrorKind::UnexpectedEof && error.to_string() == "tls handshake eof" {
+        return Some(NO_TLS.to_owned());
+    }
     let said = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(match said {
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
@@ -165,10 +171,7 @@ pub(super) fn complaint(error: &io::Error, host: &str) -> Option<String> {
         rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "its certificate has expired, by this machine's clock".to_owned()
         }
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "it does not speak TLS there: name the endpoint without it (http://, or for ZooKeeper only HOST:PORT)"
-                .to_owned()
-        }
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => NO_TLS.to_owned(),
         rustls::Error::AlertReceived(
             AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate
