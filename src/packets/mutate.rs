@@ -197,8 +197,8 @@ fn edge(kind: FieldKind, bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
     let edges = [
         i64::from(i32::MAX),
         i64::from(i32::MAX) - 1,
-        said + 1,
-        said.max(1) - 1,
+        said.wrapping_add(1),
+        said.saturating_sub(1).max(0),
         0,
         -1,
         i64::from(i32::MIN),
