@@ -259,7 +259,7 @@ mod tests {
                 let fields: BTreeSet<&str> = message
                     .packets
                     .iter()
-                    .flat_map(|packet| packet.fields())
+                    .flat_map(Packet::fields)
                     .filter(|field| field.name.ends_with("length"))
                     .map(|field| field.name.as_str())
                     .collect();
