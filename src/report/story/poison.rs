@@ -143,10 +143,15 @@ fn locks(story: &Story<'_>, since: RunTime) -> Vec<String> {
         .iter()
         .take(MOST)
         .map(|(key, (ns, at))| {
-            let free = story.holds.iter().find(|hold| hold.key == **key && hold.from > *at);
-            let then = free.map_or("it was not given to anybody any more".to_owned(), |hold| {
-                format!("it was given to process {} at {}", hold.process, instant(hold.from))
-            });
+            let given = story.holds.iter().find(|hold| hold.key == **key && hold.from > *at);
+            let is_free = |op: &&Op| {
+                op.key == **key && op.invoked > *at && matches!(op.action, Action::Read { seen: Some(None), .. })
+            };
+            let then = match (given, story.ops.iter().find(is_free)) {
+                (Some(hold), _) => format!("it was given to process {} at {}", hold.process, instant(hold.from)),
+                (None, Some(read)) => format!("it was seen to be free at {}", instant(read.ended.unwrap_or(story.end))),
+                (None, None) => "it was never seen to be free again".to_owned(),
+            };
             format!("`{}` was still there {} after its lease was over; {then}", one_line(key, 40), span(*ns))
         })
         .collect();

@@ -88,7 +88,7 @@ impl Service {
         unserved.retain(|op| {
             let at_node = |node: &Word| {
                 let of_class = |class| {
-                    classes.get(&(node.clone(), class)).is_none_or(|served| served.was_missing_during(op, *op_bound))
+                    classes.get(&(node.clone(), class)).is_some_and(|served| served.was_missing_during(op, *op_bound))
                 };
                 let classes = Class::of(op);
                 nodes.get(node).is_none_or(|served| served.was_missing_during(op, *op_bound))
@@ -138,10 +138,10 @@ impl Served {
         self.was_missing_for(op.invoked, ended, bound, RunTime(u64::MAX))
     }
 
-    /// Whether it was missing for longer than a bound at a time between two instants, in a record that ends at `end`.
+    /// Whether it was missing for longer than a bound at a time between two instants, in a record that ends at `end`. Before it
+    /// was there for the first time nobody missed it.
     pub(super) fn was_missing_for(&self, from: RunTime, until: RunTime, bound: Duration, end: RunTime) -> bool {
-        let after = self.at.partition_point(|at| *at <= from);
-        let Some(first) = after.checked_sub(1) else { return true };
+        let first = self.at.partition_point(|at| *at <= from).saturating_sub(1);
         self.at[first..].windows(2).take_while(|gap| gap[0] <= until).any(|gap| gap[1].since(gap[0]) > bound)
             || self.at.last().is_some_and(|last| *last <= until && end.since(*last) > bound)
     }
