@@ -38,6 +38,8 @@ pub struct Fault {
     pub package: String,
     /// What it does and where, for example `clock +9 s on n3`.
     pub what: String,
+    /// The servers that it hit.
+    pub nodes: Vec<String>,
     /// When its injection was begun.
     pub begun: RunTime,
     /// When its injection was done, where it was.
@@ -61,6 +63,18 @@ impl Fault {
     #[must_use]
     pub fn in_words(&self) -> String {
         if self.bit { self.what.clone() } else { format!("{} (which took no effect that was seen)", self.what) }
+    }
+
+    /// Whether it is a malformed packet, which no server may stop for.
+    #[must_use]
+    pub fn is_packet(&self) -> bool {
+        self.package == f::PACKET
+    }
+
+    /// Whether it kills fewer servers than the others can do without.
+    #[must_use]
+    pub fn kills_a_minority(&self, of: u8) -> bool {
+        self.package == f::KILL && !self.nodes.is_empty() && self.nodes.len() * 2 < usize::from(of)
     }
 
     /// Whether it moves clocks and does nothing else.
@@ -174,6 +188,7 @@ fn paired(events: &[FaultEvent]) -> Vec<Fault> {
             }
             (FaultPhase::Inject, EventType::Ok | EventType::Info) => {
                 fault.what = described(event);
+                fault.nodes.clone_from(&event.value.nodes);
                 fault.in_place = Some(event.time);
                 fault.bit = event.kind == EventType::Ok;
             }
@@ -191,6 +206,7 @@ fn fault(event: &FaultEvent, begun: RunTime) -> Fault {
         number: event.value.fault,
         package: event.package.to_string(),
         what: described(event),
+        nodes: event.value.nodes.clone(),
         begun,
         in_place: None,
         healing: None,

@@ -102,6 +102,76 @@ impl fmt::Display for AnomalyKind {
     }
 }
 
+/// What a lockup looks like. `docs/poison.md` has an example of each.
+///
+/// S6, a server that answers nobody, and S9, replicas that differ, are named there and not here: nothing in a record tells the
+/// first from a server that is down, and the second is found as `nonlinearizable`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Signature {
+    /// No server serves anything that takes agreement, nor reads, though they say that they are well and the same one leads.
+    #[serde(rename = "S1")]
+    Total,
+    /// The same, but reads are served.
+    #[serde(rename = "S2")]
+    WriteOnly,
+    /// One server serves nothing, though it says that it is well.
+    #[serde(rename = "S3")]
+    OneServer,
+    /// One server serves nothing that takes agreement, and goes on with the rest.
+    #[serde(rename = "S4")]
+    OneServersWrites,
+    /// The other way round: one server's reads or keep-alives hang while what takes agreement is served.
+    #[serde(rename = "S5")]
+    Inverse,
+    /// No majority of the servers answers any more.
+    #[serde(rename = "S7")]
+    QuorumLost,
+    /// The servers answer, and nobody is elected.
+    #[serde(rename = "S8")]
+    NoElection,
+    /// A lease outlived its time while the service was locked up.
+    #[serde(rename = "S10")]
+    ZombieLease,
+}
+
+impl Signature {
+    /// Its number.
+    #[must_use]
+    pub fn number(self) -> &'static str {
+        match self {
+            Self::Total => "S1",
+            Self::WriteOnly => "S2",
+            Self::OneServer => "S3",
+            Self::OneServersWrites => "S4",
+            Self::Inverse => "S5",
+            Self::QuorumLost => "S7",
+            Self::NoElection => "S8",
+            Self::ZombieLease => "S10",
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Total => "total lockup behind good health, the same leader",
+            Self::WriteOnly => "nothing is written behind good health, and reads go on",
+            Self::OneServer => "one server serves nothing behind good health",
+            Self::OneServersWrites => "one server writes nothing behind good health, and goes on with the rest",
+            Self::Inverse => "one server's reads hang while writes go on",
+            Self::QuorumLost => "no majority of the servers answers",
+            Self::NoElection => "the servers answer, and nobody is elected",
+            Self::ZombieLease => "a lease that outlived its time in a lockup",
+        }
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.number(), self.name())
+    }
+}
+
 /// One contradiction between what a service promised and what it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anomaly {
@@ -121,6 +191,9 @@ pub struct Anomaly {
     /// that the lock is its own, in ns. Such a double acquisition is a moment, not a stretch with two holders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_gone_for_ns: Option<u64>,
+    /// What it looks like, where there is positive evidence for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
     /// The faults that were active at that time or had just ended, in words.
     pub faults: Vec<String>,
     /// Who led the cluster around that time, in words; empty where no probe told.

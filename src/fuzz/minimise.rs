@@ -4,7 +4,7 @@
 //! halves, then one by one. Then the bytes: those that were changed are put back, by
 //! halves, then one by one. Each step is tried on a cluster without any past, and counts only if that shows the same.
 
-use super::finding::{difference, with_bytes};
+use super::finding::with_bytes;
 use super::{FuzzError, Sent, Signature};
 use crate::packets::mutants::Mutant;
 
@@ -97,9 +97,8 @@ impl<T: Trial> Minimiser<'_, T> {
                     let mut bytes = tried[index].1.packet.bytes().to_vec();
                     kept[at..end].iter().for_each(|&place| bytes[place] = whole[place]);
                     tried[index].1.packet = with_bytes(&tried[index].1.packet, &bytes);
-                    // All put back is no mutant any more.
-                    let is_mutant = difference(&bytes, &whole) > 0;
-                    if is_mutant && self.still(&tried).await? {
+                    // Where all of them can be put back, it is the well-formed message that does it.
+                    if self.still(&tried).await? {
                         all = tried;
                         kept.drain(at..end);
                     } else {
@@ -117,6 +116,7 @@ impl<T: Trial> Minimiser<'_, T> {
 mod tests {
     use super::*;
     use crate::NodeId;
+    use crate::fuzz::finding::difference;
     use crate::fuzz::subject::NodeState;
     use crate::packets::mutants::Grammar;
     use crate::servers::Software;
@@ -158,9 +158,7 @@ mod tests {
         let mut all = suspects(1);
         let whole = all[0].1.whole.clone();
         let mut bytes = whole.bytes().to_vec();
-        for at in 2..14 {
-            bytes[at] ^= 0x55;
-        }
+        bytes[2..14].iter_mut().for_each(|byte| *byte ^= 0x55);
         all[0].1.packet = with_bytes(&whole, &bytes);
         let mut trial = Stops(|sent: &[Sent]| sent[0].packet.bytes()[9] == bytes[9]);
         let mut minimiser = Minimiser { trial: &mut trial, shape: SHAPE, tries_left: 100 };

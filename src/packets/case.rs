@@ -179,7 +179,7 @@ fn made(recipe: &Recipe) -> Result<Packet, CaseError> {
 /// If there are others, or an odd number.
 pub fn bytes_of(digits: &str) -> Result<Vec<u8>, CaseError> {
     let wrong = || CaseError::NoBytes(digits.chars().take(80).collect());
-    if !digits.is_ascii() || digits.len() % 2 != 0 {
+    if !digits.is_ascii() || !digits.len().is_multiple_of(2) {
         return Err(wrong());
     }
     let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).ok();

@@ -6,7 +6,7 @@ use leasehold_workloads::script::Dice;
 use serde::{Deserialize, Serialize};
 
 use super::mutate::{Deed, Mutator, done};
-use super::{Packet, Port, consul, etcd, http, zookeeper};
+use super::{Builder, Packet, Port, consul, etcd, http, zookeeper};
 use crate::servers::Software;
 
 /// Keeps these dice apart from all others of a run.
@@ -92,7 +92,7 @@ impl Grammar {
         let deeds: Vec<Deed> = mutant.deeds.iter().map(|(_, _, deed)| deed.clone()).collect();
         let packets = done(&message.packets, &deeds).into_iter();
         let reframe = |packet| if mutant.reframed { (message.reframe)(packet) } else { packet };
-        Some(packets.map(reframe).fold(Packet::builder(), |all, packet| all.packet(packet)).build())
+        Some(packets.map(reframe).fold(Packet::builder(), Builder::packet).build())
     }
 
     /// Mutants without an end.
@@ -259,7 +259,7 @@ mod tests {
                 let fields: BTreeSet<&str> = message
                     .packets
                     .iter()
-                    .flat_map(|packet| packet.fields())
+                    .flat_map(Packet::fields)
                     .filter(|field| field.name.ends_with("length"))
                     .map(|field| field.name.as_str())
                     .collect();

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::Packet;
 use super::zookeeper::learner;
 use crate::servers::zookeeper::QUORUM_PORT;
 
@@ -40,7 +41,7 @@ pub fn fields(ports: [u16; 2], data: &[u8]) -> Vec<(Range<usize>, String)> {
         return Vec::new();
     }
     let packet = learner::read(data);
-    packet.iter().flat_map(|packet| packet.fields()).map(|field| (field.at.clone(), field.name.clone())).collect()
+    packet.iter().flat_map(Packet::fields).map(|field| (field.at.clone(), field.name.clone())).collect()
 }
 
 #[cfg(test)]

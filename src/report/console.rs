@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use leasehold_checkers::checks::lockup::classes::Class;
 use leasehold_checkers::verdict::{Grade, Verdict};
 
-use super::story::{KindCount, Story, in_words};
+use super::story::{KindCount, Poison, Served, Story, in_words};
 use super::words::{self, counted, thousands};
 use super::{command, phrases, plots};
 
@@ -34,6 +35,9 @@ pub(super) fn of(story: &Story<'_>, folder: &Path, colour: bool, width: usize) -
     }
     if !story.judgement.anomalies.is_empty() {
         screen.blank();
+    }
+    if let Some(poison) = story.poison() {
+        screen.poison(&poison);
     }
     for fault in story.faults_to_tell(FAULTS_MAX) {
         screen.entry("fault", &phrases::fault(fault));
@@ -84,7 +88,32 @@ impl Screen {
         let summary =
             format!("{sure}{}: {}, at worst {}", count.kind, in_words(count.worst), phrases::margin(count.worst));
         self.styled_entry(&times, if sure.is_empty() { "31" } else { "33" }, &summary);
+        if let Some(signature) = count.worst.signature {
+            self.entry("", &signature.to_string());
+        }
         self.entry("", &format!("worst: {}", words::one_line(&count.worst.explanation, 400)));
+    }
+
+    /// What a malformed packet did: to threads, and to each class of requests of each server.
+    fn poison(&mut self, poison: &Poison) {
+        self.entry("packet", &poison.what);
+        for answer in &poison.answers {
+            self.entry("", answer);
+        }
+        for gone in &poison.gone {
+            self.entry("gone", &format!("threads of {gone}"));
+        }
+        for lock in &poison.locks {
+            self.entry("locks", lock);
+        }
+        for served in &poison.spans {
+            self.blank();
+            self.entry("served", &format!("{}, from {} to {}", served.when, served.from, served.until));
+            for line in table(served) {
+                let _ = writeln!(self.text, "{}{}", " ".repeat(GUTTER), line.trim_end());
+            }
+        }
+        self.blank();
     }
 
     fn entry(&mut self, name: &str, text: &str) {
@@ -120,4 +149,17 @@ impl Screen {
     fn styled(&self, text: &str, style: &str) -> String {
         if self.colour && !text.is_empty() { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// A row for each server: how much of each class it answered, and how often it said that it was well.
+fn table(served: &Served) -> Vec<String> {
+    const NODE: usize = 5;
+    const CELL: usize = 14;
+    let heads = Class::ALL.iter().map(|class| class.plural()).chain(["said well"]);
+    let head = heads.fold(" ".repeat(NODE), |line, head| line + &format!("{head:<CELL$}"));
+    let rows = served.rows.iter().map(|row| {
+        let cells = row.classes.iter().chain([&row.well]).map(|count| count.in_words());
+        cells.fold(format!("{:<NODE$}", row.node), |line, cell| line + &format!("{cell:<CELL$}"))
+    });
+    std::iter::once(head).chain(rows).collect()
 }

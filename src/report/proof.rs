@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::story::{Effect, Fault};
 use super::words;
 
+/// Of a malformed packet: its bytes and what the servers' logs say of it have a place of their own.
+const TOLD_ELSEWHERE: [&str; 2] = ["packet", "log"];
+
 /// What was measured of a fault: `measured offset 9 s, uncertainty 0.14 ms`.
 pub(super) fn in_words(fault: &Fault) -> String {
     match &fault.effect {
@@ -50,7 +53,7 @@ fn collect(name: &str, value: &Value, parts: &mut Vec<String>) {
     match value {
         Value::Null => {}
         Value::Object(fields) => {
-            for (field, value) in fields {
+            for (field, value) in fields.iter().filter(|(field, _)| !TOLD_ELSEWHERE.contains(&field.as_str())) {
                 let first = parts.len();
                 collect(field, value, parts);
                 // What reads alike, such as the same of several nodes, is told apart by its name.

@@ -35,10 +35,15 @@ pub(crate) struct Run {
 impl Run {
     /// Runs `leasehold run` with these arguments into a folder of its own.
     pub(crate) fn of(arguments: &[&str]) -> Self {
+        Self::by("run", arguments)
+    }
+
+    /// The same with another verb that makes a run.
+    pub(crate) fn by(verb: &str, arguments: &[&str]) -> Self {
         let root = tempfile::tempdir().expect("a folder");
         let folder = root.path().join("run");
         let output =
-            leasehold().arg("run").args(arguments).arg("--out").arg(&folder).output().expect("the program starts");
+            leasehold().arg(verb).args(arguments).arg("--out").arg(&folder).output().expect("the program starts");
         Self { folder, output, _root: root }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use leasehold::report;
 use leasehold_checkers::history::{ErrorInfo, Event, EventType, History, Process, RunTime, Word};
-use leasehold_checkers::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Judgement, Verdict};
+use leasehold_checkers::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Judgement, Signature, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -115,6 +115,7 @@ fn judgement() -> impl Strategy<Value = Judgement> {
             at_ns,
             margin_ns,
             lease_gone_for_ns: (margin_ns % 3 == 0).then_some(margin_ns / 2),
+            signature: (margin_ns % 5 == 0).then_some(Signature::Total),
             faults: vec![explanation.clone()],
             leaders: vec![],
             explanation,

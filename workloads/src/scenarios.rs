@@ -83,6 +83,7 @@ pub const ALL: &[Named] = named!["scenarios":
     "zookeeper-register-leader-change",
     "zookeeper-job-frozen-holder",
     "zookeeper-job-frozen-holder-fenced",
+    "zookeeper-poison-zombie",
 ];
 
 /// All suites that come with the program.

@@ -154,6 +154,7 @@ impl<'a> Run<'a> {
             at_ns: at.as_nanos(),
             margin_ns,
             lease_gone_for_ns: None,
+            signature: None,
             faults: self.context.faults_around(at),
             leaders: self.context.leaders_around(at),
             explanation,

@@ -46,6 +46,10 @@ pub mod f {
     /// A probe of a server's wall clock; also the nemesis package that moves it. Whatever else moves clocks, and does
     /// nothing else, has a name that begins with this and a dash.
     pub const CLOCK: &str = "clock";
+    /// The nemesis package that kills servers.
+    pub const KILL: &str = "kill";
+    /// The nemesis package that sends malformed packets.
+    pub const PACKET: &str = "packet";
     /// The nemesis package that has clocks run too fast or too slow.
     pub const CLOCK_DRIFT: &str = "clock-drift";
     /// The nemesis package that takes a snapshot of the service's state when it begins, and restores it when it is healed.

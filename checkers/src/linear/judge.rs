@@ -208,6 +208,7 @@ fn anomaly(key: &str, witness: &Witness) -> Anomaly {
         at_ns: 0,
         margin_ns: 0,
         lease_gone_for_ns: None,
+        signature: None,
         faults: Vec::new(),
         leaders: Vec::new(),
         explanation: witness.explanation.clone(),

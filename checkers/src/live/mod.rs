@@ -414,6 +414,7 @@ fn judged(run: &Run<'_>) -> (BTreeMap<String, CheckerResult>, Vec<Anomaly>) {
         results.insert(name.to_owned(), result);
         anomalies.extend(found);
     }
+    lockup::signature::name_zombies(&mut anomalies);
     anomalies.sort_by(|a, b| (a.kind, a.at_ns, &a.ops, &a.key).cmp(&(b.kind, b.at_ns, &b.ops, &b.key)));
     (results, anomalies)
 }

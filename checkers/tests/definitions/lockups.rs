@@ -20,6 +20,14 @@ pub(crate) fn lockups(facts: &Facts<'_>) -> Vec<Expected> {
             found.push(lockup);
         }
     }
+    let stops_it = |greater: &Lockup, lockup: &Lockup| {
+        greater.meets(lockup) && (greater.node.is_none() || greater.node == lockup.node)
+    };
+    let of_classes: Vec<Lockup> = classes(facts, &moments)
+        .into_iter()
+        .filter(|lockup| !found.iter().any(|greater| stops_it(greater, lockup)))
+        .collect();
+    found.extend(of_classes);
     let hangs: Vec<Lockup> =
         single_ops(facts, &moments).into_iter().filter(|lockup| !explained(&found, lockup)).collect();
     let mut expected: Vec<Expected> = found.iter().chain(&hangs).map(Lockup::expected).collect();
@@ -34,6 +42,7 @@ struct Lockup {
     until: u64,
     grade: Grade,
     ops: Vec<usize>,
+    node: Option<Word>,
 }
 
 impl Lockup {
@@ -112,7 +121,7 @@ fn around(stretches: &[(u64, u64)], at: u64) -> Option<(u64, u64)> {
 }
 
 fn is_served(op: &Op) -> bool {
-    !op.is_unanswered() && !["refused", "no-session", "timeout"].iter().any(|code| op.failed_with(code))
+    !op.is_unanswered() && !["refused", "no-session", "timeout", "broken"].iter().any(|code| op.failed_with(code))
 }
 
 /// To wait in a queue is no evidence.
@@ -151,7 +160,7 @@ fn droughts<'a>(facts: &Facts<'_>, ops: &[&'a Op], stretches: &[(u64, u64)], bou
                     until = until.max(to);
                     tried.push(op);
                 }
-                let lockup = Lockup { from: first, until, grade: Grade::Proven, ops: Vec::new() };
+                let lockup = Lockup { from: first, until, grade: Grade::Proven, ops: Vec::new(), node: None };
                 if until - first > bound {
                     droughts.push(Drought { lockup, tried, served_before: begin.is_some() });
                 }
@@ -190,10 +199,41 @@ fn nodes(facts: &Facts<'_>, moments: &[Moment<'_>]) -> Vec<Lockup> {
         let found = droughts(facts, &asked, &calm, bound).into_iter();
         found
             .filter(|found| found.served_before && found.tried.len() >= 3)
-            .map(|found| found.lockup)
+            .map(|found| Lockup { node: Some(node.clone()), ..found.lockup })
             .collect::<Vec<_>>()
     };
     nodes.into_iter().flat_map(of_node).collect()
+}
+
+/// What belongs to a class: its name, and whether it was served.
+fn of_class(op: &Op, class: &str) -> Option<bool> {
+    let no_session = op.failed_with("no-session") || op.failed_with("refused");
+    match (op.f.as_str(), class) {
+        ("acquire", "new session") => (is_served(op) || no_session).then_some(!no_session),
+        ("acquire", "acquire") => (!no_session).then_some(is_served(op)),
+        (f, class) => (f == class).then_some(is_served(op)),
+    }
+}
+
+/// One node serves nothing of one class.
+fn classes(facts: &Facts<'_>, moments: &[Moment<'_>]) -> Vec<Lockup> {
+    let bound = facts.header.contract.patience.op_ms * MS;
+    let nodes: BTreeSet<&Word> = facts.ops.iter().filter_map(|op| op.node.as_ref()).collect();
+    let mut found = Vec::new();
+    for node in nodes {
+        let calm = stretches(facts, moments, |moment| moment.serving && moment.heard.contains(node.as_str()));
+        for class in ["new session", "acquire", "renew", "release", "read"] {
+            let asked: Vec<&Op> =
+                facts.ops.iter().filter(|op| op.node.as_ref() == Some(node) && of_class(op, class).is_some()).collect();
+            let of_class = droughts(facts, &asked, &calm, bound).into_iter();
+            found.extend(
+                of_class
+                    .filter(|found| found.served_before && found.tried.len() >= 3)
+                    .map(|found| Lockup { node: Some(node.clone()), ..found.lockup }),
+            );
+        }
+    }
+    found
 }
 
 /// Of each node the op that hung the longest.
@@ -206,7 +246,8 @@ fn single_ops(facts: &Facts<'_>, moments: &[Moment<'_>]) -> Vec<Lockup> {
         for op in facts.ops.iter().filter(|op| op.node.as_ref() == Some(node) && op.is_unanswered()) {
             if let (true, Some(calm)) = (should_be_served(op), around(&serving, op.invoked.0)) {
                 let until = op.ended.map_or(facts.end, |ended| ended.0).min(calm.1);
-                hung.push(Lockup { from: op.invoked.0, until, grade: Grade::Proven, ops: vec![op.index] });
+                let ops = vec![op.index];
+                hung.push(Lockup { from: op.invoked.0, until, grade: Grade::Proven, ops, node: None });
             }
         }
         hung.retain(|hung| hung.until - hung.from > bound);

@@ -24,20 +24,20 @@ enum Load {
 }
 
 pub(super) fn fuzz(arguments: &PoisonArguments, servers: &ServerSpec, seconds: u64) -> Result<Exit, Failure> {
-    enter(arguments, servers, "fuzz", Load::Fuzz(Duration::from_secs(seconds)))
+    enter(arguments, servers, "fuzz", &Load::Fuzz(Duration::from_secs(seconds)))
 }
 
 pub(super) fn again(arguments: &PoisonArguments, servers: &ServerSpec, file: &Path) -> Result<Exit, Failure> {
     let finding = Finding::read(file).or_exit(Exit::Usage)?;
-    enter(arguments, servers, "mutant", Load::Finding(finding))
+    enter(arguments, servers, "mutant", &Load::Finding(finding))
 }
 
-fn enter(arguments: &PoisonArguments, servers: &ServerSpec, name: &str, load: Load) -> Result<Exit, Failure> {
+fn enter(arguments: &PoisonArguments, servers: &ServerSpec, name: &str, load: &Load) -> Result<Exit, Failure> {
     let scenario =
         Scenario::parse(&format!("poison-{name}"), "the scenario of the search", &scenario(servers, arguments));
     let scenario = scenario.or_exit(Exit::Usage)?;
     in_its_place(&arguments.as_run(), scenario, |sandbox, groups, own, prepared| {
-        inside(sandbox, groups, own, &prepared, &load)
+        inside(sandbox, groups, own, &prepared, load)
     })
 }
 

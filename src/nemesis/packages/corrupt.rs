@@ -185,11 +185,11 @@ impl Injection for Changed {
             return Err(FaultError::NoTarget("there is no such link".to_owned()));
         }
         self.before = self.count();
-        self.layer.lay(self.spoils.iter().map(|((from, to), spoil)| {
-            let mut rule = LinkRule::default();
-            rule.spoils = vec![spoil.clone()];
-            (*from, *to, rule)
-        }));
+        self.layer.lay(
+            self.spoils.iter().map(|((from, to), spoil)| {
+                (*from, *to, LinkRule { spoils: vec![spoil.clone()], ..LinkRule::default() })
+            }),
+        );
         match wait::until(BITE_LIMIT, || ready((self.changed() > 0).then_some(()))).await {
             Some(()) => Ok(self.proof()),
             None => Err(FaultError::DidNotBite("no packet was changed so far".to_owned())),

@@ -69,12 +69,11 @@ impl Injection for Sending {
     async fn inject(&mut self) -> Result<Value, FaultError> {
         let cluster = self.field.cluster.as_ref();
         let mut sent = Map::new();
-        let before = census(cluster);
+        let before = lasting(cluster).await;
         for &aimed in &self.nodes {
             let node = self.receiver(aimed).await;
             let reply = self.send(node).await?;
-            let mut told =
-                json!({ "sent_bytes": self.case.packet.bytes().len(), "answer": zookeeper::in_words(&reply) });
+            let mut told = json!({ "sent_bytes": self.case.packet.bytes().len(), "answer": self.in_words(&reply) });
             if node != aimed {
                 told["instead_of"] = json!(aimed.to_string());
             }
@@ -111,6 +110,16 @@ impl Sending {
         nodes.into_iter().find(|&node| Some(node) != leader).unwrap_or(aimed)
     }
 
+    /// What came back, in a few words. Only to clients a server says what is wrong.
+    fn in_words(&self, reply: &Reply) -> String {
+        match (self.case.port, reply.answer.len()) {
+            (Port::Client, _) => zookeeper::in_words(reply),
+            (_, 0) if reply.closed => "closed the connection".to_owned(),
+            (_, 0) => "no answer".to_owned(),
+            (_, bytes) => format!("{bytes} bytes came back"),
+        }
+    }
+
     async fn send(&self, node: NodeId) -> Result<Reply, FaultError> {
         let to = self.field.cluster.address_for_packets(node, self.case.port)?;
         let handshake = self.case.session.then(|| zookeeper::handshake(SESSION_MS));
@@ -123,6 +132,19 @@ impl Sending {
 struct Before {
     threads: ThreadNames,
     log_bytes: u64,
+}
+
+/// All servers that run, and their threads that do not come and go.
+async fn lasting(cluster: &Cluster) -> BTreeMap<NodeId, Before> {
+    const SHORT_LIVED: Duration = Duration::from_millis(300);
+    let earlier = census(cluster);
+    tokio::time::sleep(SHORT_LIVED).await;
+    let mut now = census(cluster);
+    for (node, before) in &mut now {
+        let known = earlier.get(node).map(|earlier| &earlier.threads);
+        before.threads.retain(|number, _| known.is_some_and(|known| known.contains_key(number)));
+    }
+    now
 }
 
 /// All servers that run.

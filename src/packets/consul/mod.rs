@@ -3,7 +3,7 @@
 mod msgpack;
 
 use super::http::{json, request};
-use super::{FieldKind, Packet};
+use super::{Builder, FieldKind, Packet};
 use msgpack::Msgpack as _;
 
 const SESSION: &str = "00000000-0000-0000-0000-000000007001";
@@ -73,7 +73,7 @@ pub fn multiplexed() -> Vec<Packet> {
         .field("data stream", FieldKind::Integer, &1_u32.to_be_bytes())
         .field("data length", FieldKind::Length, &(bytes as u32).to_be_bytes())
         .build();
-    let called = called.into_iter().skip(1).fold(Packet::builder().packet(data), |all, packet| all.packet(packet));
+    let called = called.into_iter().skip(1).fold(Packet::builder().packet(data), Builder::packet);
     vec![first, opened, called.build()]
 }
 

@@ -30,7 +30,7 @@ const COMMIT: i32 = 4;
 const PING: i32 = 5;
 
 const ZXID: i64 = 0x1_0000_0007;
-const SESSION: i64 = 0x1_8000_0000_0000_07;
+const SESSION: i64 = 0x0180_0000_0000_0007;
 const CREATE: i32 = 1;
 const CLOSE_SESSION: i32 = -11;
 

@@ -16,6 +16,7 @@ mod record;
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use leasehold_checkers::checks::lockup::classes::Class;
 use leasehold_checkers::verdict::Verdict;
 use sha2::{Digest as _, Sha256};
 
@@ -53,7 +54,8 @@ impl Whole {
             (
                 "Which server answered",
                 "A lane for the writes and one for the reads that each server was asked; the thin one is what it said of its own health.",
-                &self.inlines.availability,
+                // After a malformed packet it stands further above.
+                if self.page.poison.is_some() { &None } else { &self.inlines.availability },
             ),
             (
                 "How long operations took",
@@ -67,6 +69,11 @@ impl Whole {
             .into_iter()
             .filter_map(|(heading, caption, inline)| Some(Chart { heading, caption, inline: inline.clone()? }))
             .collect()
+    }
+
+    /// The columns of what was answered.
+    fn classes(&self) -> [&'static str; 6] {
+        Class::ALL.map(Class::plural)
     }
 
     fn verdict(&self) -> &'static str {

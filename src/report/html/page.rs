@@ -8,7 +8,7 @@ use super::operations::{self, OpRow};
 use super::prose::{Prose, prose, sentence};
 use super::{lifelines, meaning};
 use crate::report::plots::Inline;
-use crate::report::story::{Effect, Fault, Impact, Story, in_words};
+use crate::report::story::{Effect, Fault, Impact, Poison, Story, in_words};
 use crate::report::words::{counted, instant, list, one_line, span, thousands};
 use crate::report::{command, phrases, proof};
 
@@ -34,6 +34,9 @@ pub(super) struct Page {
     pub(super) faults: Vec<FaultRow>,
     pub(super) faults_left_out: usize,
     pub(super) leaders: Vec<Prose>,
+    pub(super) poison: Option<Poison>,
+    /// What the packet did to the locks.
+    pub(super) locks: Vec<Prose>,
     pub(super) checkers: Vec<CheckerRow>,
     pub(super) operations: Vec<OpRow>,
     pub(super) lifelines: Vec<Prose>,
@@ -82,9 +85,10 @@ impl Page {
     pub(super) fn of(story: &Story<'_>) -> Self {
         let verdict = story.judgement.verdict;
         let impact = story.impact();
+        let poison = story.poison();
         Self {
             verdict,
-            title: title(verdict).to_owned(),
+            title: title(story).to_owned(),
             lead: lead(story, &impact),
             blame: blame(story),
             facts: facts(story),
@@ -94,6 +98,8 @@ impl Page {
             faults: faults(story),
             faults_left_out: story.faults.len().saturating_sub(FAULTS_MAX),
             leaders: leaders(story),
+            locks: poison.iter().flat_map(|poison| &poison.locks).map(|line| sentence(line)).collect(),
+            poison,
             checkers: checkers(story),
             operations: operations::of(story),
             lifelines: lifelines::of(story),
@@ -111,8 +117,11 @@ impl Page {
     }
 }
 
-fn title(verdict: Verdict) -> &'static str {
-    match verdict {
+fn title(story: &Story<'_>) -> &'static str {
+    match story.judgement.verdict {
+        Verdict::Invalid if story.worst_anomaly().is_some_and(|worst| worst.kind == AnomalyKind::Lockup) => {
+            "The cluster locked up"
+        }
         Verdict::Invalid => "The lock did not hold",
         Verdict::Unknown => "This run proves nothing",
         Verdict::Valid => "The lock held",
@@ -178,7 +187,9 @@ fn kind(story: &Story<'_>, kind: AnomalyKind, impact: &Impact<'_>) -> Kind {
         1..=KEYS_MAX => list(&keys.into_iter().map(leasehold_checkers::explain::lock).collect::<Vec<_>>()),
         many => counted(many, "lock", "locks"),
     };
-    let broken = format!("{sure}{}, at worst {}; on {keys}", in_words(worst), phrases::margin(worst));
+    let signature = worst.signature.map(|signature| format!("; {signature}")).unwrap_or_default();
+    let place = if keys == leasehold_checkers::explain::lock("") { String::new() } else { format!("; on {keys}") };
+    let broken = format!("{sure}{}, at worst {}{place}{signature}", in_words(worst), phrases::margin(worst));
     Kind {
         name: kind.name(),
         is_proven,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use leasehold_checkers::checks::lockup::classes::Class;
 use leasehold_checkers::history::vocabulary::{HealthValue, code, f};
 use leasehold_checkers::history::{EventType, Op, Outcome, Process};
 
@@ -30,43 +31,95 @@ struct Answers {
 }
 
 impl Answers {
-    fn ink(self) -> Option<Ink> {
+    fn is_empty(self) -> bool {
+        (self.served, self.unserved) == (0, 0)
+    }
+
+    fn ink(self, inks: Inks) -> Option<Ink> {
         match (self.served, self.unserved) {
             (0, 0) => None,
-            (_, 0) => Some(SERVED),
-            (0, _) => Some(UNSERVED),
-            _ => Some(MIXED),
+            (_, 0) => Some(inks.served),
+            (0, _) => Some(inks.unserved),
+            _ => Some(inks.mixed),
         }
     }
 }
 
 type Lane = Vec<Answers>;
 
-/// A server: its writes, its reads, and its claims of health.
+/// A server: its lanes by what was asked of it, and its claims of health.
 #[derive(Debug, Default)]
 struct Node {
-    writes: Lane,
-    reads: Lane,
+    asked: BTreeMap<usize, Lane>,
     health: Lane,
 }
 
-/// Draws three lanes for each server.
+/// What the lanes are called.
+#[derive(Clone, Copy)]
+enum Lanes {
+    /// Those who write, those who read.
+    Two,
+    /// Each class of requests by itself: where a malformed packet was sent, what stops is told apart.
+    Classes,
+}
+
+impl Lanes {
+    fn of(story: &Story<'_>) -> Self {
+        if story.faults.iter().any(|fault| fault.package == f::PACKET) { Self::Classes } else { Self::Two }
+    }
+
+    fn name(self, number: usize) -> &'static str {
+        match self {
+            Self::Two => ["writes", "reads"][number],
+            Self::Classes => Class::ALL[number].plural(),
+        }
+    }
+
+    /// To which lanes an op belongs, and whether it was answered there.
+    fn take(self, op: &Op) -> Vec<(usize, bool)> {
+        let place = |class| Class::ALL.iter().position(|known| *known == class);
+        match self {
+            Self::Two => vec![(usize::from(op.f == f::READ), is_answered(op))],
+            Self::Classes => {
+                Class::of(op).into_iter().filter_map(|(class, served)| Some((place(class)?, served))).collect()
+            }
+        }
+    }
+
+    fn inks(self) -> Inks {
+        match self {
+            Self::Two => Inks { served: SERVED, mixed: MIXED, unserved: UNSERVED },
+            Self::Classes => Inks { served: palette::FINE, mixed: palette::UNSURE, unserved: palette::BROKEN },
+        }
+    }
+}
+
+/// The colours of what was answered, answered in part, and not answered.
+#[derive(Clone, Copy)]
+struct Inks {
+    served: Ink,
+    mixed: Ink,
+    unserved: Ink,
+}
+
+/// Draws the lanes of each server.
 pub(super) fn of(story: &Story<'_>) -> Picture {
     let mut sheet = Sheet::new(story, "Which server answered", (0, story.end.0));
+    let lanes = Lanes::of(story);
+    let inks = lanes.inks();
     sheet.legend(&[
-        (Mark::Bar(SERVED), "every request was answered; says that it is healthy"),
-        (Mark::Bar(MIXED), "some were"),
-        (Mark::Bar(UNSERVED), "none was; says that it is not healthy, or does not answer"),
+        (Mark::Bar(inks.served), "every request was answered; says that it is healthy"),
+        (Mark::Bar(inks.mixed), "some were"),
+        (Mark::Bar(inks.unserved), "none was; says that it is not healthy, or does not answer"),
     ]);
     sheet.surroundings();
     let bins = Bins::over(story.end.0);
-    let nodes = nodes(story, &bins);
+    let nodes = nodes(story, lanes, &bins);
     for (name, node) in nodes.iter().take(NODES_MAX) {
-        for (index, (what, lane)) in
-            [("writes", &node.writes), ("reads", &node.reads), ("health", &node.health)].into_iter().enumerate()
-        {
-            if lane.iter().any(|answers| answers.ink().is_some()) {
-                draw_lane(&mut sheet, &format!("{name} {what}"), lane, &bins, index == 2);
+        let asked = node.asked.iter().map(|(number, lane)| (lanes.name(*number), lane, false));
+        for (what, lane, is_health) in asked.chain([("health", &node.health, true)]) {
+            if lane.iter().any(|answers| !answers.is_empty()) {
+                draw_lane(&mut sheet, &format!("{name} {what}"), lane, &bins, inks, is_health);
             }
         }
         sheet.y += 8;
@@ -77,7 +130,7 @@ pub(super) fn of(story: &Story<'_>) -> Picture {
     sheet.finish()
 }
 
-fn draw_lane(sheet: &mut Sheet<'_>, name: &str, lane: &Lane, bins: &Bins, is_health: bool) {
+fn draw_lane(sheet: &mut Sheet<'_>, name: &str, lane: &Lane, bins: &Bins, inks: Inks, is_health: bool) {
     let (half, kind, ink) = if is_health { (4, SMALL, QUIET) } else { (8, TAG, TEXT) };
     let y = sheet.y + ROW / 2;
     sheet.gutter(name, y, kind, ink);
@@ -86,8 +139,8 @@ fn draw_lane(sheet: &mut Sheet<'_>, name: &str, lane: &Lane, bins: &Bins, is_hea
     // Pieces of one colour that follow each other are one bar.
     let mut bin = 0;
     while bin < lane.len() {
-        let ink = lane[bin].ink();
-        let alike = lane[bin..].iter().take_while(|answers| answers.ink() == ink).count();
+        let ink = lane[bin].ink(inks);
+        let alike = lane[bin..].iter().take_while(|answers| answers.ink(inks) == ink).count();
         if let Some(ink) = ink {
             let (left, right) = (sheet.time.x(bins.start(bin)), sheet.time.x(bins.start(bin + alike)));
             sheet.picture.block(Area { left, top: y - half, right: right.max(left + 1), bottom: y + half }, ink);
@@ -97,13 +150,14 @@ fn draw_lane(sheet: &mut Sheet<'_>, name: &str, lane: &Lane, bins: &Bins, is_hea
     sheet.y += if is_health { ROW - 6 } else { ROW };
 }
 
-fn nodes(story: &Story<'_>, bins: &Bins) -> BTreeMap<String, Node> {
+fn nodes(story: &Story<'_>, lanes: Lanes, bins: &Bins) -> BTreeMap<String, Node> {
     let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
     for op in &story.ops {
         let Some(node) = &op.node else { continue };
         let node = nodes.entry(one_line(node, 12)).or_default();
-        let lane = if op.f == f::READ { &mut node.reads } else { &mut node.writes };
-        bins.count(lane, op.ended.unwrap_or(story.end).0, is_answered(op));
+        for (lane, answered) in lanes.take(op) {
+            bins.count(node.asked.entry(lane).or_default(), op.ended.unwrap_or(story.end).0, answered);
+        }
     }
     let probes = story.history.events.iter().filter(|event| event.process == Process::Probe && event.f == f::HEALTH);
     for event in probes {
@@ -149,7 +203,7 @@ impl Bins {
         let mut said: Option<(usize, Answers)> = None;
         for (bin, answers) in lane.iter_mut().enumerate() {
             match said {
-                _ if answers.ink().is_some() => said = Some((bin, *answers)),
+                _ if !answers.is_empty() => said = Some((bin, *answers)),
                 Some((at, last)) if bin - at <= soon => *answers = last,
                 _ => {}
             }

@@ -8,6 +8,7 @@ mod faults;
 mod holds;
 mod impact;
 mod leaders;
+mod poison;
 
 use std::cmp::Reverse;
 
@@ -21,6 +22,7 @@ pub(super) use faults::{Effect, Fault};
 pub(super) use holds::{End, Hold, SeenBy};
 pub(super) use impact::{Impact, KindCount};
 pub(super) use leaders::Reign;
+pub(super) use poison::{Poison, Served};
 
 /// A history and its judgement, made ready to be told and drawn.
 #[derive(Debug)]
@@ -60,6 +62,11 @@ impl<'a> Story<'a> {
             clocks: clocks::of(&history.events),
             end,
         }
+    }
+
+    /// The malformed packet that was sent, if one was, and what stopped after it.
+    pub(super) fn poison(&self) -> Option<Poison> {
+        poison::of(self)
     }
 
     /// What was broken, and how badly.

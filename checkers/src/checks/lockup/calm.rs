@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::Run;
+use crate::context::Fault;
 use crate::history::{RunTime, Word};
 use crate::holds::Span;
 
@@ -47,22 +48,48 @@ pub fn span_around(spans: &[Span], at: RunTime) -> Option<Span> {
 }
 
 /// The time without faults, and without their aftermath.
+///
+/// A malformed packet is no excuse: a server that stops for one is what this checker looks for. A kill of a minority is one
+/// for the time in which the others may need to elect a leader, and again from when the dead are started; unless any
+/// other fault, or its aftermath, comes in between.
 fn quiet(run: &Run<'_>) -> Vec<Span> {
     let recovery = Duration::from_millis(run.header.contract.patience.recovery_ms);
+    let faults: Vec<&Fault> = run.context.faults.iter().filter(|fault| !fault.is_packet()).collect();
+    let wholes: Vec<Span> = faults.iter().map(|fault| with_aftermath(fault, recovery)).collect();
+    let mut excused = Vec::new();
+    for (index, (fault, whole)) in faults.iter().zip(&wholes).enumerate() {
+        let others = wholes.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, span)| span);
+        let is_alone = |until| {
+            let dead = Span { from: fault.begun, until };
+            others.clone().all(|other| other.overlap(dead).is_zero())
+        };
+        let elected = fault.begun.after(recovery);
+        match fault.healing {
+            Some(healing) if elected < healing && fault.kills_a_minority(run.header.nodes) && is_alone(healing) => {
+                excused.extend([Span { from: fault.begun, until: elected }, Span { from: healing, ..*whole }]);
+            }
+            _ => excused.push(*whole),
+        }
+    }
+    excused.sort_unstable_by_key(|span| span.from);
     let mut quiet = Vec::new();
     let mut free_from = RunTime::default();
-    // They are in the order in which they began.
-    for fault in &run.context.faults {
-        if free_from < fault.begun {
-            quiet.push(Span { from: free_from, until: fault.begun });
+    for Span { from, until } in excused {
+        if free_from < from {
+            quiet.push(Span { from: free_from, until: from });
         }
-        let over = fault.ended.map(|ended| ended.after(recovery.max(ended.since(fault.begun))));
-        free_from = free_from.max(over.unwrap_or(RunTime(u64::MAX)));
+        free_from = free_from.max(until);
     }
     if free_from < run.end {
         quiet.push(Span { from: free_from, until: run.end });
     }
     quiet
+}
+
+/// From its begin until it is over and all has had time to recover; for ever, if it never ended.
+fn with_aftermath(fault: &Fault, recovery: Duration) -> Span {
+    let over = fault.ended.map(|ended| ended.after(recovery.max(ended.since(fault.begun))));
+    Span { from: fault.begun, until: over.unwrap_or(RunTime(u64::MAX)) }
 }
 
 /// From the first to the last of its answers, but for where they are too far apart.

@@ -6,19 +6,22 @@
 //! majority of the nodes answered who leads, each at least once a second (see [`calm`]). Only requests that were sent in such
 //! time count, for an earlier one may have been swallowed by a fault.
 //!
-//! Four shapes, told apart in the sentence:
+//! Five shapes, told apart in the sentence:
 //!
 //! * **op**: one op, or everything that one node was asked, goes without an answer for longer than the bound, while the
 //!   cluster ought to serve (and the node itself answers who leads).
 //! * **cluster**: writes were tried through a majority of the nodes, without a pause longer than a second, for longer than the
 //!   bound, and none on any node was served, although some had been served before.
+//! * **class**: one node serves none of the writes, reads, keep-alives, new sessions, acquisitions or releases that it is asked for, at
+//!   least three, for longer than the bound, though it had served such before: see [`classes`].
 //! * **stuck lock**: a lock that nobody can hold any more is refused to everybody: see [`stuck`].
 //! * **false health**: any of these, while nodes said each time they were asked that they were well. That is named in
 //!   the sentence.
 //!
-//! An op is **served** where it ended in `ok`, or in any `fail` but for `refused`, where no connection came about, and `timeout`, where
-//! what had to come first was not answered. An acquisition that waits in a queue goes without an answer rightly, so it is no
-//! evidence, but its `ok` is, and so is that it never came to stand there.
+//! An op is **served** where it ended in `ok`, or in any `fail` but for those that only say that no answer came
+//! ([`crate::history::vocabulary::code::is_silence`]), such as `refused`, where no connection came about.
+//! An acquisition that waits in a queue goes without an answer rightly, so it is no evidence, but its `ok` is,
+//! and so is that it was never let into the queue.
 //!
 //! Where the cluster is not the run's own, faults may be at work that the record does not have
 //! ([`Patience::is_conclusive`](crate::contract::Patience::is_conclusive)): then every lockup is `possible`.
@@ -29,13 +32,16 @@
 //! until the record ends; nobody knows what came after.
 
 pub mod calm;
+pub mod classes;
 pub mod service;
+pub(crate) mod signature;
 pub mod stuck;
 pub mod unserved;
 
 use std::time::Duration;
 
 use super::{Finding, Run, word};
+use crate::context::Fault;
 use crate::explain::{Count, human, when};
 use crate::history::RunTime;
 use crate::holds::Span;
@@ -75,19 +81,24 @@ pub(super) struct Lockup {
     pub(super) span: Span,
     /// What happened, as the beginning of a sentence.
     pub(super) what: String,
+    /// The node that it is about, where it is about one.
+    pub(super) node: Option<String>,
     /// Whether nothing of the kind was served any more until the record ended.
     pub(super) permanent: bool,
+    /// Whether it is about a single op or a single lock, and tells nothing of the servers.
+    pub(super) is_single: bool,
 }
 
 impl Lockup {
     fn anomaly(self, run: &Run<'_>) -> Anomaly {
-        let Self { grade, key, mut ops, span, what, permanent } = self;
+        let Self { grade, key, mut ops, span, what, node, permanent, is_single } = self;
         let is_conclusive = run.header.contract.patience.is_conclusive;
         let grade = if is_conclusive { grade } else { Grade::Possible };
         ops.sort_unstable();
         ops.dedup();
+        let signature = if is_single { None } else { signature::of(run, span, node.as_deref()) };
         let explanation = format!(
-            "{what} for {}, from {}{}{}{}",
+            "{what} for {}, from {}{}{}{}{}",
             human(span.length()),
             when(&run.context, span.from),
             health(run, span),
@@ -96,9 +107,10 @@ impl Lockup {
                 Grade::Possible if is_conclusive => "; no fault was active, but it may have been down",
                 Grade::Possible => "; no fault was recorded, but the cluster is not ours, so there may have been one",
             },
-            if permanent { permanence(run, span.from) } else { String::new() },
+            if permanent { permanence(run, span.from) } else { cure(run, span, node.as_deref()) },
+            signature.map(|signature| format!("; {signature}")).unwrap_or_default(),
         );
-        run.anomaly(Finding {
+        let anomaly = run.anomaly(Finding {
             kind: AnomalyKind::Lockup,
             grade,
             key: &key,
@@ -106,8 +118,24 @@ impl Lockup {
             at: span.from,
             margin_ns: u64::try_from(span.length().as_nanos()).unwrap_or(u64::MAX),
             explanation,
-        })
+        });
+        Anomaly { signature, ..anomaly }
     }
+}
+
+/// What ended it: the last fault that began between its begin and the first request that was served again.
+fn cure(run: &Run<'_>, span: Span, node: Option<&str>) -> String {
+    let served = match node {
+        None => Some(&run.service.writes),
+        Some(node) => run.service.nodes.get(node),
+    };
+    let again = served.and_then(|served| served.instants().iter().find(|at| **at > span.until).copied());
+    let Some(again) = again else { return String::new() };
+    let began = |fault: &&Fault| span.from < fault.begun && fault.begun <= again && !fault.is_packet();
+    let Some(cure) = run.context.faults.iter().filter(began).max_by_key(|fault| fault.begun) else {
+        return String::new();
+    };
+    format!("; it ended with {}, {} after that began", cure.in_words(), human(again.since(cure.begun)))
 }
 
 fn permanence(run: &Run<'_>, from: RunTime) -> String {

@@ -103,6 +103,8 @@ impl Stretch {
             key: key.to_owned(),
             ops: vec![first, last],
             span,
+            node: None,
+            is_single: true,
             what: format!("{} is stuck: nobody can hold it, and {refusals} acquisitions found it held", lock(key)),
             permanent: !acquisitions.iter().copied().any(|op| granted_after(&op)),
         }

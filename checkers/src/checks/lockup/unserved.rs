@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::Lockup;
 use super::calm::{Calm, span_around};
 use super::service::{Served, is_write, should_be_served};
+use super::{Lockup, classes};
 use crate::checks::Run;
 use crate::explain::lock;
 use crate::history::{Op, Outcome, RunTime};
@@ -16,9 +16,10 @@ use crate::verdict::Grade;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A node that left fewer requests than these without an answer is not locked up as a whole.
-const REQUESTS: usize = 3;
+pub(super) const REQUESTS: usize = 3;
 
-/// Finds the lockups of the cluster, then of nodes, then of single ops; those that a greater one explains are left out.
+/// Finds the lockups of the cluster, then of nodes, of classes of requests at nodes, and of single ops; those that a greater one
+/// explains are left out.
 pub(super) fn find(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
     let mut found = of_cluster(run, calm);
     let explained = |found: &[Lockup], span: Span| found.iter().any(|lockup| !lockup.span.overlap(span).is_zero());
@@ -27,6 +28,12 @@ pub(super) fn find(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
             found.push(lockup);
         }
     }
+    let mut of_classes = classes::find(run, calm);
+    let stops_it = |greater: &Lockup, lockup: &Lockup| greater.node.is_none() || greater.node == lockup.node;
+    of_classes.retain(|lockup| {
+        !found.iter().any(|greater| stops_it(greater, lockup) && !greater.span.overlap(lockup.span).is_zero())
+    });
+    found.extend(of_classes);
     let mut hangs = of_ops(run, calm);
     hangs.retain(|lockup| !explained(&found, lockup.span));
     found.extend(hangs);
@@ -34,7 +41,7 @@ pub(super) fn find(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
 }
 
 /// The ops that were not served though they should have been, in the order of their invocations.
-fn unserved<'a>(run: &'a Run<'_>) -> Vec<&'a Op> {
+pub(super) fn by_invocation<'a>(run: &'a Run<'_>) -> Vec<&'a Op> {
     let open = run.ops.iter().filter(|op| op.ended.is_none() && should_be_served(op));
     let mut unserved: Vec<&Op> = run.service.unserved.iter().chain(open).collect();
     unserved.sort_by_key(|op| op.index);
@@ -43,7 +50,7 @@ fn unserved<'a>(run: &'a Run<'_>) -> Vec<&'a Op> {
 
 fn of_cluster(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
     let bound = Duration::from_millis(run.header.contract.patience.cluster_ms);
-    let writes: Vec<&Op> = unserved(run).into_iter().filter(|op| is_write(op)).collect();
+    let writes: Vec<&Op> = by_invocation(run).into_iter().filter(|op| is_write(op)).collect();
     let served = run.service.writes.instants();
     let majority = usize::from(run.header.nodes) / 2 + 1;
     let mut found: Vec<Lockup> = Vec::new();
@@ -63,7 +70,7 @@ fn of_cluster(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
 fn of_nodes(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
     let bound = Duration::from_millis(run.header.contract.patience.op_ms);
     let mut by_node: BTreeMap<&str, Vec<&Op>> = BTreeMap::new();
-    for op in unserved(run) {
+    for op in by_invocation(run) {
         if let Some(node) = &op.node {
             by_node.entry(node).or_default().push(op);
         }
@@ -76,7 +83,8 @@ fn of_nodes(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
             let is_whole_node = |drought: &Drought<'_>| drought.served_before && drought.tried >= REQUESTS;
             droughts.into_iter().filter(is_whole_node).map(move |drought| {
                 let tried = drought.tried;
-                drought.lockup(Grade::Proven, format!("{node} locked up: none of {tried} requests to it was served"))
+                let what = format!("{node} locked up: none of {tried} requests to it was served");
+                Lockup { node: Some(node.to_owned()), ..drought.lockup(Grade::Proven, what) }
             })
         })
         .collect()
@@ -86,7 +94,7 @@ fn of_nodes(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
 fn of_ops(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
     let bound = Duration::from_millis(run.header.contract.patience.op_ms);
     let mut longest: BTreeMap<&str, Lockup> = BTreeMap::new();
-    for op in unserved(run).into_iter().filter(|op| op.is_unanswered()) {
+    for op in by_invocation(run).into_iter().filter(|op| op.is_unanswered()) {
         let Some(node) = op.node.as_deref() else { continue };
         let Some(around) = span_around(&calm.serving, op.invoked) else { continue };
         let span = Span { from: op.invoked, until: op.ended.unwrap_or(run.end).min(around.until) };
@@ -100,28 +108,37 @@ fn of_ops(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
             lock(&op.key),
         );
         let permanent = op.outcome == Outcome::Open;
-        let lockup =
-            Lockup { grade: Grade::Proven, key: op.key.to_string(), ops: vec![op.index], span, what, permanent };
+        let lockup = Lockup {
+            grade: Grade::Proven,
+            key: op.key.to_string(),
+            ops: vec![op.index],
+            span,
+            node: None,
+            what,
+            permanent,
+            is_single: true,
+        };
         longest.insert(node, lockup);
     }
     longest.into_values().collect()
 }
 
 /// A stretch of time in which ops were tried all the while, and none was served.
-struct Drought<'a> {
-    span: Span,
+pub(super) struct Drought<'a> {
+    pub(super) span: Span,
     nodes: BTreeSet<&'a str>,
     first: usize,
     last: usize,
-    tried: usize,
-    served_before: bool,
+    pub(super) tried: usize,
+    pub(super) served_before: bool,
     served_after: bool,
 }
 
 impl Drought<'_> {
-    fn lockup(self, grade: Grade, what: String) -> Lockup {
+    pub(super) fn lockup(self, grade: Grade, what: String) -> Lockup {
         let Self { span, first, last, served_after, .. } = self;
-        Lockup { grade, key: String::new(), ops: vec![first, last], span, what, permanent: !served_after }
+        let (key, ops) = (String::new(), vec![first, last]);
+        Lockup { grade, key, ops, span, node: None, what, permanent: !served_after, is_single: false }
     }
 }
 
@@ -130,7 +147,7 @@ impl Drought<'_> {
 /// Between two neighbouring instants at which something was served, the ops that were not served cover the time in which
 /// they were under way; what they cover with no longer [`PAUSE`] between them is a drought. An op counts from the last such
 /// instant before its own end.
-fn droughts<'a>(
+pub(super) fn droughts<'a>(
     served: &[RunTime],
     unserved: &[&'a Op],
     within: &[Span],
@@ -227,8 +244,16 @@ mod tests {
 
     #[test]
     fn one_write_that_is_served_ends_it() {
-        let served = in_vain(probed(), 1_000, 20_000, &ALL).renew_fails(1, "z", 11_000..12_000, "expired");
+        let served = in_vain(probed(), 1_000, 20_000, &ALL).acquire_held(1, "y", 11_000..12_000, "z");
         finds(served, &[]);
+        // It is not what the others ask for.
+        let renewed = in_vain(probed(), 1_000, 20_000, &ALL).renew_fails(1, "z", 11_000..12_000, "expired");
+        let found = found_of_kind(renewed, AnomalyKind::Lockup);
+        assert!(
+            found.len() == 1
+                && found[0].explanation.starts_with("n1 locked up for acquisitions: none of 10 was served for 19 s"),
+            "{found:?}"
+        );
         let read = in_vain(probed(), 1_000, 20_000, &ALL).read(1, 11_000..12_000, None);
         finds(read, &[(Grade::Proven, 19_000)]);
     }
@@ -336,7 +361,7 @@ mod tests {
                     .through(node)
             })
         };
-        finds(not_let_in(probed(), "timeout"), &[(Grade::Proven, 18_900)]);
+        finds(not_let_in(probed(), "no-session"), &[(Grade::Proven, 18_900)]);
         finds(not_let_in(probed(), "rejected"), &[]);
     }
 
