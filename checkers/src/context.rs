@@ -267,13 +267,13 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Takes the pulse of all nodes that ever answered, from the start of the run to the end of its record, and of the requests
-    /// that hung in these spans.
+    /// Takes the pulse of all nodes that ever answered, from the beginning of the record to its end, and of the requests that hung
+    /// in these spans.
     #[must_use]
-    pub fn of(views: &[LeaderView], hung: Vec<(RunTime, RunTime)>, end: RunTime) -> Self {
-        let mut gaps = stalls(views, end);
+    pub fn of(surroundings: &Surroundings, hung: Vec<(RunTime, RunTime)>, end: RunTime) -> Self {
+        let mut gaps = stalls(surroundings, end);
         gaps.extend(hung);
-        Self { by_node: beats(views), stalls: union(gaps) }
+        Self { by_node: beats(&surroundings.leaders), stalls: union(gaps) }
     }
 
     /// For how long, between two instants, at least one node's answers were missing, or a client's.
@@ -310,15 +310,19 @@ fn beats(views: &[LeaderView]) -> BTreeMap<Word, Vec<RunTime>> {
     by_node
 }
 
-/// The spans, from the start of the run until `end`, in which a node that ever answered did not, or in which none ever did.
-pub(crate) fn stalls(views: &[LeaderView], end: RunTime) -> BTreeSet<(RunTime, RunTime)> {
-    let by_node = beats(views);
+/// The spans, from the record's first event until `end`, in which a node that ever answered did not, or in which none ever did.
+///
+/// Nobody listened before the first event, so silence before it is none: a run that is recorded later is judged alike. (That the
+/// leadership was settled before the first answer is taken for granted all the less: see [`Context::unsettled`].)
+pub(crate) fn stalls(surroundings: &Surroundings, end: RunTime) -> BTreeSet<(RunTime, RunTime)> {
+    let by_node = beats(&surroundings.leaders);
+    let begin = surroundings.begin.unwrap_or_default();
     let mut gaps = BTreeSet::new();
     if by_node.is_empty() {
-        gaps.insert((RunTime::default(), end));
+        gaps.insert((begin, end));
     }
     for beats in by_node.values() {
-        let from = std::iter::once(RunTime::default()).chain(beats.iter().copied());
+        let from = std::iter::once(begin).chain(beats.iter().copied());
         let until = beats.iter().copied().chain(std::iter::once(end));
         gaps.extend(from.zip(until).filter(|(from, until)| until.since(*from) > STALL));
     }
@@ -433,7 +437,7 @@ mod tests {
     }
 
     fn pulse(script: Script, end: u64) -> Pulse {
-        Pulse::of(&Surroundings::of(&script.history()).leaders, Vec::new(), ms(end))
+        Pulse::of(&Surroundings::of(&script.history()), Vec::new(), ms(end))
     }
 
     #[test]
@@ -523,7 +527,17 @@ mod tests {
         assert_eq!(pulse.stalled(ms(0), ms(3_100)), Duration::from_millis(1_000));
         assert_eq!(pulse.stalled(ms(1_500), ms(1_600)), Duration::from_millis(100));
         assert_eq!(pulse.stalled(ms(2_000), ms(3_000)), Duration::ZERO);
-        assert_eq!(Pulse::of(&[], Vec::new(), ms(500)).stalled(ms(100), ms(500)), Duration::from_millis(400));
+        let without_probes = Pulse::of(&Surroundings::default(), Vec::new(), ms(500));
+        assert_eq!(without_probes.stalled(ms(100), ms(500)), Duration::from_millis(400));
+    }
+
+    #[test]
+    fn nothing_stalls_before_the_record_begins() {
+        let first_op = |at: u64| pulse(script().read(1, at..at + 10, None).steady(5_000..6_001, "n1", 4), 6_100);
+        assert_eq!(first_op(4_000).stalled(ms(0), ms(6_100)), Duration::from_millis(1_000));
+        assert_eq!(first_op(4_500).stalled(ms(0), ms(6_100)), Duration::ZERO);
+        let without_probes = pulse(script().read(1, 4_000..4_010, None), 4_010);
+        assert_eq!(without_probes.stalled(ms(0), ms(4_010)), Duration::from_millis(10));
     }
 
     #[test]

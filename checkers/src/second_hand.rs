@@ -12,7 +12,9 @@
 //!   there, and no node left its probes without an answer for longer than 500 ms ([`stalls`]). Nor was there a
 //!   sign of an election, in this span or within the two seconds after `inv(r)` that a probe may take to show one.
 //! * **The lease certainly stood** when word of it arrived: `end(r) + known_within` is no later than the earliest legal expiry by
-//!   what was known before, or another renewal that was asked for after that was answered `ok` as well.
+//!   what was known before; or another renewal was answered `ok` that was asked for so late that whoever answered had heard by then
+//!   of an end before that, `known_within` later, and nothing disturbed the cluster from `out_of_touch_for` before it was asked for
+//!   until it was answered. (Without that it is worth nothing: a server that is cut off at that moment confirms a lease that ended.)
 //!
 //! The acquisition is always known: to open a session is itself a decision of the majority, and each later leader gives every
 //! session its full time again.
@@ -44,7 +46,7 @@ impl Hearsay {
         Self {
             known_within: Duration::from_millis(contract.known_within_ms),
             out_of_touch_for: Duration::from_millis(contract.out_of_touch_for_ms),
-            disturbed: union(faults.chain(stalls(&context.views, RunTime(u64::MAX))).collect()),
+            disturbed: union(faults.chain(stalls(surroundings, RunTime(u64::MAX))).collect()),
             elections: context.unsettled,
         }
     }
@@ -57,12 +59,13 @@ impl Hearsay {
         renewals: &[&Op],
         stands_until: impl Fn(RunTime) -> RunTime,
     ) -> RunTime {
-        let last_asked = renewals.last().map_or(acquired, |renewal| renewal.invoked);
+        let in_touch = |renewal: &&&Op| renewal.ended.is_some_and(|ended| self.is_undisturbed(renewal.invoked, ended));
+        let last_in_touch = renewals.iter().rfind(in_touch).map_or(acquired, |renewal| renewal.invoked);
         let mut known = acquired;
         for renewal in renewals {
             let Some(ended) = renewal.ended else { continue };
             let arrived = ended.after(self.known_within);
-            let stood = arrived <= stands_until(known) || last_asked >= arrived;
+            let stood = arrived <= stands_until(known) || last_in_touch >= arrived.after(self.known_within);
             if stood && self.is_undisturbed(renewal.invoked, arrived) {
                 known = known.max(renewal.invoked);
             }
@@ -176,10 +179,23 @@ mod tests {
         };
         assert_eq!(early(last(12_300)), Some(1_100));
         assert_eq!(early(last(12_301)), None);
-        // Another that was answered after it had arrived shows that it came in time.
+        // Another that was asked for when an end before it arrived would be known shows that it came in time.
         let again = |asked| last(12_301).renew(1, "a", asked..asked + 10, 3_000).watch(15_990, "deleted", "a");
-        assert_eq!(early(last(12_301).renew(1, "a", 13_000..13_010, 3_000)), None);
-        assert_eq!(early(again(13_001)), Some(2_101));
+        assert_eq!(early(again(13_700)), None);
+        assert_eq!(early(again(13_701)), Some(2_801));
+    }
+
+    /// Found by a sceptic: the first renewal arrived when the lease was over. A follower that is cut off then does not know, and
+    /// confirms the second one as well.
+    #[test]
+    fn regression_a_renewal_that_came_too_late_is_confirmed_by_a_server_out_of_touch() {
+        let twice = |cut_off: u64| {
+            let calm = calm().fault(PAUSE, cut_off..cut_off + 5, None);
+            let held = calm.acquire(1, "a", 10_000..10_100, 3_000).renew(1, "a", 12_000..12_400, 3_000);
+            held.renew(1, "a", 13_900..13_950, 3_000).watch(13_990, "deleted", "a")
+        };
+        assert_eq!(early(twice(13_500)), None);
+        assert_eq!(early(twice(13_951)), Some(1_010));
     }
 
     #[test]

@@ -3,15 +3,12 @@
 mod linear_locks_support;
 
 use leasehold_checkers::history::RunTime;
-use leasehold_checkers::linear::locks::{
-    Deed, LeaseTerms, LockAction, LockCall, LockHistory, LockModel, Owner, decide, decide_by_search, procedure,
-};
+use leasehold_checkers::linear::locks::{Deed, LockCall, LockHistory, LockModel, decide, decide_by_search, procedure};
 use leasehold_checkers::linear::{Decision, Witness};
 use linear_locks_support::drawn::{drawn, history};
 use linear_locks_support::oracle::{self, Optional};
-use linear_locks_support::unbounded;
+use linear_locks_support::{CERTIFYING, DELAYED, LENIENT, call, cases, unbounded};
 use proptest::prelude::*;
-use std::time::Duration;
 
 /// All ways to decide agree with the oracle, and a witness holds what it says.
 fn agree(model: &LockModel, history: &LockHistory) -> Result<(), TestCaseError> {
@@ -61,12 +58,8 @@ fn witness_holds(model: &LockModel, history: &LockHistory, ops: &[usize]) -> Res
     Ok(())
 }
 
-fn cases() -> u32 {
-    std::env::var("LEASEHOLD_ORACLE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(20_000)
-}
-
 fn agrees_on_tiny_histories(model: LockModel) {
-    let config = ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: cases(20_000), failure_persistence: None, ..ProptestConfig::default() };
     let strategy = (prop::collection::vec(drawn(), 1..=7), prop::bool::weighted(0.7), prop::bool::weighted(0.3));
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let outcome = runner.run(&strategy, |(drawn, in_turn, looks)| agree(&model, &history(&drawn, in_turn, looks)));
@@ -102,28 +95,17 @@ fn semaphore() {
 
 #[test]
 fn lease_lock_with_lenient_releases() {
-    agrees_on_tiny_histories(LockModel::Lease(LeaseTerms::default()));
+    agrees_on_tiny_histories(LockModel::Lease(LENIENT));
 }
 
 #[test]
 fn lease_lock_with_certifying_releases() {
-    agrees_on_tiny_histories(LockModel::Lease(LeaseTerms { release_certifies: true, ..LeaseTerms::default() }));
+    agrees_on_tiny_histories(LockModel::Lease(CERTIFYING));
 }
 
 #[test]
 fn lease_lock_with_lock_delay() {
-    let terms = LeaseTerms { lock_delay: Duration::from_nanos(3), ..LeaseTerms::default() };
-    agrees_on_tiny_histories(LockModel::Lease(terms));
-}
-
-fn call(owner: u32, called: u64, returned: Option<u64>, deed: Deed) -> LockCall {
-    LockCall {
-        op: 0,
-        process: u64::from(owner),
-        called: RunTime(called),
-        returned: returned.map(RunTime),
-        action: LockAction { owner: Owner(owner), deed },
-    }
+    agrees_on_tiny_histories(LockModel::Lease(DELAYED));
 }
 
 /// Found by the oracle: what seems to contradict itself is explained by a request that was under way beside it.
@@ -132,7 +114,7 @@ fn regression_a_release_beside_the_acquisition_that_explains_it() {
     let taken = Deed::Acquired { token: None, expires: RunTime(0) };
     let calls = vec![call(0, 0, Some(2), Deed::Released), call(0, 1, Some(1), taken)];
     let history = LockHistory { key: String::new(), calls, owners: vec!["process 0".to_owned()] };
-    for model in [LockModel::OwnerMutex, LockModel::Reentrant(2), LockModel::Lease(LeaseTerms::default())] {
+    for model in [LockModel::OwnerMutex, LockModel::Reentrant(2), LockModel::Lease(LENIENT)] {
         assert_eq!(decide(&model, &history, &unbounded()), Decision::Linearizable);
     }
 }

@@ -7,16 +7,15 @@ use leasehold_checkers::history::RunTime;
 use leasehold_checkers::linear::Decision;
 use leasehold_checkers::linear::generate::Random;
 use leasehold_checkers::linear::locks::{
-    Deed, LeaseTerms, LockAction, LockCall, LockHistory, LockModel, Owner, decide, decide_by_search,
+    Deed, LockAction, LockCall, LockHistory, LockModel, Owner, decide, decide_by_search,
 };
 use linear_locks_support::oracle::{self, Optional};
-use linear_locks_support::unbounded;
-use std::time::Duration;
+use linear_locks_support::{CERTIFYING, DELAYED, LENIENT, unbounded};
 
 const OWNERS: u32 = 3;
 
 fn cases() -> u64 {
-    std::env::var("LEASEHOLD_ORACLE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100_000)
+    u64::from(linear_locks_support::cases(100_000))
 }
 
 /// Calls around the instants at which they take effect, most of them told the truth of a lock that so many may hold.
@@ -117,15 +116,15 @@ fn semaphore() {
 
 #[test]
 fn lease_lock_with_lenient_releases() {
-    agree(&LockModel::Lease(LeaseTerms::default()), 1);
+    agree(&LockModel::Lease(LENIENT), 1);
 }
 
 #[test]
 fn lease_lock_with_certifying_releases() {
-    agree(&LockModel::Lease(LeaseTerms { release_certifies: true, ..LeaseTerms::default() }), 1);
+    agree(&LockModel::Lease(CERTIFYING), 1);
 }
 
 #[test]
 fn lease_lock_with_lock_delay() {
-    agree(&LockModel::Lease(LeaseTerms { lock_delay: Duration::from_nanos(3), ..LeaseTerms::default() }), 1);
+    agree(&LockModel::Lease(DELAYED), 1);
 }

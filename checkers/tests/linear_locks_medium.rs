@@ -2,34 +2,15 @@
 
 mod linear_locks_support;
 
-use std::time::Duration;
-
 use leasehold_checkers::history::RunTime;
 use leasehold_checkers::linear::generate::{Load, LockWorkload, Random};
 use leasehold_checkers::linear::locks::{
-    Deed, LeaseTerms, LockAction, LockCall, LockHistory, LockModel, Owner, Procedure, decide, decide_by_search,
-    linearize, procedure,
+    Deed, LockAction, LockCall, LockHistory, LockModel, Owner, Procedure, decide, decide_by_search, linearize,
+    procedure,
 };
 use leasehold_checkers::linear::{Budget, Decision};
 use linear_locks_support::replay::wrong_with;
-
-const LENIENT: LeaseTerms = LeaseTerms {
-    ttl: None,
-    rate_error_ppm: 0,
-    slack: Duration::ZERO,
-    lock_delay: Duration::ZERO,
-    release_certifies: false,
-};
-
-const MODELS: [LockModel; 7] = [
-    LockModel::Mutex,
-    LockModel::OwnerMutex,
-    LockModel::Reentrant(2),
-    LockModel::Fenced,
-    LockModel::Semaphore(2),
-    LockModel::Lease(LENIENT),
-    LockModel::Lease(LeaseTerms { release_certifies: true, ..LENIENT }),
-];
+use linear_locks_support::{MODELS, cases};
 
 /// A history of a lock, often made wrong: leases of any length, holders named, answers swapped.
 fn history(seed: u64) -> LockHistory {
@@ -85,8 +66,9 @@ fn is_valid(model: &LockModel, history: &LockHistory) -> Option<bool> {
     }
 }
 
+/// The general search takes a thousand times as long as on tiny histories, so there are fewer of these.
 fn seeds() -> std::ops::Range<u64> {
-    0..std::env::var("LEASEHOLD_ORACLE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150)
+    0..u64::from(cases(75_000)) / 500
 }
 
 #[test]

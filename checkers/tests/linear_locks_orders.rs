@@ -2,41 +2,17 @@
 
 mod linear_locks_support;
 
-use std::time::Duration;
-
 use leasehold_checkers::history::RunTime;
 use leasehold_checkers::linear::generate::{Load, LockWorkload};
 use leasehold_checkers::linear::locks::{
-    Deed, LeaseTerms, LockAction, LockCall, LockHistory, LockModel, Owner, Procedure, decide, expired, linearize,
-    procedure,
+    Deed, LockCall, LockHistory, LockModel, Owner, Procedure, decide, expired, linearize, procedure,
 };
 use leasehold_checkers::linear::{Decision, Happening};
 use linear_locks_support::drawn::{drawn, history};
 use linear_locks_support::oracle::{self, Optional};
 use linear_locks_support::replay::wrong_with;
-use linear_locks_support::unbounded;
+use linear_locks_support::{MODELS, call, cases, unbounded};
 use proptest::prelude::*;
-
-const LENIENT: LeaseTerms = LeaseTerms {
-    ttl: None,
-    rate_error_ppm: 0,
-    slack: Duration::ZERO,
-    lock_delay: Duration::ZERO,
-    release_certifies: false,
-};
-const CERTIFYING: LeaseTerms = LeaseTerms { release_certifies: true, ..LENIENT };
-const DELAYED: LeaseTerms = LeaseTerms { lock_delay: Duration::from_nanos(3), ..LENIENT };
-
-const MODELS: [LockModel; 8] = [
-    LockModel::Mutex,
-    LockModel::OwnerMutex,
-    LockModel::Reentrant(2),
-    LockModel::Fenced,
-    LockModel::Semaphore(2),
-    LockModel::Lease(LENIENT),
-    LockModel::Lease(CERTIFYING),
-    LockModel::Lease(DELAYED),
-];
 
 /// Spelled out if and only if there is an order, and then it is one, with no expiry too many.
 fn spelled_out(model: &LockModel, history: &LockHistory) -> Result<(), TestCaseError> {
@@ -75,13 +51,9 @@ fn needs_each_expiry(model: &LockModel, history: &LockHistory, grants: &[usize])
     Ok(())
 }
 
-fn cases() -> u32 {
-    std::env::var("LEASEHOLD_ORACLE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
-}
-
 #[test]
 fn orders_of_tiny_histories() {
-    let config = ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: cases(10_000), failure_persistence: None, ..ProptestConfig::default() };
     let strategy = (prop::collection::vec(drawn(), 1..=8), prop::bool::weighted(0.8), prop::bool::weighted(0.4));
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let outcome = runner.run(&strategy, |(drawn, in_turn, looks)| {
@@ -95,15 +67,9 @@ fn orders_of_tiny_histories() {
 
 /// Requests, each with its owner, when it was called and when it returned.
 fn history_of<const N: usize>(calls: [(u32, u64, Option<u64>, Deed); N]) -> LockHistory {
-    let call = |(op, (owner, called, returned, deed)): (usize, (u32, u64, Option<u64>, Deed))| LockCall {
-        op,
-        process: u64::from(owner),
-        called: RunTime(called),
-        returned: returned.map(RunTime),
-        action: LockAction { owner: Owner(owner), deed },
-    };
     let owners = (0..4).map(|owner| format!("process {owner}")).collect();
-    LockHistory { key: String::new(), calls: calls.into_iter().enumerate().map(call).collect(), owners }
+    let numbered = |(op, (owner, called, returned, deed))| LockCall { op, ..call(owner, called, returned, deed) };
+    LockHistory { key: String::new(), calls: calls.into_iter().enumerate().map(numbered).collect(), owners }
 }
 
 fn acquired(expires: u64) -> Deed {

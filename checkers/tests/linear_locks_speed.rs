@@ -8,23 +8,14 @@ use std::time::Instant;
 
 use leasehold_checkers::linear::Decision;
 use leasehold_checkers::linear::generate::{Load, LockWorkload};
-use leasehold_checkers::linear::locks::{LeaseTerms, LockHistory, LockModel, Procedure, decide, procedure};
-use linear_locks_support::unbounded;
+use leasehold_checkers::linear::locks::{LockHistory, LockModel, Procedure, decide, procedure};
+use linear_locks_support::{LENIENT, unbounded};
 
 const MODELS: [(&str, LockModel); 4] = [
     ("mutex", LockModel::Mutex),
     ("owner-mutex", LockModel::OwnerMutex),
     ("fenced-mutex", LockModel::Fenced),
-    (
-        "lease-lock",
-        LockModel::Lease(LeaseTerms {
-            ttl: None,
-            rate_error_ppm: 0,
-            slack: std::time::Duration::ZERO,
-            lock_delay: std::time::Duration::ZERO,
-            release_certifies: false,
-        }),
-    ),
+    ("lease-lock", LockModel::Lease(LENIENT)),
 ];
 
 fn judged(name: &str, model: &LockModel, load: Load, history: &LockHistory, innocent: bool) {

@@ -78,7 +78,8 @@ impl Record {
         self.events.windows(2).position(|pair| pair[1].time < pair[0].time).map(|before| before + 1)
     }
 
-    /// Replaces the times by the places of the events in the file, for models that care for the order only.
+    /// Lets each event be later than the one before it, by a nanosecond where it was stamped no later, for models that care for the
+    /// order only.
     ///
     /// ```
     /// use leasehold_checkers::formats::{Options, Record};
@@ -91,8 +92,10 @@ impl Record {
     /// # Ok::<(), leasehold_checkers::formats::Error>(())
     /// ```
     pub fn stamp_by_order(&mut self) {
-        for (place, event) in (0..).zip(&mut self.events) {
-            event.time = RunTime(place);
+        let mut earliest = RunTime(0);
+        for event in &mut self.events {
+            event.time = event.time.max(earliest);
+            earliest = RunTime(event.time.0.saturating_add(1));
         }
     }
 

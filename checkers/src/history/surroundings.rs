@@ -7,6 +7,8 @@ use super::{Event, EventType, Flaw, FlawKind, History, Process, RunTime, Word};
 /// The events of the nemesis, the probes and the watches, each kind in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Surroundings {
+    /// When the record begins, which is with its first event, whoever made it. What was before it nobody knows.
+    pub begin: Option<RunTime>,
     /// What the nemesis did.
     pub faults: Vec<FaultEvent>,
     /// Who led, each time that a node answered.
@@ -71,7 +73,8 @@ impl Surroundings {
     /// Picks the events out of a history.
     #[must_use]
     pub fn of(history: &History) -> Self {
-        let mut all = Self::default();
+        let begin = history.events.first().map(|event| event.time);
+        let mut all = Self { begin, ..Self::default() };
         for (line, event) in history.lines() {
             if let Err(kind) = all.take(event) {
                 all.flaws.push(Flaw { line, kind });

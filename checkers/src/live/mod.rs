@@ -214,6 +214,7 @@ impl Judge {
     pub fn observe(&mut self, event: &Event) {
         self.line += 1;
         self.end = event.time;
+        self.surroundings.begin.get_or_insert(event.time);
         self.form.take(self.line, event);
         self.beware(event);
         if let Some(registers) = &mut self.registers {
@@ -282,7 +283,7 @@ impl Judge {
             acquirers: acquirers.collect(),
             grants,
             context: Context::of(&self.surroundings),
-            pulse: Pulse::of(&self.surroundings.leaders, self.hangs.spans(ops, self.end), self.end),
+            pulse: Pulse::of(&self.surroundings, self.hangs.spans(ops, self.end), self.end),
             probes: &self.probes,
             service: &self.service,
             runs: &self.runs,

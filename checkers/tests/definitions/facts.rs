@@ -35,6 +35,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) losses: &'a [WatchedLoss],
     pub(crate) views: &'a [LeaderView],
     pub(crate) faults: Vec<Fault>,
+    pub(crate) begin: u64,
     pub(crate) end: u64,
     /// When each node told who leads.
     pub(crate) beats: BTreeMap<&'a str, Vec<u64>>,
@@ -108,6 +109,7 @@ impl<'a> Facts<'a> {
             losses: &surroundings.losses,
             views: &surroundings.leaders,
             faults: faults(surroundings),
+            begin: history.events.first().map_or(0, |event| event.time.0),
             end: history.events.last().map_or(0, |event| event.time.0),
             beats,
             signs: OnceCell::new(),
@@ -199,24 +201,28 @@ impl<'a> Facts<'a> {
         let Some(contract) = self.header.contract.second_hand else {
             return confirmed.iter().map(|(invoked, ..)| *invoked).max().expect("the grant");
         };
+        let undisturbed = |invoked: u64, until: u64| {
+            let from = invoked.saturating_sub(contract.out_of_touch_for_ms * MS);
+            let fault =
+                self.disturbances().any(|fault| fault.begun <= until && fault.ended.is_none_or(|ended| ended >= from));
+            let shown_by = until.max(invoked + 2_000 * MS);
+            let election = self.signs_of_elections().iter().any(|at| (from..=shown_by).contains(at));
+            let silent = self.beats.values().any(|beats| {
+                let beats: Vec<u64> = [self.begin].iter().chain(beats).chain([&u64::MAX]).copied().collect();
+                beats.windows(2).any(|pair| pair[1] - pair[0] > 500 * MS && pair[0] <= until && pair[1] >= from)
+            });
+            !fault && !election && !silent && !self.beats.is_empty()
+        };
         let mut known = acquired.0;
         for (invoked, ended, _) in renewals {
             let arrived = ended + contract.known_within_ms * MS;
-            let from = invoked.saturating_sub(contract.out_of_touch_for_ms * MS);
             let slack = self.header.contract.early_slack_ms * MS;
             let in_time = arrived <= (known + self.by_the_fastest_clock(shortest)).saturating_sub(slack);
-            let seen_to_stand = renewals.iter().any(|(another, ..)| *another >= arrived);
-            let fault = self
-                .disturbances()
-                .any(|fault| fault.begun <= arrived && fault.ended.is_none_or(|ended| ended >= from));
-            let shown_by = arrived.max(invoked + 2_000 * MS);
-            let election = self.signs_of_elections().iter().any(|at| (from..=shown_by).contains(at));
-            let silent = self.beats.values().any(|beats| {
-                let beats: Vec<u64> = [0].iter().chain(beats).chain([&u64::MAX]).copied().collect();
-                beats.windows(2).any(|pair| pair[1] - pair[0] > 500 * MS && pair[0] <= arrived && pair[1] >= from)
-            });
-            let unseen = self.beats.is_empty();
-            if (in_time || seen_to_stand) && !fault && !election && !silent && !unseen {
+            let heard_of_it = arrived + contract.known_within_ms * MS;
+            let seen_to_stand = renewals
+                .iter()
+                .any(|(another, answered, _)| *another >= heard_of_it && undisturbed(*another, *answered));
+            if (in_time || seen_to_stand) && undisturbed(*invoked, arrived) {
                 known = known.max(*invoked);
             }
         }

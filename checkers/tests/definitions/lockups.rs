@@ -351,7 +351,11 @@ impl Lock<'_> {
         if !op.failed_with(code::HELD) || ended.0 >= calm.1 || !is_known || self.grants.is_empty() {
             return false;
         }
-        // Whoever asked for it later cannot have held it when this was asked.
+        let taken_meanwhile =
+            |other: &&Op| other.index > op.index && other.outcome != Outcome::Fail && other.invoked <= ended;
+        if self.acquisitions.iter().any(taken_meanwhile) {
+            return false;
+        }
         let mut free_from = 0;
         for other in self.acquisitions.iter().filter(|other| other.index < op.index) {
             match self.held_until(other) {

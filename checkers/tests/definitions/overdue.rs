@@ -99,10 +99,10 @@ pub(crate) fn overlap(spans: &[(u64, u64)], from: u64, until: u64) -> u64 {
 pub(crate) fn stalled(facts: &Facts<'_>) -> Vec<(u64, u64)> {
     let mut spans = Vec::new();
     if facts.beats.is_empty() {
-        spans.push((0, facts.end));
+        spans.push((facts.begin, facts.end));
     }
     for beats in facts.beats.values() {
-        let beats: Vec<u64> = [0].iter().chain(beats).chain([&facts.end]).copied().collect();
+        let beats: Vec<u64> = [facts.begin].iter().chain(beats).chain([&facts.end]).copied().collect();
         spans.extend(beats.windows(2).map(|pair| (pair[0], pair[1])).filter(|(from, until)| until - from > STALL));
     }
     spans.extend(hung(facts));

@@ -6,7 +6,7 @@
 //! it takes effect. One that failed holds nothing.
 //!
 //! An acquisition that was refused because the lock is `held` is **wrong** where, when it was asked for, nobody may hold the lock,
-//! and a lock-delay has passed since. To that the longest TTL of the lock and the grace are added again after each sign
+//! and a lock-delay has passed since, and nobody who may have been given it asked for it before the refusal was complete. To that the longest TTL of the lock and the grace are added again after each sign
 //! of an election and after the begin of the time in which the cluster ought to serve, for both may have started leases anew. The
 //! lock is stuck where from the invocation of the first to the end of the last of the wrong refusals, all in one stretch in
 //! which the cluster ought to serve, and with nobody who may hold it in between, there is more than the bound, and at
@@ -148,7 +148,7 @@ impl<'a> Lock<'a> {
         // When nobody may hold it any more of those seen so far; `None` where that is not known.
         let mut free_from = self.settled.map_or(Some(RunTime::default()), |settled| settled.free_from);
         let mut goes_on = false;
-        for op in acquisitions {
+        for (op, taken_from) in acquisitions.iter().zip(self.taken_from(acquisitions)) {
             if op.outcome == Outcome::Open && self.all_are_refused {
                 continue;
             }
@@ -160,7 +160,7 @@ impl<'a> Lock<'a> {
             }
             let (Some(free_from), Some(ended)) = (free_from, op.ended) else { continue };
             let Some(around) = span_around(&calm.serving, op.invoked) else { continue };
-            if !self.is_wrong(op, free_from, around) || ended >= around.until {
+            if !self.is_wrong(op, free_from, around) || ended >= around.until.min(taken_from) {
                 continue;
             }
             match stretches.last_mut().filter(|last| goes_on && around.from <= last.span.from) {
@@ -179,7 +179,21 @@ impl<'a> Lock<'a> {
         (stretches, goes_on)
     }
 
-    /// Whether a refusal cannot be explained by anybody who may hold the lock.
+    /// For each acquisition, when the next one was asked for that may have been given the lock. It may have been given it at once, so
+    /// that one which asked before it and was answered later is rightly refused.
+    fn taken_from(&self, acquisitions: &[&Op]) -> Vec<RunTime> {
+        let mut next = RunTime(u64::MAX);
+        let mut taken_from: Vec<RunTime> = Vec::with_capacity(acquisitions.len());
+        for op in acquisitions.iter().rev() {
+            taken_from.push(next);
+            let is_refused = op.outcome == Outcome::Fail || op.outcome == Outcome::Open && self.all_are_refused;
+            next = if is_refused { next } else { op.invoked };
+        }
+        taken_from.reverse();
+        taken_from
+    }
+
+    /// Whether a refusal cannot be explained by anybody who asked before it and may hold the lock.
     fn is_wrong(&self, op: &Op, free_from: RunTime, around: Span) -> bool {
         let Action::Acquire { holder, .. } = &op.action else { return false };
         let known_holder = holder.as_deref().is_none_or(|holder| self.owners.contains(holder));
@@ -253,6 +267,21 @@ mod tests {
         finds(refused(released().acquire(2, "b", 12_000..12_010, 20_000), 1_000..25_000, "a"), &[]);
         let renewed = script().steady(0..40_001, "n1", 5).acquire(1, "a", 100..110, 3_000).renew_info(1, "a", 200..300);
         finds(refused(renewed, 1_000..25_000, "a"), &[]);
+    }
+
+    /// Found by a sceptic: the lock was free when they asked, but not when they were refused.
+    #[test]
+    fn regression_one_who_asked_later_was_given_it_first() {
+        let slow = (0..4).fold(released().acquire(2, "b", 8_010..24_900, 3_000), |script, number| {
+            script.acquire_held(10 + number, &format!("v{number}"), 8_000 + number..25_000, "b")
+        });
+        finds(slow, &[]);
+        let last = |asked: u64| {
+            let refused = refused(released(), 6_000..15_000, "a").acquire_held(90, "w", 15_000..23_000, "a");
+            refused.acquire(2, "b", asked..24_000, 3_000)
+        };
+        finds(last(23_000), &[]);
+        finds(last(23_001), &[17_000]);
     }
 
     #[test]

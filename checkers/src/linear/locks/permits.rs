@@ -33,7 +33,6 @@
 //! be missed: the general search decides that.
 
 use std::cmp::Reverse;
-use std::collections::binary_heap::PeekMut;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::action::{Deed, LockCall};
@@ -55,55 +54,65 @@ pub(super) fn first_unexplained<P: Placed>(permits: u32, calls: &[LockCall], pla
         placed,
         permits,
         taken: 0,
-        waiting: Waiting::default(),
-        done: vec![false; calls.len()],
+        acquisitions: Waiting::default(),
+        releases: Waiting::default(),
+        looks: BinaryHeap::new(),
         holding: VecDeque::new(),
         last_release: None,
         now: 0,
         last_full: 0,
         last_free: 0,
     };
-    // No more than are under way at once: far fewer than there are returns to sort.
-    let mut returns: BinaryHeap<Reverse<UnderWay>> = BinaryHeap::new();
     for (position, call) in calls.iter().enumerate() {
-        while let Some(over) = earliest_if(&mut returns, |next| next.returns < call.called) {
-            if !walk.ret(&over) {
-                return Some(walk.in_the_way_of(over.position));
-            }
+        if let Some(unexplained) = walk.returns(|next| next.at < call.called) {
+            return Some(walk.in_the_way_of(unexplained));
         }
         walk.now += 1;
-        walk.call(position);
-        let position = number(position);
-        returns.extend(call.returned.map(|returns| Reverse(UnderWay { returns, position, seen_from: walk.now })));
+        walk.call(number(position));
     }
-    while let Some(Reverse(over)) = returns.pop() {
-        if !walk.ret(&over) {
-            return Some(walk.in_the_way_of(over.position));
-        }
-    }
-    None
+    let unexplained = walk.returns(|_| true)?;
+    Some(walk.in_the_way_of(unexplained))
 }
 
-/// A request that has not returned.
+/// The return of a request, which is to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct UnderWay {
-    returns: RunTime,
+struct Return {
+    at: RunTime,
     position: u32,
     /// The number of its call: states since then are there for it to be seen.
     seen_from: u32,
 }
 
-/// Takes what returns first, if it is such.
-fn earliest_if<T: Ord + Copy>(waiting: &mut BinaryHeap<Reverse<T>>, is_such: impl Fn(&T) -> bool) -> Option<T> {
-    let first = waiting.peek_mut().filter(|first| is_such(&first.0))?;
-    Some(PeekMut::pop(first).0)
+/// That of no request.
+const NEVER: Return = Return { at: RunTime(u64::MAX), position: u32::MAX, seen_from: 0 };
+
+fn first(returns: &BinaryHeap<Reverse<Return>>) -> Return {
+    returns.peek().map_or(NEVER, |first| first.0)
 }
 
-/// The requests under way that have not taken effect, by the times of their returns.
+/// The requests of one kind under way that have not taken effect.
+///
+/// What takes effect is taken out, and its return is none any more: so no more is kept than is under way.
 #[derive(Default)]
 struct Waiting {
-    acquisitions: BinaryHeap<Reverse<(RunTime, u32)>>,
-    releases: BinaryHeap<Reverse<(RunTime, u32)>>,
+    answered: BinaryHeap<Reverse<Return>>,
+    /// Those that never return: they grow in number, and in the heap they would be in the way of all others.
+    unanswered: VecDeque<u32>,
+}
+
+impl Waiting {
+    fn add(&mut self, position: u32, returns: Option<Reverse<Return>>) {
+        match returns {
+            Some(returns) => self.answered.push(returns),
+            None => self.unanswered.push_back(position),
+        }
+    }
+
+    /// Takes the one that returns first; those that never do come last.
+    fn take(&mut self) -> Option<u32> {
+        let answered = self.answered.pop().map(|returns| returns.0.position);
+        answered.or_else(|| self.unanswered.pop_front())
+    }
 }
 
 /// Hears in which order things happen.
@@ -157,8 +166,9 @@ struct Walk<'a, P> {
     placed: &'a mut P,
     permits: u32,
     taken: u32,
-    waiting: Waiting,
-    done: Vec<bool>,
+    acquisitions: Waiting,
+    releases: Waiting,
+    looks: BinaryHeap<Reverse<Return>>,
     /// The last acquisitions that took effect, as many as there are permits taken.
     holding: VecDeque<u32>,
     last_release: Option<u32>,
@@ -169,57 +179,87 @@ struct Walk<'a, P> {
 }
 
 impl<P: Placed> Walk<'_, P> {
-    fn call(&mut self, position: usize) {
-        let call = &self.calls[position];
-        let returns = call.returned.unwrap_or(RunTime(u64::MAX));
+    fn call(&mut self, position: u32) {
+        let call = &self.calls[position as usize];
+        let returns = call.returned.map(|at| Reverse(Return { at, position, seen_from: self.now }));
         match call.action.deed {
-            Deed::Acquired { .. } => self.waiting.acquisitions.push(Reverse((returns, number(position)))),
-            Deed::Released => self.waiting.releases.push(Reverse((returns, number(position)))),
+            Deed::Acquired { .. } => self.acquisitions.add(position, returns),
+            Deed::Released => self.releases.add(position, returns),
             deed => {
-                self.placed.look(position, deed);
+                self.placed.look(position as usize, deed);
                 self.note_state();
+                if !self.was_so(deed, self.now) {
+                    self.looks.extend(returns);
+                }
             }
         }
     }
 
-    /// Whether the return of this request can be explained.
-    fn ret(&mut self, over: &UnderWay) -> bool {
-        let position = over.position as usize;
-        let is_explained = match self.calls[position].action.deed {
-            Deed::Acquired { .. } => self.done[position] || self.acquire(position),
-            Deed::Released => self.done[position] || self.release(position),
-            Deed::Refused { .. } | Deed::Seen { holder: Some(_) } => {
-                self.last_full >= over.seen_from || self.taken == self.permits || self.acquire_any()
+    /// Lets requests return, one after the other, as long as they are such; the first whose return cannot be explained.
+    fn returns(&mut self, is_such: impl Fn(Return) -> bool) -> Option<u32> {
+        loop {
+            let (acquisition, release) = (first(&self.acquisitions.answered), first(&self.releases.answered));
+            let look = first(&self.looks);
+            let next = acquisition.min(release).min(look);
+            if next == NEVER || !is_such(next) {
+                return None;
             }
-            Deed::Seen { holder: None } => self.last_free >= over.seen_from || self.taken == 0 || self.release_any(),
-            Deed::Renewed { .. } | Deed::NotHeld => true,
-        };
-        drop_done(&mut self.waiting.acquisitions, &self.done);
-        drop_done(&mut self.waiting.releases, &self.done);
-        is_explained
+            let is_explained = if next == look {
+                self.looks.pop();
+                self.is_seen(look)
+            } else if next == acquisition {
+                self.acquire_any()
+            } else {
+                self.release_any()
+            };
+            if !is_explained {
+                return Some(next.position);
+            }
+        }
     }
 
-    fn acquire(&mut self, position: usize) -> bool {
+    /// Whether the lock was, or can come to be, as this look says.
+    fn is_seen(&mut self, look: Return) -> bool {
+        let deed = self.calls[look.position as usize].action.deed;
+        let can_become_so = |walk: &mut Self| match deed {
+            Deed::Seen { holder: None } => walk.release_any(),
+            _ => walk.acquire_any(),
+        };
+        self.was_so(deed, look.seen_from) || can_become_so(self)
+    }
+
+    /// Whether the lock was as a look says, at its call or since then.
+    fn was_so(&self, deed: Deed, since: u32) -> bool {
+        match deed {
+            Deed::Refused { .. } | Deed::Seen { holder: Some(_) } => self.last_full >= since,
+            Deed::Seen { holder: None } => self.last_free >= since,
+            Deed::Acquired { .. } | Deed::Released | Deed::Renewed { .. } | Deed::NotHeld => true,
+        }
+    }
+
+    /// Lets the acquisition take effect that returns first.
+    fn acquire_any(&mut self) -> bool {
+        let Some(position) = self.acquisitions.take() else { return false };
         if self.taken == self.permits && !self.release_any() {
             return false;
         }
-        self.done[position] = true;
-        self.placed.effect(position);
+        self.placed.effect(position as usize);
         self.taken += 1;
-        self.holding.push_back(number(position));
+        self.holding.push_back(position);
         self.note_state();
         true
     }
 
-    fn release(&mut self, position: usize) -> bool {
+    /// Lets the release take effect that returns first.
+    fn release_any(&mut self) -> bool {
+        let Some(position) = self.releases.take() else { return false };
         if self.taken == 0 && !self.acquire_any() {
             return false;
         }
-        self.done[position] = true;
-        self.placed.effect(position);
+        self.placed.effect(position as usize);
         self.taken -= 1;
         self.holding.pop_front();
-        self.last_release = Some(number(position));
+        self.last_release = Some(position);
         self.note_state();
         true
     }
@@ -234,16 +274,6 @@ impl<P: Placed> Walk<'_, P> {
         answers
     }
 
-    fn acquire_any(&mut self) -> bool {
-        let next = earliest(&mut self.waiting.acquisitions, &self.done);
-        next.is_some_and(|position| self.acquire(position))
-    }
-
-    fn release_any(&mut self) -> bool {
-        let next = earliest(&mut self.waiting.releases, &self.done);
-        next.is_some_and(|position| self.release(position))
-    }
-
     fn note_state(&mut self) {
         self.placed.state(self.taken == self.permits, self.taken == 0);
         if self.taken == self.permits {
@@ -253,17 +283,6 @@ impl<P: Placed> Walk<'_, P> {
             self.last_free = self.now;
         }
     }
-}
-
-/// Takes the request that returns first of those that have not taken effect.
-fn earliest(waiting: &mut BinaryHeap<Reverse<(RunTime, u32)>>, done: &[bool]) -> Option<usize> {
-    drop_done(waiting, done);
-    waiting.pop().map(|Reverse((_, position))| position as usize)
-}
-
-/// Forgets what has taken effect, from the first to return on: so no more is kept than is under way.
-fn drop_done(waiting: &mut BinaryHeap<Reverse<(RunTime, u32)>>, done: &[bool]) {
-    while earliest_if(waiting, |(_, position)| done[*position as usize]).is_some() {}
 }
 
 fn number(position: usize) -> u32 {
