@@ -41,7 +41,6 @@ pub mod unserved;
 use std::time::Duration;
 
 use super::{Finding, Run, word};
-use crate::context::Fault;
 use crate::explain::{Count, human, when};
 use crate::history::RunTime;
 use crate::holds::Span;
@@ -123,7 +122,7 @@ impl Lockup {
     }
 }
 
-/// What ended it: the last fault that began between its begin and the first request that was served again.
+/// What ended it: the last thing that was done between its begin and the first request that was served again.
 fn cure(run: &Run<'_>, span: Span, node: Option<&str>) -> String {
     let served = match node {
         None => Some(&run.service.writes),
@@ -131,11 +130,14 @@ fn cure(run: &Run<'_>, span: Span, node: Option<&str>) -> String {
     };
     let again = served.and_then(|served| served.instants().iter().find(|at| **at > span.until).copied());
     let Some(again) = again else { return String::new() };
-    let began = |fault: &&Fault| span.from < fault.begun && fault.begun <= again && !fault.is_packet();
-    let Some(cure) = run.context.faults.iter().filter(began).max_by_key(|fault| fault.begun) else {
-        return String::new();
-    };
-    format!("; it ended with {}, {} after that began", cure.in_words(), human(again.since(cure.begun)))
+    let bit = run.context.faults.iter().filter(|fault| fault.bit && !fault.is_packet());
+    let done = bit.flat_map(|fault| {
+        let healed = fault.healing.map(|at| (at, format!("when {} was taken back", fault.what)));
+        [Some((fault.begun, format!("with {}", fault.what))), healed]
+    });
+    let in_time = |(at, _): &(RunTime, String)| span.from < *at && *at <= again;
+    let Some((at, what)) = done.flatten().filter(in_time).max_by_key(|(at, _)| *at) else { return String::new() };
+    format!("; it ended {what}, {} after that began", human(again.since(at)))
 }
 
 fn permanence(run: &Run<'_>, from: RunTime) -> String {
