@@ -2,7 +2,7 @@
 //!
 //! Mutants are sent in batches over many connections at once. After each batch every server is asked for a write and a read. Where one
 //! of them does not serve for longer than any election takes, or its process has ended, the batch is sent again to a cluster without
-//! any past, and taken apart until nothing of it can be left out: see [`minimise`].
+//! any past, and taken apart until nothing of it can be left out.
 //!
 //! What is found stays in the results of the run.
 

@@ -118,12 +118,15 @@ fn is_clear(outcome: Result<Answer, OpError>, what: &str) {
     assert!(!error.text.chars().any(char::is_control), "{what}: {error:?}");
 }
 
+/// Its name, what such servers answer, on which ports, and who asks them.
+type Kind = (&'static str, Vec<Hostile>, Vec<u16>, Box<dyn Probes>);
+
 #[test]
 fn every_probe_says_that_it_was_told_nonsense() {
     without_panics(async {
         let nodes = [(NodeId::new(1), Ipv4Addr::new(127, 66, 0, 1))];
         let log = PathBuf::from("/nowhere");
-        let kinds: [(&str, Vec<Hostile>, Vec<u16>, Box<dyn Probes>); 3] = [
+        let kinds: [Kind; 3] = [
             (
                 "etcd",
                 etcd_v3().into_iter().chain(etcd_v2()).collect(),
