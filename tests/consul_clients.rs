@@ -129,8 +129,9 @@ impl Cluster {
     }
 
     async fn destroy_session_of(&self, owner: Owner) {
-        let name = format!("leasehold {owner}");
-        let session = self.sessions().await.into_iter().find(|session| session["Name"] == name.as_str());
+        let name = format!(" {owner}");
+        let is_its_own = |session: &Value| session["Name"].as_str().is_some_and(|told| told.ends_with(&name));
+        let session = self.sessions().await.into_iter().find(is_its_own);
         let id = session.expect("it has a session")["ID"].as_str().expect("a name").to_owned();
         let destroyed = reqwest::Client::new().put(self.url(&format!("session/destroy/{id}"))).send().await;
         assert!(destroyed.expect("an answer").status().is_success());
@@ -403,8 +404,8 @@ async fn a_session_is_what_was_asked_for() {
     assert_eq!(
         sessions.iter().map(told).collect::<Vec<_>>(),
         [
-            (text("leasehold p1.1"), text("release"), text("7000ms"), Some(15_000_000_000), 0),
-            (text("leasehold p2.1"), text("delete"), text("7000ms"), Some(0), 1),
+            (text("leasehold leases/1 p1.1"), text("release"), text("7000ms"), Some(15_000_000_000), 0),
+            (text("leasehold leases/2 p2.1"), text("delete"), text("7000ms"), Some(0), 1),
         ]
     );
 }

@@ -186,15 +186,24 @@ impl Visit<'_> {
                 Service::Zookeeper => self.zookeeper().await,
             }
         };
-        tokio::time::timeout(INTRODUCTION, told).await.unwrap_or_else(|_| {
-            let silent = || {
-                format!(
-                    "no answer within {} ms; is a firewall in between, is the server stuck, or does it still wait for the others of its cluster?",
-                    INTRODUCTION.as_millis()
-                )
-            };
-            Err(self.unreachable(self.relays.complaint(self.node).unwrap_or_else(silent)))
-        })
+        tokio::time::timeout(INTRODUCTION, told).await.unwrap_or_else(|_| Err(self.silent()))
+    }
+
+    /// It did not answer in time.
+    fn silent(&self) -> ArrivalError {
+        let within = INTRODUCTION.as_millis();
+        match (self.relays.complaint(self.node), self.service) {
+            (Some(why), _) => self.unreachable(why),
+            // Others wait for more where a ZooKeeper would have answered.
+            (None, Service::Zookeeper) => {
+                let said = format!("it takes the connection and does not answer `srvr` within {within} ms");
+                ArrivalError::Another { who: self.who(), what: "a ZooKeeper server", said }
+            }
+            (None, _) => self.unreachable(format!(
+                "no answer within {within} ms; is a firewall in between, is the server stuck, or does it still wait for the others of its \
+                 cluster?"
+            )),
+        }
     }
 
     async fn etcd(&self) -> Result<Told, ArrivalError> {

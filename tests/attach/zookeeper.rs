@@ -70,9 +70,9 @@ async fn zookeeper_with_a_digest_is_left_as_it_was() {
 
     let endpoints = format!("zookeeper={address}:2181");
     let user = ["--endpoints", &endpoints, "--user", "lock"];
-    for (scenario, name) in [("zookeeper-calm", "run"), ("zookeeper-job-frozen-holder-fenced", "frozen")] {
+    for (scenario, name) in [("zookeeper-calm", "node"), ("zookeeper-mutex-leader-change", "queue")] {
         let run = folder.path().join(name);
-        let mut command = attach(&[&[scenario, "--seconds", "4"], &user[..]].concat());
+        let mut command = attach(&[&[scenario, "--seconds", "4", "--no-faults"], &user[..]].concat());
         let output = command.env("LEASEHOLD_PASSWORD", PASSWORD).arg("-vv").arg("--out").arg(&run).output();
         let output = output.expect("the program starts");
         valid(&output);
