@@ -24,6 +24,10 @@ pub struct Contract {
     /// What is promised of a renewal where the server that answers it is not the one that keeps the leases; `None` where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_hand: Option<SecondHand>,
+    /// Whether a lease belongs to the server over which it was made, and may end with that one's place in the cluster, whatever its
+    /// TTL. Then nothing is promised of it from when a fault hits that server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends_with_its_server: bool,
     /// Whether each later grant of a lock carries a greater fencing token.
     pub fencing_tokens: bool,
     /// For how long nobody is given a lock whose holder lost it without a release, in milliseconds; `None` where the service

@@ -207,6 +207,7 @@ mod tests {
                 latest_expiry: None,
                 counts_from_request: false,
                 second_hand: None,
+                ends_with_its_server: false,
                 fencing_tokens: false,
                 lock_delay_ms: None,
                 patience: leasehold_checkers::contract::Patience::default(),

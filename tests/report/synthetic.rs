@@ -28,6 +28,7 @@ impl Writer {
             latest_expiry: None,
             counts_from_request: false,
             second_hand: None,
+            ends_with_its_server: false,
             fencing_tokens: true,
             lock_delay_ms: None,
             patience: Patience::default(),

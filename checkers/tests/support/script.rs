@@ -47,6 +47,7 @@ pub fn header() -> Header {
             latest_expiry: Some(LatestExpiry { ttls: 1, grace_ms: 1_000, restarts_at_leader_change: true }),
             counts_from_request: false,
             second_hand: None,
+            ends_with_its_server: false,
             fencing_tokens: true,
             lock_delay_ms: None,
             patience: Patience::default(),

@@ -175,6 +175,7 @@ impl Connect for Consul {
             // A leader renews a session by its own timer and its own state, without asking the others whether it still leads.
             // One that stood still or was cut off says yes until it learns better: with our servers' times within a second.
             second_hand: Some(SecondHand { known_within_ms: 500, out_of_touch_for_ms: 2_500 }),
+            ends_with_its_server: true,
             fencing_tokens: true,
             lock_delay_ms: u64::try_from(lock_delay.as_millis()).ok().filter(|delay| *delay > 0),
             patience: Patience::default(),

@@ -82,6 +82,7 @@ impl Connect for EtcdV2 {
             // The server that is asked turns the TTL into an instant, and all servers keep that instant.
             counts_from_request: true,
             second_hand: None,
+            ends_with_its_server: false,
             fencing_tokens: true,
             lock_delay_ms: None,
             patience: Patience::default(),

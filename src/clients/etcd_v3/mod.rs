@@ -166,6 +166,7 @@ impl Connect for EtcdV3 {
             // The leader counts from when it prolongs the lease.
             counts_from_request: false,
             second_hand: None,
+            ends_with_its_server: false,
             fencing_tokens: true,
             lock_delay_ms: None,
             patience: Patience::default(),

@@ -183,6 +183,7 @@ impl Connect for ZooKeeper {
                 known_within_ms: tick_ms + BUSY_MACHINE_MS,
                 out_of_touch_for_ms: (sync_limit_ticks + 2) * tick_ms + BUSY_MACHINE_MS,
             }),
+            ends_with_its_server: false,
             fencing_tokens: true,
             lock_delay_ms: None,
             patience: Patience::default(),
