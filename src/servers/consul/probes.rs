@@ -60,11 +60,7 @@ impl ConsulProbes {
 
     /// What a server tells of itself, by which the others' words of it are understood.
     async fn told_by(&self, node: NodeId) -> Result<AgentSelf, ProbeError> {
-        let (status, answer) = self.get(node, "agent/self", OWN_KNOWLEDGE).await?;
-        if status != 200 {
-            let said = String::from_utf8_lossy(&answer);
-            return Err(ProbeError::Failed { node, why: format!("status {status}: {}", said.trim()) });
-        }
+        let answer = self.ask(node, Method::GET, "agent/self", OWN_KNOWLEDGE).await?;
         let told: AgentSelf = serde_json::from_slice(&answer).map_err(|error| ProbeError::nonsense(node, &error))?;
         let address = format!("{}:{}", told.member.addr, told.member.tags.port);
         let known = Known { name: told.config.node_name.clone(), address };
@@ -146,11 +142,6 @@ impl ConsulProbes {
         let request = body.into_iter().fold(request, reqwest::RequestBuilder::body);
         request.send().await.map_err(|error| ProbeError::failed(node, &error))
     }
-
-    async fn of_itself(&self, node: NodeId) -> Result<AgentSelf, ProbeError> {
-        let (_, answer) = self.get(node, "agent/self", OWN_KNOWLEDGE).await?;
-        serde_json::from_slice(&answer).map_err(|error| ProbeError::nonsense(node, &error))
-    }
 }
 
 /// What `/agent/self` tells of Raft. All values are texts.
@@ -227,7 +218,7 @@ impl Probes for ConsulProbes {
     }
 
     async fn leader(&self, node: NodeId) -> Result<LeaderView, ProbeError> {
-        let told = self.of_itself(node).await?;
+        let told = self.told_by(node).await?;
         let term = told.stats.raft.term.parse().map_err(|error| ProbeError::nonsense(node, &error))?;
         let leader = match told.stats.consul.leader_addr.as_str() {
             "" => None,
@@ -302,7 +293,7 @@ impl Probes for ConsulProbes {
     }
 
     async fn snapshot_index(&self, node: NodeId) -> Result<u64, ProbeError> {
-        let told = self.of_itself(node).await?.stats.raft.last_snapshot_index;
+        let told = self.told_by(node).await?.stats.raft.last_snapshot_index;
         told.parse().map_err(|error| ProbeError::nonsense(node, &error))
     }
 }
