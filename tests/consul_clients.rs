@@ -53,7 +53,22 @@ impl Member {
     fn stop(&self) {
         let pid = Pid::from_raw(i32::try_from(self.0.id()).expect("a process number"));
         kill(pid, Signal::SIGSTOP).expect("a child of ours can be signalled");
+        // The signal is sent, and its threads stop one after the other.
+        let deadline = Instant::now() + 10 * SECOND;
+        while !all_threads_stand(pid) {
+            assert!(Instant::now() < deadline, "it does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
+}
+
+/// Whether no thread of this process runs any more. One that has ended meanwhile does not.
+fn all_threads_stand(process: Pid) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("it is there");
+    threads.map(|thread| thread.expect("a thread").path().join("stat")).all(|stat| {
+        let stat = std::fs::read_to_string(stat).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 impl Drop for Member {
@@ -372,7 +387,9 @@ async fn messages_of_the_grammar_are_answered() {
     for packets in [consul::rpc(), consul::multiplexed()] {
         assert!(said(SERVER_PORT, &packets).contains("KVS.Get"), "no answer to a call");
     }
-    assert!(said(GOSSIP_PORT, &[consul::push_pull()]).contains("n1"), "it tells who is there");
+    // It tells who is there, compressed: a message of kind 9, which has one of kind 6 in it.
+    let known = said(GOSSIP_PORT, &[consul::push_pull()]);
+    assert!(known.starts_with(['\u{6}', '\u{9}']) && known.len() > 40, "{known:?}");
 }
 
 #[tokio::test]

@@ -161,6 +161,7 @@ const NETWORK: Together = &[
     ("flapping", "n2", "step_ms = 300"),
     ("closed-port", "n3", "port = \"client\""),
     ("link", "all", "delay_ms = 30"),
+    ("corrupt", "n4", "damage = \"bit\"\ndetected = true"),
 ];
 
 const DISKS_AND_ENDS: Together = &[
@@ -177,9 +178,9 @@ fn a_run_that_is_killed_amidst_its_faults_leaves_nothing() {
     let _alone = alone();
     let runs = [CLOCKS_AND_MEMBERS, NETWORK, DISKS_AND_ENDS];
     let is_there = |name: &str| runs.concat().iter().any(|(package, ..)| *package == name);
-    // These servers have no `snapshot`, and where there is one it lies in the memory of the harness.
+    // What is left is nothing for these servers: a `snapshot` lies in the memory of the harness, and a `packet` is sent in a moment.
     let missing: Vec<_> = PACKAGES.iter().map(|package| package.name).filter(|name| !is_there(name)).collect();
-    assert_eq!(missing, ["snapshot"], "no package is forgotten");
+    assert_eq!(missing, ["packet", "snapshot"], "no package is forgotten");
     runs.into_iter().for_each(leaves_nothing_when_killed_amidst);
 }
 

@@ -95,6 +95,11 @@ impl Key {
     }
 
     #[cfg(test)]
+    pub(super) fn judges_by_log(&self) -> bool {
+        matches!(self, Self::Register(register) if register.judges_by_log())
+    }
+
+    #[cfg(test)]
     pub(super) fn kept(&self) -> (usize, usize) {
         match self {
             Self::Register(register) => register.kept(),

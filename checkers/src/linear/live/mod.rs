@@ -32,7 +32,7 @@
 //!
 //! The frontier places unanswered operations sparingly. Where that does not explain an answer, the log decides. While it
 //! reaches back to the begin, that is the verdict on the history as a whole, and unless that is broken the log is all
-//! there is from then on. A log that lost its begin can still prove a contradiction among the last operations; where it
+//! there is from then on: it is judged whenever it has doubled, and by [`Live::now`] and [`Live::finish`]. A log that lost its begin can still prove a contradiction among the last operations; where it
 //! does not, the verdict is `unknown`. The same goes for more than 128 operations under way at once.
 //!
 //! Appends tell their order only by what is got later. So keys of a store are not searched as they happen: their
@@ -231,6 +231,11 @@ impl<'a> Live<'a> {
     }
 
     /// How many operations and values are kept.
+    #[cfg(test)]
+    fn judges_by_log(&self) -> bool {
+        self.keys.values().any(Key::judges_by_log)
+    }
+
     #[cfg(test)]
     fn kept(&self) -> (usize, usize) {
         let of_each = self.keys.values().map(Key::kept);

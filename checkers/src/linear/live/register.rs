@@ -120,6 +120,11 @@ impl LiveRegister {
     }
 
     #[cfg(test)]
+    pub(super) fn judges_by_log(&self) -> bool {
+        matches!(self.search, Searched::ByLog)
+    }
+
+    #[cfg(test)]
     pub(super) fn kept(&self) -> (usize, usize) {
         (self.log.len() + self.line.waiting().count(), self.values.len())
     }
