@@ -175,6 +175,9 @@ fn prepare(
     let longest_round_trip = scenario.topology.longest_round_trip();
     let deployment = Deployment::new(scenario.service.software(), &server, longest_round_trip, scenario.settings);
     let deployment = deployment.or_exit(Exit::Unavailable)?;
+    for ability in scenario.faults.iter().filter_map(|plan| plan.fault.asks()) {
+        deployment.offers(ability).or_exit(Exit::Usage)?;
+    }
     let seed = arguments.seed.unwrap_or_else(any_seed);
     let schedule = schedule(&scenario.faults, seed);
     let schedule = match &original {
