@@ -32,6 +32,10 @@ pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String 
             let kept = if is_all { format!("; {service} kept its word") } else { String::new() };
             format!("a job ran twice at once, {times} on {keys}, at worst {}{kept}", margin(worst))
         }
+        // Nobody has promised to serve, and where nobody is served it is not about one lock or another.
+        AnomalyKind::Lockup if !is_of_corruption(story) => {
+            format!("{service} locked up {times}; at worst {} {}", in_words(worst), margin(worst))
+        }
         _ => {
             let what = if is_of_corruption(story) { "did not survive changed packets:" } else { "broke its promise" };
             format!("{service} {what} {times} on {keys}; at worst {} {}", in_words(worst), margin(worst))

@@ -9,8 +9,8 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use answers::{Answer as Hostile, consul, etcd_v2, etcd_v3, zookeeper};
