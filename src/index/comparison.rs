@@ -7,9 +7,10 @@ use askama::Template;
 use leasehold_checkers::explain::human;
 use leasehold_checkers::verdict::AnomalyKind;
 
+use super::STYLE;
 use super::page::address_of;
 use super::runs::Run;
-use super::{STYLE, hash};
+use crate::report::hash;
 
 #[derive(Template)]
 #[template(path = "comparison.html")]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 
+use super::STYLE;
 use super::runs::Run;
-use super::{STYLE, hash};
+use crate::report::hash;
 
 const SCRIPT: &str = include_str!("index.js");
 

@@ -21,6 +21,7 @@ use leasehold_checkers::history::History;
 use leasehold_checkers::verdict::Judgement;
 
 pub use error::ReportError;
+pub(crate) use html::hash;
 pub(crate) use words::wrap;
 
 use story::Story;

@@ -98,9 +98,13 @@ pub(super) fn of(story: &Story<'_>) -> Result<String, ReportError> {
     whole.render().map_err(|source| ReportError::Page { reason: source.to_string() })
 }
 
+/// What stands for a script or a style in a page's policy.
+pub(crate) fn hash(text: &str) -> String {
+    format!("'sha256-{}'", BASE64.encode(Sha256::digest(text)))
+}
+
 /// What the page may do: show itself, run the one script that is known by its hash, and nothing else.
 fn policy() -> String {
-    let hash = |text: &str| format!("'sha256-{}'", BASE64.encode(Sha256::digest(text)));
     format!(
         "default-src 'none'; base-uri 'none'; form-action 'none'; style-src {}; script-src {}",
         hash(STYLE),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -58,20 +58,25 @@ impl ConsulProbes {
         Self { nodes: doors.iter().copied().collect(), http, known: Mutex::default() }
     }
 
+    fn known(&self) -> MutexGuard<'_, BTreeMap<NodeId, Known>> {
+        // No change of it can be interrupted by a panic.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What a server tells of itself, by which the others' words of it are understood.
     async fn told_by(&self, node: NodeId) -> Result<AgentSelf, ProbeError> {
         let answer = self.ask(node, Method::GET, "agent/self", OWN_KNOWLEDGE).await?;
         let told: AgentSelf = serde_json::from_slice(&answer).map_err(|error| ProbeError::nonsense(node, &error))?;
         let address = format!("{}:{}", told.member.addr, told.member.tags.port);
         let known = Known { name: told.config.node_name.clone(), address };
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(node, known);
+        self.known().insert(node, known);
         Ok(told)
     }
 
     /// The server that is known by this. Asks the others where none has said so yet.
     async fn find(&self, source: NodeId, is_it: impl Fn(&Known) -> bool) -> Option<NodeId> {
         let find = || {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = self.known();
             known.iter().find(|(_, known)| is_it(known)).map(|(node, _)| *node)
         };
         for node in self.nodes().into_iter().filter(|node| *node != source) {
@@ -236,10 +241,10 @@ impl Probes for ConsulProbes {
     async fn health(&self, node: NodeId) -> Result<bool, ProbeError> {
         let (_, answer) = self.get(node, "operator/autopilot/health", CONSENSUS).await?;
         let told: Autopilot = serde_json::from_slice(&answer).map_err(|error| ProbeError::nonsense(node, &error))?;
-        if !self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&node) {
+        if !self.known().contains_key(&node) {
             self.told_by(node).await?;
         }
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known();
         let is_it = |server: &&ServerHealth| known.get(&node).is_some_and(|known| known.name == server.name);
         Ok(told.servers.iter().find(is_it).is_some_and(|server| server.healthy))
     }
