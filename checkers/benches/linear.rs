@@ -4,8 +4,11 @@
 //! of the verdict with a witness, as CPU time, the best of some, and the process's peak memory so far. Histories are those
 //! of a seed, so each run does the same work. What the figures were stands in `docs/benchmarks.md`.
 
+mod clock;
+
 use std::time::{Duration, Instant};
 
+use clock::{CPU, WALL, best, cpu_of_all, peak_mb};
 use leasehold_checkers::linear::generate::{Domain, Load, LockWorkload, RegisterWorkload};
 use leasehold_checkers::linear::locks::{self, LeaseTerms, LockModel};
 use leasehold_checkers::linear::register::{RegisterHistory, decide, decide_each, is_linearizable};
@@ -138,41 +141,6 @@ fn minute(begin: Instant) -> Budget<'static> {
     Budget { out_of_time: Box::leak(Box::new(is_over)), memory_bytes: 1 << 30 }
 }
 
-/// A clock, from any begin.
-type Clock = fn() -> Duration;
-
-/// The CPU time of this thread, in nanoseconds as the kernel's scheduler counts them.
-const CPU: Clock = || {
-    let counts = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(counts.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0))
-};
-
-const WALL: Clock = || {
-    static BEGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    BEGIN.get_or_init(Instant::now).elapsed()
-};
-
-/// The time by a clock, the best of up to ten runs that together take half a second.
-fn best<T>(clock: Clock, check: impl Fn() -> T) -> (Duration, T) {
-    let begin = Instant::now();
-    let mut best: Option<(Duration, T)> = None;
-    for _ in 0..10 {
-        // The kernel brings its count up to date when a thread gives up its place.
-        std::thread::yield_now();
-        let from = clock();
-        let result = check();
-        std::thread::yield_now();
-        let took = clock().saturating_sub(from);
-        if best.as_ref().is_none_or(|(least, _)| took < *least) {
-            best = Some((took, result));
-        }
-        if begin.elapsed() > Duration::from_millis(500) {
-            break;
-        }
-    }
-    best.unwrap_or_else(|| unreachable!("it runs at least once"))
-}
-
 fn row(name: &str, verdict: &str, first: Duration, second: Duration) {
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     println!("| {name} | {verdict} | {:.2} | {:.2} | {} |", ms(first), ms(second), peak_mb());
@@ -184,18 +152,4 @@ fn word(decision: &Decision) -> &'static str {
         Decision::Broken(_) => "broken",
         Decision::Undecided { .. } => "undecided",
     }
-}
-
-/// The CPU time of all threads of this process, those that ended as well, in the kernel's ticks of 10 ms.
-fn cpu_of_all() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
-}
-
-fn peak_mb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    peak.and_then(|peak| peak.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
 }
