@@ -23,6 +23,7 @@ fn story(random: &mut Random, changes: u64) -> Story {
         slack: [0, 0, 0, 1][random.of(0..4) as usize],
         latest: random.percent(60).then(|| ([1, 1, 2][random.of(0..3) as usize], random.of(0..3), false)),
         counts_from_request: random.percent(30),
+        ends_with_its_server: random.percent(20),
         second_hand: None,
         fencing_tokens: random.percent(60),
         lock_delay: random.percent(30).then(|| random.of(1..5)),

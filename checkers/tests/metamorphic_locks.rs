@@ -21,6 +21,7 @@ fn story(random: &mut Random) -> Story {
         slack: [0, 0, 1][random.of(0..3) as usize],
         latest: random.percent(85).then(|| ([1, 1, 2][random.of(0..3) as usize], random.of(0..4), random.percent(70))),
         counts_from_request: random.percent(30),
+        ends_with_its_server: random.percent(20),
         second_hand: None,
         fencing_tokens: random.percent(70),
         lock_delay: random.percent(30).then(|| random.of(1..6)),
@@ -75,6 +76,7 @@ fn other_names_of_processes_nodes_and_keys() {
             view.node = 4 - view.node;
             view.leader = view.leader.map(|leader| 4 - leader);
         }
+        other.faults.iter_mut().for_each(|fault| fault.node = fault.node.map(|node| 4 - node));
         other
     };
     for_all(31, cases() / 5, story, |story| {

@@ -43,11 +43,13 @@ pub(crate) struct Facts<'a> {
 }
 
 /// A fault, from its begin until its end, if it ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) of_clocks: bool,
     /// It puts back the state that was there when it began.
     pub(crate) restores: bool,
+    /// The servers that it hits.
+    pub(crate) nodes: Vec<String>,
     pub(crate) begun: u64,
     pub(crate) ended: Option<u64>,
 }
@@ -184,14 +186,22 @@ impl<'a> Facts<'a> {
             _ => (op.invoked.0, shortest),
         });
         let may_be_last = confirmed.iter().filter(|(_, ended, _)| *ended >= last_asked).map(|c| (c.0, c.2));
-        may_be_last
-            .chain(unanswered)
-            .map(|(invoked, ttl)| {
-                let from = if self.header.contract.counts_from_request { invoked } else { invoked.max(last_asked) };
-                (from + self.by_the_fastest_clock(ttl)).saturating_sub(self.header.contract.early_slack_ms * MS)
-            })
-            .min()
-            .expect("the grant")
+        let by_time = may_be_last.chain(unanswered).map(|(invoked, ttl)| {
+            let from = if self.header.contract.counts_from_request { invoked } else { invoked.max(last_asked) };
+            (from + self.by_the_fastest_clock(ttl)).saturating_sub(self.header.contract.early_slack_ms * MS)
+        });
+        by_time.chain(self.hits_of_its_server(grant)).min().expect("the grant")
+    }
+
+    /// Where leases end with their servers: each instant from the request on at which a fault other than of clocks begins at the server
+    /// that was asked, or the request itself, if one is there already.
+    fn hits_of_its_server(&self, grant: &Grant<'_>) -> Vec<u64> {
+        let node = grant.op.node.as_ref().expect("each request of these stories names its server");
+        let hits = |fault: &&Fault| {
+            fault.nodes.iter().any(|hit| **hit == **node) && fault.ended.is_none_or(|ended| ended >= grant.invoked())
+        };
+        let begins = self.disturbances().filter(hits).map(|fault| fault.begun.max(grant.invoked()));
+        begins.filter(|_| self.header.contract.ends_with_its_server).collect()
     }
 
     /// When the last was asked for of the acquisition, which is the first of these, and of the renewals that certainly reached whoever
@@ -342,7 +352,8 @@ fn faults(surroundings: &Surroundings) -> Vec<Fault> {
         let healed = events.iter().find(|event| event.value.phase == FaultPhase::Heal && event.kind == EventType::Ok);
         let of_clocks = events[0].package == "clock";
         let restores = events[0].package == "snapshot";
-        (!never).then_some(Fault { of_clocks, restores, begun, ended: healed.map(|event| event.time.0) })
+        let nodes = events[0].value.nodes.clone();
+        (!never).then_some(Fault { of_clocks, restores, nodes, begun, ended: healed.map(|event| event.time.0) })
     };
     numbers.into_iter().filter_map(of_number).collect()
 }

@@ -81,6 +81,7 @@ fn terms(random: &mut Random, step_ms: u64) -> Terms {
         slack: [0, 0, 0, 1][random.of(0..4) as usize],
         latest: random.percent(85).then(|| ([1, 1, 2][random.of(0..3) as usize], random.of(0..4), random.percent(70))),
         counts_from_request: random.percent(30),
+        ends_with_its_server: random.percent(20),
         second_hand: random.percent(15).then(|| (random.of(0..4), random.of(0..6))),
         fencing_tokens: random.percent(70),
         lock_delay: random.percent(40).then(|| random.of(1..6)),

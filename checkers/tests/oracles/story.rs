@@ -33,6 +33,7 @@ pub struct Terms {
     /// How many TTLs a lease may live, the grace, and whether a new leader starts leases anew.
     pub latest: Option<(u32, u64, bool)>,
     pub counts_from_request: bool,
+    pub ends_with_its_server: bool,
     /// Within what time a renewal is known to whoever keeps the leases, and for how long a server out of touch answers.
     pub second_hand: Option<(u64, u64)>,
     pub fencing_tokens: bool,
@@ -100,6 +101,8 @@ pub struct Fault {
     pub at: u64,
     pub number: u64,
     pub package: &'static str,
+    /// The server that it hits, if it hits one.
+    pub node: Option<u8>,
     pub begins: bool,
     pub kind: EventType,
 }
@@ -122,6 +125,7 @@ impl Story {
             restarts_at_leader_change: anew,
         });
         contract.counts_from_request = self.terms.counts_from_request;
+        contract.ends_with_its_server = self.terms.ends_with_its_server;
         contract.second_hand = self
             .terms
             .second_hand
@@ -222,8 +226,9 @@ impl Story {
     }
 
     fn of_nemesis(&self, fault: &Fault) -> Event {
+        let nodes: Vec<String> = fault.node.iter().map(|node| format!("n{node}")).collect();
         let phase = if fault.begins { "inject" } else { "heal" };
-        let value = json!({ "fault": fault.number, "phase": phase, "target": "one", "nodes": [], "what": "it" });
+        let value = json!({ "fault": fault.number, "phase": phase, "target": "one", "nodes": nodes, "what": "it" });
         self.event(fault.at, Process::Nemesis, fault.kind, fault.package, value)
     }
 

@@ -310,9 +310,10 @@ pub fn faults(random: &mut Random, until: u64) -> Vec<Fault> {
             35..55 => "snapshot",
             _ => "pause",
         };
+        let node = [None, Some(1), Some(2), Some(3)][random.of(0..4) as usize];
         let mut at = random.of(0..until);
         let mut tell = |at: u64, begins: bool, kind: EventType| {
-            faults.push(Fault { at, number, package, begins, kind });
+            faults.push(Fault { at, number, package, node, begins, kind });
         };
         tell(at, true, EventType::Invoke);
         at += random.of(0..3);
