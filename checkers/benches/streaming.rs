@@ -15,9 +15,9 @@ use std::process::Command;
 use std::time::Instant;
 
 use clock::{cpu_of_all, peak_mb};
-use leasehold_checkers::formats::{Events, Options};
+use leasehold_checkers::formats::{Events, Options, Record};
 use leasehold_checkers::history::vocabulary::f;
-use leasehold_checkers::history::{CAS_REGISTER, Event, EventType, Header, History, Process, header_to_line, to_line};
+use leasehold_checkers::history::{CAS_REGISTER, Event, EventType, Header, Process, header_to_line, to_line};
 use leasehold_checkers::linear::Call;
 use leasehold_checkers::linear::generate::{Domain, Load, RegisterWorkload};
 use leasehold_checkers::linear::register::RegisterAction;
@@ -109,9 +109,9 @@ fn measure(step: &str, path: &Path) {
             format!("{count} events")
         }
         "all events into memory" => {
-            let history = History::read(path).expect("it is a history");
-            let told = format!("{} events", history.events.len());
-            std::mem::forget(history);
+            let record = Record::read(path, &Options::default()).expect("it is a history");
+            let told = format!("{} events", record.events.len());
+            std::mem::forget(record);
             told
         }
         _ => {

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::Keys;
 use super::edn::Form;
-use crate::history::{ErrorInfo, Event, EventType, Process, RunTime, Word};
+use super::lexicon::Lexicon;
+use crate::history::{ErrorInfo, Event, EventType, Process, RunTime};
 
 /// The code of an error that came without a word for programs.
 const UNNAMED: &str = "error";
@@ -21,6 +22,7 @@ pub(super) struct Ops {
     timed: Option<bool>,
     /// For each client the key of its latest invocation, where values are pairs.
     asked: HashMap<u64, String>,
+    lexicon: Lexicon,
 }
 
 /// The fields of an op, as they are written.
@@ -37,7 +39,7 @@ pub(super) struct Fields {
 
 impl Ops {
     pub(super) fn new(keys: Keys) -> Self {
-        Self { keys, key_needed: false, count: 0, timed: None, asked: HashMap::new() }
+        Self { keys, key_needed: false, count: 0, timed: None, asked: HashMap::new(), lexicon: Lexicon::default() }
     }
 
     /// Takes an op without a key for an error.
@@ -72,12 +74,12 @@ impl Ops {
             time,
             process,
             kind,
-            f: f.into(),
-            key: key.map(Word::from),
+            f: self.lexicon.word(&f),
+            key: key.map(|key| self.lexicon.word(&key)),
             value: value.into_json()?.into(),
             node: match fields.node {
                 Form::Nil => None,
-                node => Some(node.into_label().into()),
+                node => Some(self.lexicon.word(&node.into_label())),
             },
             error: error(fields.error)?,
         })
