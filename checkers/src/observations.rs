@@ -103,10 +103,12 @@ impl Successors {
         self.by_token.all.extend(token.map(|token| (token, witness)));
     }
 
-    fn of(&self, grant: &Grant) -> impl Iterator<Item = Witness> + use<> {
-        let asked_for_later = self.by_invocation.earliest_above(&grant.ended);
-        let by_token = grant.token.and_then(|token| self.by_token.earliest_above(&token));
-        asked_for_later.into_iter().chain(by_token)
+    fn asked_for_later(&self, grant: &Grant) -> Option<Witness> {
+        self.by_invocation.earliest_above(&grant.ended)
+    }
+
+    fn with_greater_token(&self, grant: &Grant) -> Option<Witness> {
+        grant.token.and_then(|token| self.by_token.earliest_above(&token))
     }
 }
 
@@ -172,8 +174,14 @@ impl<'a> Witnesses<'a> {
         if let Some(witnesses) = self.by_key.get(grant.key.as_str()) {
             let read = witnesses.reads.earliest_without(&grant.owner, grant.ended);
             losses.extend(read.map(|read| read.observation(Evidence::Read)));
-            let later = witnesses.grants.of(grant).chain(witnesses.seen_grants.of(grant));
-            losses.extend(later.map(|other| other.observation(Evidence::OthersGrant)));
+            let all = [&witnesses.grants, &witnesses.seen_grants];
+            let later = all.into_iter().filter_map(|grants| grants.asked_for_later(grant));
+            // Where one was complete at the very instant of the request, tokens and times hardly agree.
+            let first = witnesses.grants.with_greater_token(grant);
+            let tokens_tell = first.is_some_and(|first| first.ended > grant.invoked);
+            let by_token = all.into_iter().filter_map(|grants| grants.with_greater_token(grant));
+            let others = later.chain(by_token.filter(|_| tokens_tell));
+            losses.extend(others.map(|other| other.observation(Evidence::OthersGrant)));
         }
         let watched = self.watched.get(&(grant.key.as_str(), grant.owner.as_str())).into_iter().flatten();
         losses.extend(watched.map(|(at, loss)| Observation { at: *at, evidence: Evidence::Watch(*loss) }));

@@ -67,6 +67,8 @@ pub enum AnomalyKind {
     LockDelayBroken,
     /// A read that was promised to be current showed a holder that was gone before it was asked.
     StaleRead,
+    /// Servers went on to show different values of the same thing.
+    Divergence,
     /// The cluster, or a part of it, stopped to serve although nothing was wrong with it.
     Lockup,
     /// The service kept its word, yet two clients were each entitled to believe that they held the lock.
@@ -88,6 +90,7 @@ impl AnomalyKind {
             Self::Fencing => "fencing",
             Self::LockDelayBroken => "lock-delay-broken",
             Self::StaleRead => "stale-read",
+            Self::Divergence => "divergence",
             Self::Lockup => "lockup",
             Self::SplitBelief => "split-belief",
             Self::OverdueExpiry => "overdue-expiry",
@@ -104,8 +107,7 @@ impl fmt::Display for AnomalyKind {
 
 /// What a lockup looks like. `docs/poison.md` has an example of each.
 ///
-/// S6, a server that answers nobody, and S9, replicas that differ, are named there and not here: nothing in a record tells the
-/// first from a server that is down, and the second is found as `nonlinearizable`.
+/// S6, a server that answers nobody, is named there and not here: nothing in a record tells it from a server that is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Signature {
     /// No server serves anything that takes agreement, nor reads, though they say that they are well and the same one leads.
@@ -129,6 +131,9 @@ pub enum Signature {
     /// The servers answer, and nobody is elected.
     #[serde(rename = "S8")]
     NoElection,
+    /// Servers that say that they are well show different values of the same thing.
+    #[serde(rename = "S9")]
+    Divergence,
     /// A lease outlived its time while the service was locked up.
     #[serde(rename = "S10")]
     ZombieLease,
@@ -146,6 +151,7 @@ impl Signature {
             Self::Inverse => "S5",
             Self::QuorumLost => "S7",
             Self::NoElection => "S8",
+            Self::Divergence => "S9",
             Self::ZombieLease => "S10",
         }
     }
@@ -161,6 +167,7 @@ impl Signature {
             Self::Inverse => "one server's reads hang while writes go on",
             Self::QuorumLost => "no majority of the servers answers",
             Self::NoElection => "the servers answer, and nobody is elected",
+            Self::Divergence => "replicas that differ behind good health",
             Self::ZombieLease => "a lease that outlived its time in a lockup",
         }
     }

@@ -83,9 +83,11 @@ pub(super) fn margin(anomaly: &Anomaly) -> String {
     }
     let margin = span(anomaly.margin_ns);
     match anomaly.kind {
-        AnomalyKind::DoubleAcquisition | AnomalyKind::DoubleRun | AnomalyKind::SplitBelief | AnomalyKind::Lockup => {
-            format!("for {margin}")
-        }
+        AnomalyKind::DoubleAcquisition
+        | AnomalyKind::DoubleRun
+        | AnomalyKind::SplitBelief
+        | AnomalyKind::Divergence
+        | AnomalyKind::Lockup => format!("for {margin}"),
         AnomalyKind::Nonlinearizable => {
             format!("shown by {}", counted(anomaly.ops.len(), "operation", "operations"))
         }

@@ -14,6 +14,9 @@ use crate::service::OpError;
 /// They are kept apart because a request may change what the next one sees: a server that has lost touch with the others may answer
 /// reads until the first write gets stuck in it. Servers that are **idle** are asked for no writes: their second client
 /// reads as well, and their fourth looks at the lock of the third.
+///
+/// When it is time to **settle**, nobody writes or takes a lock any more, and each server's first client reads all registers there, one
+/// after the other: whether all servers have the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Canary {
     /// How many servers there are.
@@ -30,6 +33,8 @@ pub struct Canary {
     pub hold_for: Duration,
     /// When the holders at idle servers crash, since the start of the run; never, if it is not said.
     pub crash_at: Option<Duration>,
+    /// From when on nothing is written any more, since the start of the run; never, if it is not said.
+    pub settle_at: Option<Duration>,
 }
 
 /// What one client does.
@@ -77,23 +82,31 @@ impl Canary {
         let until = RunTime::default().after(dice.below(self.every));
         CanaryScript {
             key: match role {
-                Role::Reader | Role::Writer => format!("registers/{}", node + 1),
+                Role::Reader | Role::Writer => register(node),
                 Role::Keeper | Role::Onlooker => kept(node),
                 Role::Taker => TAKEN.to_owned(),
             },
             crash_at: self.crash_at.filter(|_| is_idle).map(|at| RunTime::default().after(at)),
+            settle_at: RunTime::default().after(self.settle_at.unwrap_or(Duration::MAX)),
+            is_first: turn == 0,
             step: self.workers() as u64,
             next_value: worker + 1,
             settings: self.clone(),
             role,
             dice,
             attempts: 0,
+            looked_at: 0,
             state: State::Idle { until },
         }
     }
 }
 
 const TAKEN: &str = "locks/taken";
+
+/// The register that is written at a server.
+fn register(node: usize) -> Key {
+    format!("registers/{}", node + 1)
+}
 
 /// The lock that the keeper at a server holds.
 fn kept(node: usize) -> Key {
@@ -108,8 +121,13 @@ pub struct CanaryScript {
     key: Key,
     /// When it crashes, should it hold something.
     crash_at: Option<RunTime>,
+    settle_at: RunTime,
+    /// Whether it is the first at its server.
+    is_first: bool,
     dice: Dice,
     attempts: u32,
+    /// How many turns it had.
+    looked_at: usize,
     /// No two clients write the same.
     next_value: u64,
     step: u64,
@@ -124,9 +142,15 @@ enum State {
 }
 
 impl CanaryScript {
-    fn turn(&mut self, process: u64) -> Op {
-        let key = self.key.clone();
-        match self.role {
+    /// What it does in its turn; `None` once it rests for good.
+    fn turn(&mut self, now: RunTime, process: u64) -> Option<Op> {
+        let settles = self.settle_at <= now;
+        if settles && !self.is_first {
+            return None;
+        }
+        let key = if settles { register(self.looked_at % self.settings.nodes) } else { self.key.clone() };
+        self.looked_at += 1;
+        Some(match self.role {
             Role::Reader => Op::Register { key, op: RegisterOp::Read { linearizable: false } },
             Role::Onlooker => Op::Read { key, linearizable: false },
             Role::Writer => {
@@ -139,7 +163,7 @@ impl CanaryScript {
                 let owner = Owner { process, attempt: self.attempts };
                 Op::Acquire { key, owner, ttl: self.settings.ttl, wait: Wait::Never }
             }
-        }
+        })
     }
 
     fn has_crashed(&self, now: RunTime) -> bool {
@@ -155,7 +179,7 @@ impl Script for CanaryScript {
         match &self.state {
             State::Crashed => Step::WaitUntil(RunTime(u64::MAX)),
             State::Idle { until } if now < *until => Step::WaitUntil(*until),
-            State::Idle { .. } => Step::Invoke(self.turn(process)),
+            State::Idle { .. } => self.turn(now, process).map_or(Step::WaitUntil(RunTime(u64::MAX)), Step::Invoke),
             State::Holding { hold, done_at: Some(done_at), .. } if *done_at <= now => {
                 Step::Invoke(Op::Release { hold: hold.clone() })
             }
@@ -208,6 +232,7 @@ mod tests {
             every: Duration::from_millis(400),
             hold_for: Duration::from_millis(500),
             crash_at: Some(Duration::from_secs(10)),
+            settle_at: None,
         }
     }
 
@@ -282,6 +307,33 @@ mod tests {
     #[test]
     fn a_taker_gives_back() {
         assert_eq!(deeds(holding(10), RunTime(30_000_000_000)), ["release"]);
+    }
+
+    #[test]
+    fn when_it_settles_only_each_first_client_asks_and_it_asks_for_everything() {
+        let settings = Canary { settle_at: Some(Duration::from_secs(5)), ..settings() };
+        let mut now = RunTime(6_000_000_000);
+        for worker in 3..12 {
+            assert_eq!(settings.script(1, worker).next(now, worker), Step::WaitUntil(RunTime(u64::MAX)), "{worker}");
+        }
+        let mut script = settings.script(1, 1);
+        let mut keys = Vec::new();
+        while keys.len() < 6 {
+            match script.next(now, 1) {
+                Step::WaitUntil(then) => now = then,
+                Step::Invoke(op @ Op::Register { op: RegisterOp::Read { linearizable: false }, .. }) => {
+                    keys.push(op.key().clone());
+                    script.completed(now, &op, &Ok(Answer::Value(None)));
+                }
+                Step::Invoke(op) => panic!("{op:?}"),
+            }
+        }
+        let all = ["registers/1", "registers/2", "registers/3"];
+        assert_eq!(keys, [all, all].concat());
+        // Who holds something gives it back.
+        let mut taker = holding(10);
+        taker.settle_at = RunTime::default();
+        assert_eq!(deeds(taker, RunTime(30_000_000_000)), ["release"]);
     }
 
     #[test]

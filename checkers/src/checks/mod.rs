@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod clock;
+pub mod divergence;
 pub mod double_acquisition;
 pub mod double_run;
 pub mod fencing;
@@ -28,6 +29,7 @@ use crate::history::{Action, Header, Op, Ops, Outcome, RunTime, Word};
 use crate::holds::{Grant, Grants};
 use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Verdict};
 
+use divergence::Replicas;
 use double_run::Runs;
 use guarded::Guarded;
 use lockup::service::Service;
@@ -59,6 +61,8 @@ pub struct Run<'a> {
     pub runs: &'a Runs,
     /// Which writes were accepted under fencing tokens.
     pub guarded: &'a Guarded,
+    /// What servers showed of their own state.
+    pub replicas: &'a Replicas,
     /// The registers, where the run is about such.
     pub registers: Option<&'a Registers>,
     /// How many ops there were of each kind, settled or not.

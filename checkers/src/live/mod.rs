@@ -48,8 +48,8 @@
 //! faults, and one instant of service in some seconds. And 40 bytes for each acquisition, to know its name again, and as many for each
 //! fencing token that was the greatest of its lock.
 //!
-//! Three things are judged event by event and settle themselves, in the same way whether the record is judged as it happens or as a
-//! whole: registers, of which that is kept which [`crate::linear::live`] keeps; the runs of a job, of which those are kept that go on,
+//! Four things are judged event by event and settle themselves, in the same way whether the record is judged as it happens or as a
+//! whole: what servers show of their own state, of which only that is kept which each shows now and where two differ for long; registers, of which that is kept which [`crate::linear::live`] keeps; the runs of a job, of which those are kept that go on,
 //! and those that began after one of them; and writes under fencing tokens.
 //!
 //! # What is certain so far
@@ -62,6 +62,7 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use crate::checks::divergence::Replicas;
 use crate::checks::double_run::Runs;
 use crate::checks::guarded::Guarded;
 use crate::checks::lockup::service::Service;
@@ -69,8 +70,8 @@ use crate::checks::nonlinearizable::Registers;
 use crate::checks::probes::Probes;
 use crate::checks::well_formed::{self, Form};
 use crate::checks::{
-    Run, SettledLock, Totals, activity, clock, double_acquisition, double_run, fencing, lock_delay, lockup, lost_grant,
-    nonlinearizable, overdue_expiry, phantom_grant, premature_expiry, split_belief, stale_read, stats,
+    Run, SettledLock, Totals, activity, clock, divergence, double_acquisition, double_run, fencing, lock_delay, lockup,
+    lost_grant, nonlinearizable, overdue_expiry, phantom_grant, premature_expiry, split_belief, stale_read, stats,
 };
 use crate::context::{Context, Hangs, JUST_SEEN, Pulse};
 use crate::history::vocabulary::{FaultPhase, f};
@@ -96,6 +97,7 @@ const OF_LOCKS: &[(&str, Checker)] = &[
     (fencing::NAME, fencing::check),
     (lock_delay::NAME, lock_delay::check),
     (stale_read::NAME, stale_read::check),
+    (divergence::NAME, divergence::check),
     (lockup::NAME, lockup::check),
     (stats::NAME, stats::check),
     (clock::NAME, clock::check),
@@ -105,6 +107,7 @@ const OF_LOCKS: &[(&str, Checker)] = &[
 const OF_REGISTERS: &[(&str, Checker)] = &[
     (activity::NAME, activity::check),
     (nonlinearizable::NAME, nonlinearizable::check),
+    (divergence::NAME, divergence::check),
     (lockup::NAME, lockup::check),
     (stats::NAME, stats::check),
     (clock::NAME, clock::check),
@@ -155,6 +158,7 @@ pub struct Judge {
     service: Service,
     runs: Runs,
     guarded: Guarded,
+    replicas: Replicas,
     registers: Option<Registers>,
     hangs: Hangs,
     settled: BTreeMap<Word, SettledLock>,
@@ -198,6 +202,7 @@ impl Judge {
             service: Service::new(&header.contract.patience),
             runs: Runs::default(),
             guarded: Guarded::default(),
+            replicas: Replicas::new(Duration::from_millis(header.contract.patience.op_ms)),
             registers: (header.model == CAS_REGISTER).then(Registers::default),
             hangs: Hangs::default(),
             settled: BTreeMap::new(),
@@ -221,7 +226,7 @@ impl Judge {
             registers.take(event);
         }
         let taken = match event.process {
-            Process::Client(process) => self.pairing.take(self.line, process, event).map(|op| self.take_op(op)),
+            Process::Client(process) => self.pairing.take(self.line, process, event).map(|op| self.take_op(op, event)),
             Process::Nemesis | Process::Probe | Process::Watch => {
                 self.probes.take(event);
                 self.surroundings.take(event)
@@ -288,6 +293,7 @@ impl Judge {
             service: &self.service,
             runs: &self.runs,
             guarded: &self.guarded,
+            replicas: &self.replicas,
             registers: self.registers.as_ref(),
             totals: &self.totals,
             settled: &self.settled,
@@ -295,7 +301,7 @@ impl Judge {
         }
     }
 
-    fn take_op(&mut self, index: usize) {
+    fn take_op(&mut self, index: usize, event: &Event) {
         let op = &self.pairing.ops[index];
         if op.outcome == Outcome::Open {
             self.totals.begin(op);
@@ -308,6 +314,7 @@ impl Judge {
             self.runs.take(op);
             self.guarded.take(op);
         }
+        self.replicas.take(op, event);
         self.reopened |= self.speaks_of_the_past(index);
         self.note_stranger(index);
     }

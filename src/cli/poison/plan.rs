@@ -15,6 +15,10 @@ const DEAD_S: u64 = 6;
 /// How long it is looked what a cure has done, its own length included.
 const CONVALESCENCE_S: u64 = 16;
 
+/// At the end nothing is written for so long: more than the checkers' patience with replicas that differ, after the recovery from the last
+/// cure.
+const SETTLE_S: u64 = 30;
+
 /// What is to be done.
 pub(super) struct Plan<'a> {
     pub(super) case: &'a Case,
@@ -46,6 +50,7 @@ ttl_ms = 4_000
 renew_ms = 1_000
 every_ms = 400
 hold_ms = 600
+settle_ms = {settle_ms}
 
 [[nemesis]]
 package = "packet"
@@ -55,7 +60,8 @@ at_ms = {at_ms}
 "#,
             summary = case.summary,
             name = case.name,
-            seconds = BASELINE_S + self.until_cure() + self.cures() * CONVALESCENCE_S,
+            seconds = self.until_settled() + SETTLE_S,
+            settle_ms = self.until_settled() * 1_000,
             at_ms = BASELINE_S * 1_000,
         );
         if case.latent {
@@ -77,6 +83,10 @@ at_ms = {at_ms}
     fn until_cure(&self) -> u64 {
         // To start the dead leader again is a cure by itself.
         self.watch_s + if self.case.latent { LATENT_S + CONVALESCENCE_S } else { 0 }
+    }
+
+    fn until_settled(&self) -> u64 {
+        BASELINE_S + self.until_cure() + self.cures() * CONVALESCENCE_S
     }
 
     fn cures(&self) -> u64 {
@@ -112,7 +122,7 @@ mod tests {
                 let scenario = Scenario::parse(name, name, &plan.text()).unwrap_or_else(|error| panic!("{error}"));
                 assert_eq!(scenario.faults.len(), faults + usize::from(case.latent), "{name}");
                 let end = scenario.duration.as_secs();
-                assert_eq!(end, 25 + if case.latent { 24 } else { 0 } + plan.cures() * 16, "{name}");
+                assert_eq!(end, 55 + if case.latent { 24 } else { 0 } + plan.cures() * 16, "{name}");
             }
         }
     }

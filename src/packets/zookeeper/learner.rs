@@ -32,6 +32,7 @@ const PING: i32 = 5;
 const ZXID: i64 = 0x1_0000_0007;
 const SESSION: i64 = 0x0180_0000_0000_0007;
 const CREATE: i32 = 1;
+const SET_DATA: i32 = 5;
 const CLOSE_SESSION: i32 = -11;
 
 /// The most bytes or elements that a packet may announce before it is taken for something else.
@@ -149,7 +150,6 @@ fn read_request(reader: &mut Reader<'_>) -> Option<()> {
 /// The requests that change something; the others are answered where they arrive.
 fn read_body(reader: &mut Reader<'_>, opcode: i32) -> Option<()> {
     const DELETE: i32 = 2;
-    const SET_DATA: i32 = 5;
     const SET_ACL: i32 = 7;
     const SYNC: i32 = 9;
     const CREATE_2: i32 = 15;
@@ -190,6 +190,10 @@ fn read_transaction(reader: &mut Reader<'_>, until: usize) -> Option<()> {
         return Some(());
     }
     reader.text("path")?;
+    if kind == SET_DATA {
+        reader.buffer("data")?;
+        reader.int("version")?;
+    }
     if kind == CREATE {
         reader.buffer("data")?;
         read_acl(reader)?;

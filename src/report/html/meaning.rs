@@ -36,6 +36,10 @@ pub(super) fn of(kind: AnomalyKind) -> &'static str {
             "Who asks for the current holder was told of one that was gone, and may act on it: wait for nobody, or speak \
              to the wrong leader."
         }
+        AnomalyKind::Divergence => {
+            "Servers that should have the same data do not, and do not notice. What a client is told depends on whom it asks, and it \
+             stays so until somebody repairs it by hand."
+        }
         AnomalyKind::Lockup => {
             "Nobody could work although nothing was broken any more. Alarms that watch the service's own health may have \
              stayed silent."

@@ -62,6 +62,7 @@ pub(in crate::report) fn margin_text(anomaly: &Anomaly, margin: &str) -> String 
         AnomalyKind::Fencing => format!("old token {margin} later"),
         AnomalyKind::LockDelayBroken => format!("given {margin} too soon"),
         AnomalyKind::StaleRead => format!("stale by {margin}"),
+        AnomalyKind::Divergence => format!("replicas differ for {margin}"),
         AnomalyKind::Lockup => format!("locked up for {margin}"),
         AnomalyKind::SplitBelief => format!("two believers for {margin}"),
         AnomalyKind::OverdueExpiry => format!("overdue by {margin}"),

@@ -174,6 +174,7 @@ pub(super) fn broken_span(anomaly: &Anomaly) -> (u64, u64) {
         | AnomalyKind::Fencing
         | AnomalyKind::LockDelayBroken
         | AnomalyKind::StaleRead
+        | AnomalyKind::Divergence
         | AnomalyKind::Lockup
         | AnomalyKind::SplitBelief => (at_ns, at_ns.saturating_add(margin_ns)),
     }
@@ -194,6 +195,7 @@ pub(super) fn in_words(anomaly: &Anomaly) -> &'static str {
         AnomalyKind::Fencing => "a fencing token did not grow",
         AnomalyKind::LockDelayBroken => "a lock was given away before its delay had passed",
         AnomalyKind::StaleRead => "a read that was promised to be current was not",
+        AnomalyKind::Divergence => "servers went on to show different values of one thing",
         AnomalyKind::Lockup => "the cluster stopped to serve although nothing was wrong with it",
         AnomalyKind::SplitBelief => "two clients each had reason to believe that they held one lock",
         AnomalyKind::OverdueExpiry => "a lease outlived the time by which it had to end",

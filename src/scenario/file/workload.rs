@@ -34,6 +34,7 @@ pub(super) struct WorkloadTable {
     start_ms: Option<Spanned<u64>>,
     idle: Option<Spanned<usize>>,
     crash_ms: Option<Spanned<u64>>,
+    settle_ms: Option<Spanned<u64>>,
 }
 
 /// How a holder renews.
@@ -88,7 +89,7 @@ impl WorkloadKind {
                 &["workers", "keys", "ttl_ms", "renew_ms", "hold_ms", "step_ms", "retry_ms", "guard"]
             }
             Self::Register => &["workers", "keys", "every_ms", "reads", "cas"],
-            Self::Canary => &["ttl_ms", "renew_ms", "every_ms", "hold_ms", "idle", "crash_ms"],
+            Self::Canary => &["ttl_ms", "renew_ms", "every_ms", "hold_ms", "idle", "crash_ms", "settle_ms"],
         }
     }
 }
@@ -118,6 +119,7 @@ impl WorkloadTable {
             ("start_ms", span(&self.start_ms)),
             ("idle", span(&self.idle)),
             ("crash_ms", span(&self.crash_ms)),
+            ("settle_ms", span(&self.settle_ms)),
         ]
         .into_iter()
         .filter_map(|(name, span)| Some((name, span?)))
@@ -275,9 +277,9 @@ impl Settings<'_> {
             }
             idle => idle.as_ref().map_or(0, |idle| *idle.get_ref()),
         };
-        let crash_at = match &table.crash_ms {
-            None => None,
-            crash => Some(source.millis(at, "crash_ms", crash)?),
+        let instant = |name, given: &Option<Spanned<u64>>| match given {
+            None => Ok(None),
+            given => source.millis(at, name, given).map(Some),
         };
         Ok(Canary {
             nodes,
@@ -286,7 +288,8 @@ impl Settings<'_> {
             renew_every: source.millis(at, "renew_ms", &table.renew_ms)?,
             every: source.millis(at, "every_ms", &table.every_ms)?,
             hold_for: source.millis(at, "hold_ms", &table.hold_ms)?,
-            crash_at,
+            crash_at: instant("crash_ms", &table.crash_ms)?,
+            settle_at: instant("settle_ms", &table.settle_ms)?,
         })
     }
 
