@@ -4,7 +4,7 @@ use std::path::Path;
 
 use leasehold::report;
 use leasehold_checkers::history::{ErrorInfo, Event, EventType, History, Process, RunTime, Word};
-use leasehold_checkers::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Judgement, Signature, Verdict};
+use leasehold_checkers::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Judgement, Signature, Stuck, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -116,6 +116,10 @@ fn judgement() -> impl Strategy<Value = Judgement> {
             margin_ns,
             lease_gone_for_ns: (margin_ns % 3 == 0).then_some(margin_ns / 2),
             signature: (margin_ns % 5 == 0).then_some(Signature::Total),
+            stuck: (margin_ns % 2 == 0).then(|| Stuck {
+                op: at_ns as usize % 300,
+                states_before: vec![explanation.clone(); at_ns as usize % 3],
+            }),
             faults: vec![explanation.clone()],
             leaders: vec![],
             explanation,

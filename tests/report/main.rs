@@ -149,7 +149,7 @@ fn the_same_run_gives_the_same_bytes() {
         let bytes: Vec<_> = paths.iter().map(|path| fs::read(path).expect("it is there")).collect();
         (names, bytes)
     });
-    assert_eq!(written[0].0.len(), 16);
+    assert_eq!(written[0].0.len(), 17);
     assert_eq!(written[0].0, written[1].0);
     assert!(written[0].1 == written[1].1, "the bytes differ");
 }
@@ -163,7 +163,7 @@ fn one_plot_that_fails_does_not_lose_the_others() {
     let error = report::write_all(&history, &judgement, folder.path()).expect_err("two files cannot be written");
     let said = error.to_string();
     let ReportError::Parts { written, failed } = error else { panic!("{error}") };
-    assert_eq!((written.len(), failed.len()), (8, 2), "{said}");
+    assert_eq!((written.len(), failed.len()), (9, 2), "{said}");
     assert!(said.contains("2 parts of the report failed") && said.contains("gantt.svg"), "{said}");
 }
 
