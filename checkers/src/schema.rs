@@ -84,7 +84,9 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                 return Err(format!("{value} is none of {said}"));
             }
             ("const", said) if said != value => return Err(format!("{value} is not {said}")),
-            ("enum", Value::Array(values)) if !values.contains(value) => return Err(format!("{value} is not in {said}")),
+            ("enum", Value::Array(values)) if !values.contains(value) => {
+                return Err(format!("{value} is not in {said}"));
+            }
             ("minimum", said) if value.as_f64() < said.as_f64() => return Err(format!("{value} is below {said}")),
             ("required", Value::Array(names)) => {
                 if let Some(missing) = names.iter().filter_map(Value::as_str).find(|name| value.get(name).is_none()) {

@@ -49,7 +49,9 @@ pub(super) fn of(story: &Story<'_>, folder: &Path, colour: bool, width: usize) -
     if story.faults.len() > FAULTS_MAX {
         screen.entry("", &format!("and {} more", thousands(story.faults.len() - FAULTS_MAX)));
     }
-    screen.blank();
+    if !story.faults.is_empty() {
+        screen.blank();
+    }
     screen.path("report", &folder.join("report.html"));
     screen.path("picture", &folder.join("plots").join(format!("{}.svg", plots::first(story))));
     screen.verbatim("again", &command::reproduce(&story.history.header));

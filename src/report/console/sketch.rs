@@ -13,6 +13,7 @@ use crate::report::words::{self, counted};
 
 const HOLDS_MAX: usize = 5;
 const FAULTS_MAX: usize = 4;
+const PACKAGES_MAX: usize = 6;
 const LOCKS_MAX: usize = 6;
 const OPS_MAX: usize = 8;
 /// A column is read as four parts, for what lasts less than it is wide.
@@ -81,12 +82,17 @@ fn witness(story: &Story<'_>, anomaly: &Anomaly, columns: usize) -> Sketch {
 
 fn op_row(story: &Story<'_>, op: &Op, style: canvas::Style, scale: Scale) -> Row {
     let ended = if op.is_unanswered() { scale.to_ns } else { op.ended.unwrap_or(op.invoked).0 };
-    let mut row = Row::new(format!("process {}", op.process), style, scale);
+    let mut row = Row::new(client(op.process), style, scale);
     row.fill((op.invoked.0, ended), '─', style);
     row.mark(op.invoked.0, '├', style);
     row.mark(ended, if op.is_unanswered() { '…' } else { '┤' }, style);
     row.label((op.invoked.0, ended), &words::one_line(&story.deed(op), 40), style);
     row
+}
+
+/// What a client is called, in no more than the eleven characters that there are.
+fn client(process: u64) -> String {
+    if process < 1_000 { format!("process {process}") } else { format!("p{process}") }
 }
 
 /// The faults that are in sight, a row each.
@@ -118,7 +124,7 @@ fn broken(story: &Story<'_>, anomaly: &Anomaly, scale: Scale) -> Row {
 
 fn hold_row(hold: &Hold, scale: Scale) -> Row {
     let style = canvas::client(hold.process);
-    let mut row = Row::new(format!("process {}", hold.process), style, scale);
+    let mut row = Row::new(client(hold.process), style, scale);
     let until = hold.until().0;
     if hold.broken_at().is_some() {
         row.fill((until, hold.promised.0), '░', BROKEN);
@@ -147,7 +153,7 @@ fn whole_run(story: &Story<'_>, anomaly: Option<&Anomaly>, columns: usize) -> Sk
         many => format!("{} × {}", many.len(), words::one_line(&many[0].package, 24)),
     };
     let mut rows: Vec<Row> =
-        by_package.values().take(FAULTS_MAX).map(|faults| fault_row(faults, scale, &told(faults))).collect();
+        by_package.values().take(PACKAGES_MAX).map(|faults| fault_row(faults, scale, &told(faults))).collect();
     rows.extend(anomaly.map(|anomaly| broken(story, anomaly, scale)));
     let answered: Vec<&Op> = story.ops.iter().filter(|op| op.outcome == Outcome::Ok).collect();
     rows.push(rate("ok", canvas::client(0), &answered, scale));

@@ -26,8 +26,8 @@ const OUTCOME_WORDS = ["ok: it happened", "fail: it certainly did not happen", "
   "open: never answered before the run ended"];
 
 // What an operation came upon and what it made are called by what it is.
-const FOUND = { acquire: "lease", cas: "value expected", work: "piece of work" };
-const MADE = { work: "made or read" };
+const FOUND = new Map([["acquire", "lease"], ["cas", "value expected"], ["work", "piece of work"]]);
+const MADE = new Map([["work", "made or read"]]);
 
 const opName = (run, i) => run.names[(run.ops.kind[i] >> 3) - 1] ?? "operation";
 
@@ -56,8 +56,8 @@ function opInWords(run, i) {
     ["outcome", OUTCOME_WORDS[outcomeOf(ops, i)]],
     ["as", nameOf(run, ops.owner, i)],
     ["seen to hold it", nameOf(run, ops.other, i)],
-    [FOUND[name] ?? "value read", nameOf(run, ops.found, i)],
-    [MADE[name] ?? "value written", nameOf(run, ops.made, i)],
+    [FOUND.get(name) ?? "value read", nameOf(run, ops.found, i)],
+    [MADE.get(name) ?? "value written", nameOf(run, ops.made, i)],
     ["TTL granted", ops.ttl[i] < 0 ? null : span(ops.ttl[i] * 1e3)],
     ["fencing token", ops.token[i] < 0 ? null : `${ops.token[i]}`],
     ["error", error ? `${error[0]}${error[1] ? `: ${error[1]}` : ""}` : null],

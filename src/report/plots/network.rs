@@ -19,6 +19,7 @@ pub(super) fn of(story: &Story<'_>) -> Picture {
         (Mark::Bar(ink(Fate::Late)), "some came late, twice, or out of order"),
         (Mark::Bar(ink(Fate::Damaged)), "some were dropped, lost or changed"),
         (Mark::Bar(ink(Fate::Nothing)), "none was delivered"),
+        (Mark::Bar(GRID.faint(0.5)), "none was sent"),
     ]);
     sheet.surroundings();
     let (shown, left_out) = shown(story);

@@ -57,9 +57,27 @@ impl Link {
     }
 }
 
+/// Between whom a link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ends {
+    Servers,
+    Clients,
+    Harness,
+}
+
+impl Ends {
+    fn of(link: &LinkValue) -> Self {
+        match [&*link.from, &*link.to] {
+            ["harness", _] | [_, "harness"] => Self::Harness,
+            ["clients", _] | [_, "clients"] => Self::Clients,
+            _ => Self::Servers,
+        }
+    }
+}
+
 /// The links, those between servers first.
 pub(super) fn of(events: &[Event]) -> Vec<Link> {
-    let mut links: BTreeMap<(bool, String, String), Link> = BTreeMap::new();
+    let mut links: BTreeMap<(Ends, String, String), Link> = BTreeMap::new();
     let mut since = RunTime::default();
     let readings = events
         .iter()
@@ -74,9 +92,10 @@ pub(super) fn of(events: &[Event]) -> Vec<Link> {
     links.into_values().collect()
 }
 
-fn take(links: &mut BTreeMap<(bool, String, String), Link>, now: LinkValue, (from, to): (RunTime, RunTime)) {
-    let is_harness = [&now.from, &now.to].into_iter().any(|end| end == "harness");
-    let key = (is_harness, one_line(&now.from, NAME_MAX), one_line(&now.to, NAME_MAX));
+fn take(links: &mut BTreeMap<(Ends, String, String), Link>, now: LinkValue, (from, to): (RunTime, RunTime)) {
+    let ends = Ends::of(&now);
+    let is_harness = ends == Ends::Harness;
+    let key = (ends, one_line(&now.from, NAME_MAX), one_line(&now.to, NAME_MAX));
     if links.len() >= LINKS_MAX && !links.contains_key(&key) {
         return;
     }
