@@ -42,6 +42,8 @@ pub mod verdict;
 #[cfg(test)]
 extern crate self as leasehold_checkers;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 #[path = "../tests/support/script.rs"]
 mod script;
 

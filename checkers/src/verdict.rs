@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The judgement of a history. Merged worst first: `invalid` over `unknown` over `valid`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Nothing in the history contradicts what the service promises.
@@ -37,6 +38,7 @@ impl fmt::Display for Verdict {
 
 /// How sure a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Grade {
     /// No correct service could have given these answers.
@@ -47,6 +49,7 @@ pub enum Grade {
 
 /// The kinds of anomaly, most serious first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum AnomalyKind {
     /// One lock was held by two at once.
@@ -109,6 +112,7 @@ impl fmt::Display for AnomalyKind {
 ///
 /// S6, a server that answers nobody, is named there and not here: nothing in a record tells it from a server that is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Signature {
     /// No server serves anything that takes agreement, nor reads, though they say that they are well and the same one leads.
     #[serde(rename = "S1")]
@@ -181,6 +185,7 @@ impl fmt::Display for Signature {
 
 /// One contradiction between what a service promised and what it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Anomaly {
     /// What went wrong.
     pub kind: AnomalyKind,
@@ -201,6 +206,9 @@ pub struct Anomaly {
     /// What it looks like, where there is positive evidence for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
+    /// Of operations that no order explains: where explaining ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<Stuck>,
     /// The faults that were active at that time or had just ended, in words.
     pub faults: Vec<String>,
     /// Who led the cluster around that time, in words; empty where no probe told.
@@ -209,8 +217,20 @@ pub struct Anomaly {
     pub explanation: String,
 }
 
+/// Where the longest part of a history that can be explained ends. All that was answered before can be ordered; with this answer
+/// it cannot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Stuck {
+    /// The operation whose answer cannot be explained, by its index, as in [`Anomaly::ops`].
+    pub op: usize,
+    /// The states that the object may have been in before that answer, in words; none where they are not known.
+    pub states_before: Vec<String>,
+}
+
 /// What one checker says of a history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CheckerResult {
     /// Its verdict.
     pub verdict: Verdict,
@@ -220,6 +240,7 @@ pub struct CheckerResult {
 
 /// What all checkers say of a history. Written as `verdict.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Judgement {
     /// The worst verdict of all checkers.
     pub verdict: Verdict,

@@ -149,11 +149,12 @@ fn background(plan: &Plan, field: &Field, connect: &Arc<dyn Connect>, recorder: 
         tasks.spawn(probes::health_and_clock(Arc::clone(cluster), recorder.clone(), node, stop.clone()));
     }
     tasks.spawn(probes::host_clock(recorder.clone(), stop.clone()));
+    tasks.spawn(probes::network(Arc::clone(cluster), recorder.clone(), stop.clone()));
     let (nodes, locks) = (cluster.nodes(), plan.workload.locks());
     if !locks.is_empty() {
         tasks.spawn(watching::watch(Arc::clone(connect), recorder.clone(), nodes, locks, stop.clone()));
     }
-    tasks.spawn(progress::show(recorder.clone(), plan.duration, stop.clone()));
+    tasks.spawn(progress::show(recorder.clone(), leadership.clone(), plan.duration, stop.clone()));
     tasks
 }
 

@@ -1,11 +1,12 @@
-//! Asks every node at a steady rate who leads, whether it is well and what time it is, and records the answers.
+//! Asks every node at a steady rate who leads, whether it is well and what time it is, reads what became of the packets of each link,
+//! and records the answers.
 //!
 //! Each question has a rhythm of its own, so that one that is not answered does not hold up another.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use leasehold_checkers::history::vocabulary::{ClockValue, HealthValue, LeaderValue, f};
+use leasehold_checkers::history::vocabulary::{ClockValue, HealthValue, LeaderValue, LinkValue, NetworkValue, f};
 use leasehold_checkers::history::{ErrorInfo, EventType, Process};
 use serde::Serialize;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -13,6 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::NodeId;
 use crate::cluster::{Cluster, ClusterError};
 use crate::run::{Entry, Leadership, Recorder, Stop, value_of};
+use crate::sandbox::{Port, Side};
 
 /// From one question for the leader to the next. The checkers rely on this rhythm to see when the machine itself stood
 /// still.
@@ -58,6 +60,57 @@ pub(super) async fn host_clock(recorder: Recorder, stop: Stop) {
     let mut beats = Beats::of(REST_EVERY, stop);
     while beats.next().await {
         record::<_, ClusterError>(&recorder, None, f::HOST_CLOCK, Ok(moved_since(started)));
+    }
+}
+
+/// Reads what became of the packets of each link, until the run stops and once more then.
+pub(super) async fn network(cluster: Arc<Cluster>, recorder: Recorder, stop: Stop) {
+    let links = all_links(&cluster.nodes());
+    let mut known = vec![LinkValue::default(); links.len()];
+    let mut beats = Beats::of(REST_EVERY, stop);
+    loop {
+        let goes_on = beats.next().await;
+        let now: Vec<LinkValue> = links.iter().map(|&(from, to)| link(&cluster, from, to)).collect();
+        let has_news = |(now, known): &(&LinkValue, &LinkValue)| now.sent + now.delivered > 0 && now != known;
+        let links: Vec<LinkValue> = now.iter().zip(&known).filter(has_news).map(|(now, _)| now.clone()).collect();
+        if !links.is_empty() {
+            record::<_, ClusterError>(&recorder, None, f::NETWORK, Ok(NetworkValue { links }));
+            known = now;
+        }
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+/// Every node with every other, with the clients, and with whatever else asks from the clients' host.
+fn all_links(nodes: &[NodeId]) -> Vec<(Side, Side)> {
+    let nodes = nodes.iter().map(|&node| Side::One(Port::Node(node)));
+    let sides: Vec<Side> = nodes.chain([Side::Workers, Side::One(Port::Client)]).collect();
+    let is_client = |side| matches!(side, Side::Workers | Side::One(Port::Client | Port::Worker(_)));
+    let pairs = sides.iter().flat_map(|&from| sides.iter().map(move |&to| (from, to)));
+    pairs.filter(|&(from, to)| from != to && !(is_client(from) && is_client(to))).collect()
+}
+
+fn link(cluster: &Cluster, from: Side, to: Side) -> LinkValue {
+    let name = |side| match side {
+        Side::One(Port::Client) => "harness".to_owned(),
+        side => side.to_string(),
+    };
+    let counters = cluster.counters(&[(from, to)]);
+    LinkValue {
+        from: name(from),
+        to: name(to),
+        sent: counters.arrived,
+        delivered: counters.forwarded,
+        delivered_bytes: counters.forwarded_bytes,
+        dropped: counters.dropped,
+        lost: counters.lost,
+        delayed: counters.delayed,
+        duplicated: counters.duplicated,
+        reordered: counters.reordered,
+        corrupted: counters.corrupted + counters.corrupted_undetected,
+        refused: counters.refused,
     }
 }
 

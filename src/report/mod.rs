@@ -6,6 +6,7 @@ mod command;
 mod console;
 mod error;
 mod html;
+mod junit;
 mod markdown;
 mod phrases;
 mod plots;
@@ -26,7 +27,7 @@ pub(crate) use words::wrap;
 
 use story::Story;
 
-/// Writes the whole report into a run's folder: `summary.md`, `report.html` and `plots/`.
+/// Writes the whole report into a run's folder: `summary.md`, `junit.xml`, `report.html` and `plots/`.
 ///
 /// # Errors
 ///
@@ -35,7 +36,7 @@ pub fn write_all(history: &History, judgement: &Judgement, folder: &Path) -> Res
     let story = Story::new(history, judgement);
     let mut written = Vec::new();
     let mut failed = Vec::new();
-    for write in [write_summary, write_page] {
+    for write in [write_summary, write_junit, write_page] {
         match write(&story, folder) {
             Ok(path) => written.push(path),
             Err(error) => failed.push(error),
@@ -51,6 +52,12 @@ pub fn write_all(history: &History, judgement: &Judgement, folder: &Path) -> Res
 #[must_use]
 pub fn summary(history: &History, judgement: &Judgement) -> String {
     summary::of(&Story::new(history, judgement))
+}
+
+/// The run for continuous integration, as it stands in `junit.xml`.
+#[must_use]
+pub fn junit(history: &History, judgement: &Judgement) -> String {
+    junit::of(&Story::new(history, judgement))
 }
 
 /// The plots as SVG, each with its name, for a page of one's own.
@@ -82,6 +89,10 @@ pub fn page(history: &History, judgement: &Judgement) -> Result<String, ReportEr
 
 fn write_summary(story: &Story<'_>, folder: &Path) -> Result<PathBuf, ReportError> {
     write(folder.join("summary.md"), &summary::of(story))
+}
+
+fn write_junit(story: &Story<'_>, folder: &Path) -> Result<PathBuf, ReportError> {
+    write(folder.join("junit.xml"), &junit::of(story))
 }
 
 fn write_page(story: &Story<'_>, folder: &Path) -> Result<PathBuf, ReportError> {

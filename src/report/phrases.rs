@@ -15,6 +15,20 @@ use super::words::{self, counted, instant, span, thousands};
 /// The package that changes what servers tell each other.
 const CORRUPT: &str = "corrupt";
 
+/// The verdict in the fewest words: what became of what the run is about.
+pub(super) fn outcome(story: &Story<'_>) -> &'static str {
+    let worst = story.worst_anomaly().map(|worst| worst.kind);
+    match story.judgement.verdict {
+        Verdict::Invalid if worst == Some(AnomalyKind::DoubleRun) => "the job ran twice",
+        Verdict::Invalid if worst == Some(AnomalyKind::Lockup) => "the cluster locked up",
+        Verdict::Invalid if story.is_about_registers() => "no order explains the answers",
+        Verdict::Invalid => "the lock did not hold",
+        Verdict::Unknown => "this run proves nothing",
+        Verdict::Valid if story.is_about_registers() => "some order explains every answer",
+        Verdict::Valid => "the lock held",
+    }
+}
+
 /// How often the promise was broken, and how badly.
 pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String {
     let Some(worst) = story.worst_anomaly() else {

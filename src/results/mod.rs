@@ -8,6 +8,7 @@
 //!     verdict.json     what the checkers say of it
 //!     report.html      the story, to be read and forwarded
 //!     summary.md       the same, for a chat
+//!     junit.xml        the same, for continuous integration
 //!     plots/           pictures
 //!     logs/<node>/     what the servers printed
 //! results/latest -> the newest run

@@ -1,14 +1,15 @@
 //! Judges the run while it goes on.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use leasehold_checkers::history::{Event, Header};
 use leasehold_checkers::live::{Judge, Reopened, Settling};
 use leasehold_checkers::verdict::Judgement;
+
+use super::Found;
 
 /// How many operations may pass before what is new is told.
 const EVERY: usize = 256;
@@ -17,14 +18,14 @@ const EVERY: usize = 256;
 #[derive(Debug)]
 pub(super) struct LiveJudge {
     events: Sender<Event>,
-    found: Arc<AtomicUsize>,
+    found: Arc<Mutex<Found>>,
     thread: JoinHandle<Result<Judgement, Reopened>>,
 }
 
 impl LiveJudge {
     pub(super) fn start(header: Header) -> io::Result<Self> {
         let (events, incoming) = channel();
-        let found = Arc::new(AtomicUsize::new(0));
+        let found = Arc::new(Mutex::new(Found::default()));
         let told = Arc::clone(&found);
         let follow = move || {
             let judge = Judge::that_settles(header, Settling { every: EVERY, ..Settling::default() });
@@ -40,9 +41,9 @@ impl LiveJudge {
         let _ = self.events.send(event);
     }
 
-    /// How many anomalies are certain so far.
-    pub(super) fn found(&self) -> usize {
-        self.found.load(Ordering::Relaxed)
+    /// What is certainly broken so far.
+    pub(super) fn found(&self) -> Found {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The judgement of all that was told; `None` where only the whole history can tell.
@@ -52,10 +53,17 @@ impl LiveJudge {
     }
 }
 
-fn follow(mut judge: Judge, incoming: &Receiver<Event>, found: &AtomicUsize) -> Result<Judgement, Reopened> {
+fn follow(mut judge: Judge, incoming: &Receiver<Event>, found: &Mutex<Found>) -> Result<Judgement, Reopened> {
+    let mut told = 0;
     for event in incoming {
         judge.observe(&event);
-        found.store(judge.so_far().len(), Ordering::Relaxed);
+        let now = judge.so_far();
+        if now.len() != told {
+            told = now.len();
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = now.iter().min_by_key(|anomaly| (anomaly.at_ns, anomaly.kind));
+            *found = Found { anomalies: told, first: first.map(|anomaly| anomaly.explanation.clone()) };
+        }
     }
     judge.finish(false)
 }

@@ -10,6 +10,7 @@ mod ledger;
 mod live;
 mod recorder;
 mod stop;
+mod tally;
 
 pub use answers::Answers;
 pub use clock::RunClock;
@@ -17,5 +18,6 @@ pub use gate::{Gate, Gates, WorkerId};
 pub use holders::{Belief, Changes, Holders};
 pub use leadership::Leadership;
 pub use ledger::Ledger;
-pub use recorder::{Entry, Recorder, Tally, value_of};
+pub use recorder::{Entry, Recorder, value_of};
 pub use stop::{Stop, Stopper, stop_signal};
+pub use tally::{Found, Tally};

@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::RunClock;
 use super::live::LiveJudge;
+use super::{RunClock, Tally};
 
 /// Stamps events and appends them to the history file, each in one write, so that a killed run loses none but the line
 /// it was writing. The stamp is taken under the same lock as the write: the file's order is the order of its times.
@@ -33,19 +33,6 @@ struct State {
     failure: Option<io::Error>,
     /// Who judges the events; `None` once the record is closed.
     judge: Option<LiveJudge>,
-}
-
-/// What has been recorded so far, for the progress line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Client operations that happened.
-    pub ok: u64,
-    /// Those that certainly did not.
-    pub fail: u64,
-    /// Those of unknown outcome.
-    pub info: u64,
-    /// Anomalies that are certain.
-    pub anomalies: usize,
 }
 
 /// What is recorded, all but the time.
@@ -133,7 +120,8 @@ impl Recorder {
     #[must_use]
     pub fn tally(&self) -> Tally {
         let state = self.state();
-        Tally { anomalies: state.judge.as_ref().map_or(0, LiveJudge::found), ..state.tally }
+        let found = state.judge.as_ref().map(LiveJudge::found).unwrap_or_default();
+        Tally { found, ..state.tally.clone() }
     }
 
     /// Closes the record: no event is written any more. Gives the judgement of what was written; `None` where only the whole
@@ -150,18 +138,6 @@ impl Recorder {
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere must not cost us the rest of the history.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Tally {
-    fn count(&mut self, entry: &Entry) {
-        let Process::Client(_) = entry.process else { return };
-        match entry.kind {
-            EventType::Invoke => {}
-            EventType::Ok => self.ok += 1,
-            EventType::Fail => self.fail += 1,
-            EventType::Info => self.info += 1,
-        }
     }
 }
 

@@ -147,6 +147,13 @@ impl Browser {
         took
     }
 
+    /// Goes to an address and waits until what is there is loaded.
+    pub(crate) fn visit(&mut self, address: &str) {
+        self.events.clear();
+        self.call("Page.navigate", &json!({"url": address}));
+        self.until(&format!("location.href === {address:?} && document.readyState === 'complete'"));
+    }
+
     /// Lets the page draw what it still has to draw.
     pub(crate) fn settle(&mut self) {
         self.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))");
@@ -176,10 +183,15 @@ impl Browser {
 
     /// What the page did that no page of ours may do: ask for anything but itself, raise an error, or write to the console.
     pub(crate) fn misdeeds(&mut self, page: &Path) -> Vec<String> {
+        self.misdeeds_below(&format!("file://{}", page.display()))
+    }
+
+    /// The same of pages that may ask for others, whose addresses begin so.
+    pub(crate) fn misdeeds_below(&mut self, own: &str) -> Vec<String> {
         self.settle();
-        let own = format!("file://{}", page.display());
+        let is_own = |url: &Value| url.as_str().is_some_and(|url| url.starts_with(own));
         let is_misdeed = |event: &Value| match event["method"].as_str() {
-            Some("Network.requestWillBeSent") => event["params"]["request"]["url"] != own,
+            Some("Network.requestWillBeSent") => !is_own(&event["params"]["request"]["url"]),
             Some("Runtime.exceptionThrown" | "Runtime.consoleAPICalled" | "Log.entryAdded") => true,
             _ => false,
         };

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use leasehold::report;
-use leasehold_checkers::history::{ErrorInfo, Event, EventType, History, Process, RunTime, Word};
-use leasehold_checkers::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Judgement, Signature, Verdict};
+use leasehold_checkers::history::{CAS_REGISTER, ErrorInfo, Event, EventType, History, Process, RunTime, Word};
+use leasehold_checkers::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Judgement, Signature, Stuck, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -39,6 +39,14 @@ fn value() -> impl Strategy<Value = Value> {
         (0..4_u64, any::<u64>()).prop_map(|(owner, ttl)| json!({"owner": format!("o{owner}"), "ttl_ms": ttl})),
         any::<bool>().prop_map(|sure| json!({"linearizable": sure, "owner": null})),
         (nasty(), any::<u64>()).prop_map(|(leader, term)| json!({"leader": leader, "term": term})),
+        (nasty(), any::<u64>()).prop_map(|(old, new)| json!([old, new])),
+        any::<u64>().prop_map(Value::from),
+        (nasty(), nasty(), any::<u64>()).prop_map(|(from, to, many)| {
+            json!({"links": [{"from": from, "to": to, "sent": many, "delivered": many / 2, "dropped": many, "lost": many}]})
+        }),
+        (nasty(), any::<u64>()).prop_map(|(owner, base)| {
+            json!({"owner": owner, "piece": "write", "guard": "none", "base": base, "version": base})
+        }),
         any::<i64>().prop_map(|offset| json!({"offset_ns": offset, "uncertainty_ns": 1})),
         (0..3_u64, any::<bool>(), nasty(), nasty()).prop_map(|(fault, heals, what, proof)| {
             let phase = if heals { "heal" } else { "inject" };
@@ -57,7 +65,7 @@ fn event() -> impl Strategy<Value = Event> {
     ];
     let kind = prop_oneof![Just(EventType::Invoke), Just(EventType::Ok), Just(EventType::Fail), Just(EventType::Info)];
     let f = prop_oneof![
-        6 => prop::sample::select(vec!["acquire", "renew", "release", "read", "leader", "clock", "expired"])
+        6 => prop::sample::select(vec!["acquire", "renew", "release", "read", "leader", "clock", "expired", "write", "cas", "work", "network"])
             .prop_map(str::to_owned),
         1 => nasty(),
     ];
@@ -84,6 +92,9 @@ fn history() -> impl Strategy<Value = History> {
             events.sort_by_key(|event| event.time);
         }
         let mut header = synthetic::Writer::new(&name, &servers, &servers).header;
+        if events.len() % 3 == 0 {
+            header.model = CAS_REGISTER.to_owned();
+        }
         header.start = name.clone();
         header.contract.source = name;
         History::new(header, events)
@@ -116,6 +127,10 @@ fn judgement() -> impl Strategy<Value = Judgement> {
             margin_ns,
             lease_gone_for_ns: (margin_ns % 3 == 0).then_some(margin_ns / 2),
             signature: (margin_ns % 5 == 0).then_some(Signature::Total),
+            stuck: (margin_ns % 2 == 0).then(|| Stuck {
+                op: at_ns as usize % 300,
+                states_before: vec![explanation.clone(); at_ns as usize % 3],
+            }),
             faults: vec![explanation.clone()],
             leaders: vec![],
             explanation,
@@ -134,6 +149,9 @@ fn is_harmless(history: &History, judgement: &Judgement) {
     let summary = report::summary(history, judgement);
     assert!(!outside_code(&summary).contains("<script"), "{summary}");
     assert!(!summary.contains('\u{1b}') && !summary.contains('\u{202e}'), "{summary}");
+    let junit = report::junit(history, judgement);
+    quick_junit::Report::deserialize_from_str(&junit).unwrap_or_else(|error| panic!("{error}: {junit}"));
+    assert!(!junit.contains("<script"), "{junit}");
     let headings = summary.lines().filter(|line| line.starts_with("# ")).count();
     assert_eq!(headings, 1, "a heading was smuggled in:\n{summary}");
     assert_eq!(summary.lines().filter(|line| line.starts_with("```")).count(), 2, "{summary}");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use leasehold::report;
-use leasehold_checkers::history::{Action, History, Ops, RunTime, Surroundings};
+use leasehold_checkers::history::{Action, History, Op, Ops, Outcome, RunTime, Surroundings};
 use leasehold_checkers::holds::grants;
 use leasehold_checkers::verdict::Judgement;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ fn it_says_why_nothing_is_known() {
 pub(crate) fn is_harmless(page: &str) {
     const ELEMENTS: &str = "html head meta title style body a header p h1 h2 h3 dl div dt dd main section ul li code b small \
         article span button figure figcaption svg g rect text circle polygon polyline path line canvas i kbd noscript table \
-        thead tbody tr th td pre footer script";
+        thead tbody tr th td pre footer script details summary";
     assert_eq!(page.matches("<script").count(), 2, "a script was smuggled in");
     assert_eq!(page.matches("<meta").count(), 5, "a meta element was smuggled in");
     for element in without_scripts(page).split('<').skip(1).filter(|element| !element.starts_with("!doctype")) {
@@ -203,14 +203,14 @@ fn it_is_used_by_mouse_and_by_keys() {
 #[test]
 fn the_timeline_has_every_operation_and_hold_as_it_was_recorded() {
     let Some(mut browser) = Browser::start() else { return };
-    for name in ["early", "storm", "cut", "many"] {
+    for name in ["early", "storm", "cut", "many", "register", "job"] {
         let (history, judgement) = story(name);
         let page = written(&format!("read-{name}"), &history, &judgement);
         browser.open(&page);
         let read = browser.value(
             "readRun().then((run) => Array.from(run.ops.t, (t, i) => [t, run.ops.took[i], processOf(run, i), keyName(run, i),
                 nodeOf(run, i), run.names[(run.ops.kind[i] >> 3) - 1], OUTCOMES[outcomeOf(run.ops, i)],
-                nameOf(run, run.ops.owner, i), run.ops.ttl[i], run.ops.token[i], (run.errors[run.ops.error[i] - 1] ?? [''])[0]]))",
+                nameOf(run, run.ops.owner, i), nameOf(run, run.ops.found, i), nameOf(run, run.ops.made, i), run.ops.ttl[i], run.ops.token[i], (run.errors[run.ops.error[i] - 1] ?? [''])[0]]))",
         );
         let read = read.as_array().expect("an array");
         let ops = Ops::of(&history).all;
@@ -224,8 +224,10 @@ fn the_timeline_has_every_operation_and_hold_as_it_was_recorded() {
             let (ttl, token) = match op.action {
                 Action::Acquire { granted: Some(granted), .. } => (Some(granted.ttl_ms), granted.token),
                 Action::Renew { granted_ttl_ms, .. } => (granted_ttl_ms, None),
+                Action::Work(ref work) => (None, work.token),
                 _ => (None, None),
             };
+            let (found, made) = exchanged(&history, op);
             let number =
                 |number: Option<u64>| number.map_or(-1, |number| i64::try_from(number).expect("a small number"));
             let us = |time: RunTime| time.0 / 1_000;
@@ -238,6 +240,8 @@ fn the_timeline_has_every_operation_and_hold_as_it_was_recorded() {
                 op.f.as_str(),
                 outcome,
                 owner,
+                found,
+                made,
                 number(ttl),
                 number(token),
                 op.error.as_ref().map_or("", |error| error.code.as_str()),
@@ -256,6 +260,73 @@ fn the_timeline_has_every_operation_and_hold_as_it_was_recorded() {
         assert_eq!(holds.len(), expected.len());
         assert!(expected.iter().all(|hold| holds.contains(hold)), "{name}");
     }
+}
+
+/// What an operation came upon and made, found the slow way: by looking for its completion.
+fn exchanged(history: &History, op: &Op) -> (Value, Value) {
+    let (asked, rest) = history.events[op.line - 2..].split_first().expect("its invocation");
+    let answer = rest.iter().find(|event| event.process == asked.process);
+    let told = answer.filter(|_| op.outcome == Outcome::Ok);
+    let word = |value: &Value| json!(if value.is_null() { "nothing".to_owned() } else { value.to_string() });
+    match (op.f.as_str(), &op.action) {
+        ("read" | "local-read", Action::Register { .. }) => {
+            (told.map_or(Value::Null, |event| word(&event.value)), Value::Null)
+        }
+        ("write", _) => (Value::Null, word(&asked.value)),
+        ("cas", _) => (word(&asked.value[0]), word(&asked.value[1])),
+        ("acquire", _) => {
+            (told.map_or(Value::Null, |event| event.value.get("lease").map_or(Value::Null, word)), Value::Null)
+        }
+        ("work", Action::Work(work)) => {
+            let base = work.base.map_or_else(String::new, |base| format!(" over version {base}"));
+            let piece = asked.value["piece"].as_str().expect("a piece");
+            (
+                json!(format!("{piece}{base}")),
+                work.version.map_or(Value::Null, |version| json!(format!("version {version}"))),
+            )
+        }
+        _ => (Value::Null, Value::Null),
+    }
+}
+
+#[test]
+fn what_cannot_be_ordered_is_told_with_the_states_around_it() {
+    let (history, judgement) = story("register");
+    let page = report::page(&history, &judgement).expect("a page");
+    let mut rest = page.as_str();
+    for needed in [
+        "<h1>No order explains the answers</h1>",
+        "The operations that cannot be ordered",
+        "<code>write 106</code>",
+        "<code>read 4</code> <small class=\"red\">the answer that cannot be explained</small>",
+        "<dd>it was 106 or 85</dd>",
+        "<dd class=\"red\">it was 4, and stayed so</dd>",
+        "what else was asked of it then",
+        "Who asked what, and when",
+    ] {
+        let at = rest.find(needed).unwrap_or_else(|| panic!("{needed:?} is missing, or out of order"));
+        rest = &rest[at..];
+    }
+    assert!(!page.contains("How long leases lived") && !page.contains("The holds around"), "nobody holds a register");
+
+    let Some(mut browser) = Browser::start() else { return };
+    let page = written("register", &history, &judgement);
+    browser.open(&page);
+    let button = middle(&mut browser, "[data-go]");
+    browser.click(button);
+    let broken = told(&mut browser);
+    for needed in ["before that answer", "it was 106 or 85", "by that answer", "it was 4, and stayed so"] {
+        assert!(broken.contains(needed), "{needed:?} is missing: {broken}");
+    }
+    // Every register operation tells its values, whoever asks for it.
+    let words = browser.value(
+        "readRun().then((run) => Array.from(run.ops.t, (t, i) => JSON.stringify(inWords(run, { type: 'op', i }))).join())",
+    );
+    let words = words.as_str().expect("text");
+    for needed in ["[\"value read\",\"4\"]", "[\"value written\",\"106\"]", "[\"value expected\",", " → "] {
+        assert!(words.contains(needed), "{needed:?} is missing: {words}");
+    }
+    assert_eq!(browser.misdeeds(&page), [""; 0]);
 }
 
 #[test]

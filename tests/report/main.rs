@@ -3,6 +3,7 @@
 mod browser;
 mod hostile;
 mod html;
+mod index;
 mod synthetic;
 mod xml;
 
@@ -21,12 +22,15 @@ fn stories() -> Vec<(&'static str, History, Judgement)> {
         ("storm", synthetic::stormy()),
         ("nothing", synthetic::nothing_granted()),
         ("many", synthetic::many_keys()),
+        ("register", recorded("etcd-v3-register-stale-read.jsonl")),
+        ("job", recorded("etcd-v3-job-frozen-holder.jsonl")),
+        ("lockup", recorded("cluster-lockup.jsonl")),
     ];
-    stories.into_iter().map(|(name, history)| (name, leasehold_checkers::check(&history), history)).map(swap).collect()
-}
-
-fn swap((name, judgement, history): (&'static str, Judgement, History)) -> (&'static str, History, Judgement) {
-    (name, history, judgement)
+    let judged = |(name, history)| {
+        let judgement = leasehold_checkers::check(&history);
+        (name, history, judgement)
+    };
+    stories.into_iter().map(judged).collect()
 }
 
 fn story(wanted: &str) -> (History, Judgement) {
@@ -149,7 +153,7 @@ fn the_same_run_gives_the_same_bytes() {
         let bytes: Vec<_> = paths.iter().map(|path| fs::read(path).expect("it is there")).collect();
         (names, bytes)
     });
-    assert_eq!(written[0].0.len(), 16);
+    assert_eq!(written[0].0.len(), 17);
     assert_eq!(written[0].0, written[1].0);
     assert!(written[0].1 == written[1].1, "the bytes differ");
 }
@@ -163,7 +167,7 @@ fn one_plot_that_fails_does_not_lose_the_others() {
     let error = report::write_all(&history, &judgement, folder.path()).expect_err("two files cannot be written");
     let said = error.to_string();
     let ReportError::Parts { written, failed } = error else { panic!("{error}") };
-    assert_eq!((written.len(), failed.len()), (8, 2), "{said}");
+    assert_eq!((written.len(), failed.len()), (9, 2), "{said}");
     assert!(said.contains("2 parts of the report failed") && said.contains("gantt.svg"), "{said}");
 }
 
@@ -192,10 +196,15 @@ fn every_story_is_written_whole() {
     }
 }
 
-/// A recorded history of the fixtures, and what is said of it.
-fn fixture(name: &str) -> (History, Judgement) {
+/// A recorded history of the fixtures.
+fn recorded(name: &str) -> History {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/histories").join(name);
-    let history = History::read(path).expect("it is there");
+    History::read(path).expect("it is there")
+}
+
+/// The same, and what is said of it.
+fn fixture(name: &str) -> (History, Judgement) {
+    let history = recorded(name);
     let judgement = leasehold_checkers::check(&history);
     (history, judgement)
 }
@@ -217,8 +226,14 @@ fn registers_are_shown_without_locks() {
     let witness = texts(&svg(&history, &judgement, "gantt-anomaly"));
     assert!(witness.iter().any(|text| text.starts_with("read 4, from ")), "{witness:?}");
     assert!(witness.iter().any(|text| text.starts_with("write 106, from ")), "{witness:?}");
+    for needed in ["before", "it was 106 or 85", "by that answer", "it was 4, and stayed so"] {
+        assert!(witness.iter().any(|text| text == needed), "{needed:?} is missing from {witness:?}");
+    }
     let told = report::console(&history, &judgement, Path::new("results/latest"), false, 100);
     assert!(told.contains("results/latest/plots/gantt-anomaly.svg"), "{told}");
+    for needed in ["├", "read 4", "before      it was 106 or 85", "by its end  it was 4, and stayed so"] {
+        assert!(told.contains(needed), "{needed:?} is missing from\n{told}");
+    }
 
     let (history, judgement) = fixture("etcd-v3-register.jsonl");
     let told = report::console(&history, &judgement, Path::new("results/latest"), false, 100);
@@ -236,4 +251,67 @@ fn a_job_that_ran_twice_is_no_broken_promise() {
     for needed in ["double run", "ran twice at once for 2.19 s", "a piece of work"] {
         assert!(closeup.iter().any(|text| text == needed), "{needed:?} is missing from {closeup:?}");
     }
+}
+
+#[test]
+fn the_console_shows_what_broke_in_characters() {
+    let (history, judgement) = story("early");
+    let told = report::console(&history, &judgement, Path::new("results/latest"), false, 100);
+    let row =
+        |name: &str| told.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}:\n{told}"));
+    assert!(row("fault       ").contains("▒ clock +9 s on n2 ▒"), "{told}");
+    assert!(row("broken ").contains("▀ promised to two for 8.68 s ▀"), "{told}");
+    let held = row("process 1 ");
+    assert!(held.contains("█✕░") && held.contains('◆'), "{told}");
+    // What is promised but gone lies below what is broken, column by column.
+    let column = |line: &str, letter: char| line.chars().position(|c| c == letter);
+    assert!(column(held, '✕').unwrap().abs_diff(column(row("broken "), '▀').unwrap()) <= 1, "{told}");
+    let whole = story("storm");
+    let told = report::console(&whole.0, &whole.1, Path::new("results/latest"), false, 100);
+    assert!(told.contains("jobs/4") && told.contains("2 × pause") && told.contains("unknown "), "{told}");
+    for (name, history, judgement) in stories() {
+        for width in [40, 80, 160] {
+            let told = report::console(&history, &judgement, Path::new("x"), false, width);
+            let wide = told.lines().filter(|line| !line.starts_with("again")).find(|line| line.chars().count() > width);
+            assert_eq!(wide, None, "{name} at {width}");
+        }
+    }
+}
+
+#[test]
+fn every_run_is_told_for_continuous_integration() {
+    for (name, history, judgement) in stories() {
+        let junit = report::junit(&history, &judgement);
+        let read = quick_junit::Report::deserialize_from_str(&junit).expect("it can be read");
+        assert_eq!(read.tests, judgement.checkers.len());
+        let of = |wanted: Verdict| judgement.checkers.values().filter(|result| result.verdict == wanted).count();
+        let counts = [
+            ("<testcase ", judgement.checkers.len()),
+            ("<failure ", of(Verdict::Invalid)),
+            ("<error ", of(Verdict::Unknown)),
+        ];
+        for (element, count) in counts {
+            assert_eq!(junit.matches(element).count(), count, "{name}: {element} in\n{junit}");
+        }
+        assert!(junit.contains("again: leasehold run "), "{name}:\n{junit}");
+    }
+    let (history, judgement) = story("early");
+    let junit = report::junit(&history, &judgement);
+    for needed in ["<property name=\"seed\" value=\"42\"/>", "still held `jobs/1` for another 8.68 s", "and 2 more"] {
+        assert!(junit.contains(needed), "{needed:?} is missing from\n{junit}");
+    }
+}
+
+#[test]
+fn the_network_is_counted_and_drawn() {
+    let (history, judgement) = story("storm");
+    let lanes = texts(&svg(&history, &judgement, "network"));
+    for needed in ["n1 → n2", "clients → n3", "n3 → clients", "none was delivered"] {
+        assert!(lanes.iter().any(|text| text == needed), "{needed:?} is missing from {lanes:?}");
+    }
+    assert!(!lanes.iter().any(|text| text.contains("harness")), "nothing happened to the probes: {lanes:?}");
+    let page = report::page(&history, &judgement).expect("a page");
+    let row = page.lines().find(|line| line.contains("<td>n1 → n2</td>")).expect("the link has a row");
+    assert!(row.contains("<td>2,360</td><td>2,000</td>") && row.contains("\">27</td>"), "{row}");
+    assert!(page.contains("held back</th>") && !page.contains("doubled</th>"), "only columns that say something");
 }

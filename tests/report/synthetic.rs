@@ -303,7 +303,31 @@ pub(crate) fn stormy() -> History {
     for (i, node) in (0..60).flat_map(|i| ["n1", "n2", "n3"].map(|node| (i, node))) {
         w.clock(i * 1_000 * MS, node, 90_000 + i as i64 * 700);
     }
+    network(&mut w);
     w.finish()
+}
+
+/// What was counted on the links, once a second: `n2` is cut off from 20 s to 29 s, and `n1 -> n3` is slow from 36 s to 39 s.
+fn network(w: &mut Writer) {
+    let ends = ["n1", "n2", "n3", "clients", "harness"];
+    let is_link = |from: &str, to: &str| from != to && (from.starts_with('n') || to.starts_with('n'));
+    for second in 1..60_u64 {
+        let mut links = Vec::new();
+        for (from, to) in ends.iter().flat_map(|from| ends.map(|to| (*from, to))).filter(|(from, to)| is_link(from, to))
+        {
+            let is_cut = [from, to].contains(&"n2") && from.starts_with('n') && to.starts_with('n');
+            let dropped = if is_cut { second.clamp(20, 29) - 20 } else { 0 } * 3;
+            let delayed = if (from, to) == ("n1", "n3") { second.clamp(36, 39) - 36 } else { 0 };
+            let sent = 40 * second;
+            let delivered = if is_cut { 40 * (second - (second.clamp(20, 29) - 20)) } else { sent };
+            links.push(
+                json!({"from": from, "to": to, "sent": sent, "delivered": delivered, "delivered_bytes": 100 * delivered,
+                "dropped": dropped, "delayed": delayed}),
+            );
+        }
+        w.event(second * 1_000 * MS + 7, Process::Probe, EventType::Ok, "network").value =
+            json!({"links": links}).into();
+    }
 }
 
 /// A cluster that never granted anything.

@@ -159,6 +159,7 @@ impl<'a> Run<'a> {
             margin_ns,
             lease_gone_for_ns: None,
             signature: None,
+            stuck: None,
             faults: self.context.faults_around(at),
             leaders: self.context.leaders_around(at),
             explanation,

@@ -129,7 +129,7 @@ impl Registers {
 
 impl Found {
     fn anomaly(&self, run: &Run<'_>, key: &str) -> Anomaly {
-        run.anomaly(Finding {
+        let anomaly = run.anomaly(Finding {
             kind: AnomalyKind::Nonlinearizable,
             grade: Grade::Proven,
             key,
@@ -137,7 +137,8 @@ impl Found {
             at: self.at,
             margin_ns: 0,
             explanation: self.witness.explanation.clone(),
-        })
+        });
+        Anomaly { stuck: Some(self.witness.stuck()), ..anomaly }
     }
 }
 

@@ -13,6 +13,7 @@
 //! | probe | `clock` | – | [`ClockValue`], measured on `node` |
 //! | probe | `monotonic-clock` | – | [`ClockValue`], by how much the monotonic clock of `node`'s process is ahead since that was started; only while a fault moves such clocks |
 //! | probe | `host-clock` | – | [`ClockValue`], how far the machine's own wall clock has moved since the start of the run |
+//! | probe | `network` | – | [`NetworkValue`], what became of the packets of each link so far |
 //! | watch | `expired`, `released`, `deleted` | – | [`OwnerValue`] of the holder that is no more; `deleted` where the service does not tell why |
 //!
 //! An owner is a name that is used for one acquisition only. A probe that got no answer is an event of type `info`
@@ -58,6 +59,8 @@ pub mod f {
     pub const MONOTONIC_CLOCK: &str = "monotonic-clock";
     /// A probe of the machine's own wall clock, which must not be moved while servers count TTLs by it.
     pub const HOST_CLOCK: &str = "host-clock";
+    /// A reading of what became of the packets of each link.
+    pub const NETWORK: &str = "network";
     /// A watch saw a lease run out.
     pub const EXPIRED: &str = "expired";
     /// A watch saw a holder let go.
@@ -261,4 +264,56 @@ pub struct ClockValue {
     pub offset_ns: i64,
     /// The offset is right to plus or minus this many nanoseconds: half the round trip of the question.
     pub uncertainty_ns: u64,
+}
+
+/// What became of the packets of each link since the network was built. A link is named where its numbers have changed since the
+/// last reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkValue {
+    /// The links.
+    pub links: Vec<LinkValue>,
+}
+
+/// What became of the packets that one end sent to another. Numbers that are zero are left out of the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkValue {
+    /// Who sent: a node, `clients`, or `harness` for its probes and watches.
+    pub from: String,
+    /// To whom.
+    pub to: String,
+    /// Sent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sent: u64,
+    /// Delivered, copies included.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delivered: u64,
+    /// The bytes of those.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delivered_bytes: u64,
+    /// Dropped by a cut, at a closed port, or because too many were held back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+    /// Lost, by the share that a fault asks for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
+    /// Held back for some time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delayed: u64,
+    /// Sent on a second time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub duplicated: u64,
+    /// Delivered after one that was sent later.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reordered: u64,
+    /// Changed on the way, whether their checksum tells or not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub corrupted: u64,
+    /// Not delivered because the receiver's kernel had no room: no fault of the run's, but a weakness of the machine.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refused: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -209,6 +209,7 @@ fn anomaly(key: &str, witness: &Witness) -> Anomaly {
         margin_ns: 0,
         lease_gone_for_ns: None,
         signature: None,
+        stuck: Some(witness.stuck()),
         faults: Vec::new(),
         leaders: Vec::new(),
         explanation: witness.explanation.clone(),

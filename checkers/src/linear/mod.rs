@@ -26,6 +26,7 @@ pub use linearization::{Happening, Linearization, Step};
 pub use pairs::CallsError;
 
 use crate::history::RunTime;
+use crate::verdict::Stuck;
 
 /// What a `fail` without an error code means. With a code, the code says it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +81,14 @@ pub struct Witness {
     pub states_before: Vec<String>,
     /// One plain sentence.
     pub explanation: String,
+}
+
+impl Witness {
+    /// Where explaining ends, as a verdict tells it.
+    #[must_use]
+    pub fn stuck(&self) -> Stuck {
+        Stuck { op: self.stuck_at, states_before: self.states_before.clone() }
+    }
 }
 
 /// How much work a decision may take. A procedure never goes beyond its memory, and looks at the clock often.

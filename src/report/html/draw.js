@@ -324,7 +324,7 @@ function drawOps(view, lane, top) {
       pen.fillRect(x, top, 1.5, thick);
     }
     if (view.mode === "processes" && length > 50) {
-      write(view, view.run.names[(ops.kind[op] >> 3) - 1] ?? "", Math.max(x, view.left) + 4, top + thick / 2, length - 8, "#fff", SMALL);
+      write(view, deed(view.run, op), Math.max(x, view.left) + 4, top + thick / 2, length - 8, "#fff", SMALL);
     }
   });
   for (const op of named(view)) {

@@ -6,7 +6,7 @@ const STRIP = 12;
 const BREAK = 20;
 
 function lanesByLock(run) {
-  const lanes = run.keys.map((name, i) => newLane(name === "" ? "the lock" : name, i + 1, i));
+  const lanes = run.keys.map((name, i) => newLane(name === "" ? theKey(run) : name, i + 1, i));
   shareOut(run.ops.count, run.ops.key, lanes, "ops");
   const keyOf = Uint32Array.from(run.holds.acquire, (op) => run.ops.key[op]);
   shareOut(run.holds.count, keyOf, lanes, "holds");

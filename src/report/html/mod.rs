@@ -8,10 +8,12 @@
 mod columns;
 mod lifelines;
 mod meaning;
+mod network;
 mod operations;
 mod page;
 mod prose;
 mod record;
+mod witness;
 
 use askama::Template;
 use base64::Engine as _;
@@ -69,6 +71,17 @@ impl Whole {
             .into_iter()
             .filter_map(|(heading, caption, inline)| Some(Chart { heading, caption, inline: inline.clone()? }))
             .collect()
+    }
+
+    fn closeup_caption(&self) -> &'static str {
+        match self.page.witness {
+            Some(_) => "The same as a picture, with what else was asked of the register then",
+            None => "The holds around the broken promise",
+        }
+    }
+
+    fn timeline_heading(&self) -> &'static str {
+        if self.page.registers { "Who asked what, and when" } else { "Who held which lock" }
     }
 
     /// The columns of what was answered.

@@ -225,7 +225,8 @@ async function start() {
   new ResizeObserver(redraw).observe(box);
 
   for (const button of document.querySelectorAll("[data-do=next], [data-do=previous]")) button.disabled = !tour.length;
-  show("locks");
+  // Nobody holds a register.
+  show(run.registers ? "processes" : "locks");
   whole();
   draw(view);
   document.documentElement.dataset.ready = "yes";

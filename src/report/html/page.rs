@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use leasehold_checkers::verdict::{AnomalyKind, Grade, Verdict};
 
+use super::network::{self, Network};
 use super::operations::{self, OpRow};
-use super::prose::{Prose, prose, sentence};
+use super::prose::{Prose, capitalised, prose, sentence};
+use super::witness::{self, Witness};
 use super::{lifelines, meaning};
 use crate::report::plots::Inline;
 use crate::report::story::{Effect, Fault, Impact, Poison, Story, in_words};
@@ -31,6 +33,10 @@ pub(super) struct Page {
     pub(super) reasons: Vec<Prose>,
     pub(super) kinds: Vec<Kind>,
     pub(super) doubles: Option<Prose>,
+    /// The operations that cannot be ordered, where that is what is shown from close by.
+    pub(super) witness: Option<Witness>,
+    /// Whether the run was about registers, which nobody holds.
+    pub(super) registers: bool,
     pub(super) faults: Vec<FaultRow>,
     pub(super) faults_left_out: usize,
     pub(super) leaders: Vec<Prose>,
@@ -39,6 +45,7 @@ pub(super) struct Page {
     pub(super) locks: Vec<Prose>,
     pub(super) checkers: Vec<CheckerRow>,
     pub(super) operations: Vec<OpRow>,
+    pub(super) network: Option<Network>,
     pub(super) lifelines: Vec<Prose>,
     pub(super) limits: Vec<Prose>,
     /// Where the service's promises are written down, where that certainly is an address.
@@ -88,13 +95,15 @@ impl Page {
         let poison = story.poison();
         Self {
             verdict,
-            title: title(story).to_owned(),
+            title: title(story),
             lead: lead(story, &impact),
             blame: blame(story),
             facts: facts(story),
             reasons: reasons(story),
             kinds: impact.kinds.iter().map(|count| kind(story, count.kind, &impact)).collect(),
             doubles: doubles(&impact),
+            witness: witness::of(story),
+            registers: story.is_about_registers(),
             faults: faults(story),
             faults_left_out: story.faults.len().saturating_sub(FAULTS_MAX),
             leaders: leaders(story),
@@ -102,6 +111,7 @@ impl Page {
             poison,
             checkers: checkers(story),
             operations: operations::of(story),
+            network: network::of(story),
             lifelines: lifelines::of(story),
             limits: limits(story),
             source: source(&story.history.header.contract.source),
@@ -117,15 +127,8 @@ impl Page {
     }
 }
 
-fn title(story: &Story<'_>) -> &'static str {
-    match story.judgement.verdict {
-        Verdict::Invalid if story.worst_anomaly().is_some_and(|worst| worst.kind == AnomalyKind::Lockup) => {
-            "The cluster locked up"
-        }
-        Verdict::Invalid => "The lock did not hold",
-        Verdict::Unknown => "This run proves nothing",
-        Verdict::Valid => "The lock held",
-    }
+fn title(story: &Story<'_>) -> String {
+    capitalised(phrases::outcome(story))
 }
 
 fn lead(story: &Story<'_>, impact: &Impact<'_>) -> Prose {
@@ -185,7 +188,7 @@ fn kind(story: &Story<'_>, kind: AnomalyKind, impact: &Impact<'_>) -> Kind {
         .collect();
     let keys = match keys.len() {
         1..=KEYS_MAX => list(&keys.into_iter().map(leasehold_checkers::explain::lock).collect::<Vec<_>>()),
-        many => counted(many, "lock", "locks"),
+        many => phrases::keys(story, many),
     };
     let signature = worst.signature.map(|signature| format!("; {signature}")).unwrap_or_default();
     let place = if keys == leasehold_checkers::explain::lock("") { String::new() } else { format!("; on {keys}") };

@@ -29,10 +29,15 @@ pub(super) fn prose(sentence: &str) -> Prose {
 /// The same, as a sentence that begins with a capital and ends with a full stop.
 pub(super) fn sentence(text: &str) -> Prose {
     let text = text.trim_end();
+    let end = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+    prose(&format!("{}{end}", capitalised(text)))
+}
+
+/// The same, with a capital at its beginning.
+pub(super) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     let first: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
-    let end = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
-    prose(&format!("{first}{}{end}", letters.as_str()))
+    format!("{first}{}", letters.as_str())
 }
 
 #[cfg(test)]

@@ -49,15 +49,15 @@ function readOps({ next, signed, difference, fill, sum }, head) {
   const key = fill(new Uint32Array(n), next);
   const node = fill(new Uint32Array(n), next);
   const error = fill(new Uint16Array(n), next);
-  const owner = { stem: fill(new Uint32Array(n), next), number: fill(new Float64Array(n), next) };
-  const other = { stem: fill(new Uint32Array(n), next), number: fill(new Float64Array(n), next) };
+  const name = () => ({ stem: fill(new Uint32Array(n), next), number: fill(new Float64Array(n), next) });
+  const [owner, other, found, made] = [name(), name(), name(), name()];
   const ttl = fill(new Float64Array(n), () => next() - 1);
   let lastToken = 0;
   const token = fill(new Float64Array(n), () => (next() ? (lastToken += difference()) : -1));
   // The number at a name's end is told by its difference from the last one with the same beginning.
   const last = new Map();
   for (let i = 0; i < n; i++) {
-    for (const name of [owner, other]) {
+    for (const name of [owner, other, found, made]) {
       const told = name.number[i];
       if (told === 0) name.number[i] = -1;
       else {
@@ -69,7 +69,7 @@ function readOps({ next, signed, difference, fill, sum }, head) {
   }
   const end = new Float64Array(n);
   for (let i = 0; i < n; i++) end[i] = took[i] < 0 ? Math.max(head.end_us, t[i]) : t[i] + took[i];
-  return { count: n, t, took, end, process, kind, key, node, error, owner, other, ttl, token };
+  return { count: n, t, took, end, process, kind, key, node, error, owner, other, found, made, ttl, token };
 }
 
 const OUTCOMES = ["ok", "fail", "info", "open"];

@@ -20,11 +20,12 @@ use serde::Serialize;
 use super::columns::{Column, NameColumns, Names, Table};
 use crate::report::phrases;
 use crate::report::plots::{fault_colour, margin_text};
-use crate::report::story::{End, Fault, Hold, SeenBy, Story, broken_span};
+use crate::report::story::{End, Exchange, Fault, Hold, SeenBy, States, Story, broken_span};
 use crate::report::words::{self, one_line};
 
 /// More distinct keys, servers, clients, errors or names than these are told without their text.
 const WORDS_MAX: usize = 100_000;
+const NAME_MAX: usize = 80;
 const ERRORS_MAX: usize = 5_000;
 /// More anomalies than these, which come most serious first, have their place in the timeline but no words.
 const TOLD_MAX: usize = 3_000;
@@ -35,6 +36,8 @@ const READINGS_MAX: usize = 4_000;
 #[derive(Serialize)]
 struct Head<'a> {
     end_us: u64,
+    /// Whether the keys are registers and not locks.
+    registers: bool,
     ops: usize,
     holds: usize,
     keys: Vec<String>,
@@ -43,7 +46,7 @@ struct Head<'a> {
     names: Vec<String>,
     /// Code and text.
     errors: &'a [(String, String)],
-    /// What names of acquisitions begin with.
+    /// What names of acquisitions, values and leases begin with.
     stems: Vec<String>,
     faults: Vec<FaultBand>,
     leaders: Vec<Leader>,
@@ -87,6 +90,9 @@ struct Break {
     margin: String,
     ops: Vec<usize>,
     told: String,
+    /// Of operations that cannot be ordered: what the register was before the answer that cannot be explained, and by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    states: Option<[String; 2]>,
 }
 
 /// The run, packed.
@@ -112,7 +118,8 @@ struct Words {
     processes: Table<u64>,
     names: Table<String>,
     errors: Table<(String, String)>,
-    owners: Names,
+    /// Owners, values and leases.
+    names_told: Names,
 }
 
 impl Words {
@@ -123,7 +130,7 @@ impl Words {
             processes: Table::of_at_most(usize::MAX),
             names: Table::of_at_most(WORDS_MAX),
             errors: Table::of_at_most(ERRORS_MAX),
-            owners: Names::of_at_most(WORDS_MAX),
+            names_told: Names::of_at_most(WORDS_MAX),
         }
     }
 
@@ -136,7 +143,7 @@ impl Words {
 /// The columns of the operations, in the order in which the script reads them.
 fn op_columns(story: &Story<'_>, words: &mut Words) -> Vec<Column> {
     let mut number: [Column; 9] = Default::default();
-    let (mut owner, mut other) = (NameColumns::default(), NameColumns::default());
+    let mut names: [NameColumns; 4] = Default::default();
     let mut last_token = 0;
     for op in &story.ops {
         let [invoked, took, process, kind, key, node, error, ttl, token] = &mut number;
@@ -149,7 +156,8 @@ fn op_columns(story: &Story<'_>, words: &mut Words) -> Vec<Column> {
         key.push(some(words.keys.place(op.key.as_str())));
         node.push(op.node.as_ref().map_or(0, |node| some(words.nodes.place(node.as_str()))));
         error.push(op.error.as_ref().map_or(0, |error| some(words.error(error))));
-        push_names(op, words, &mut owner, &mut other);
+        push_names(op, words, &mut names);
+        push_exchange(&story.exchange(op), words, &mut names);
         let (ttl_ms, fence) = granted(op);
         ttl.push(ttl_ms.map_or(0, |ms| ms.saturating_add(1)));
         match fence {
@@ -162,7 +170,9 @@ fn op_columns(story: &Story<'_>, words: &mut Words) -> Vec<Column> {
         }
     }
     let [invoked, took, process, kind, key, node, error, ttl, token] = number;
-    vec![invoked, took, process, kind, key, node, error, owner.stem, owner.number, other.stem, other.number, ttl, token]
+    let numbers = [invoked, took, process, kind, key, node, error];
+    let names = names.into_iter().flat_map(|name| [name.stem, name.number]);
+    numbers.into_iter().chain(names).chain([ttl, token]).collect()
 }
 
 /// A place as the columns tell it: 0 for none.
@@ -189,8 +199,7 @@ fn is_flagged(op: &Op) -> bool {
 }
 
 /// Who acts, and who was seen to hold the lock.
-fn push_names(op: &Op, words: &mut Words, owner: &mut NameColumns, other: &mut NameColumns) {
-    const NAME_MAX: usize = 80;
+fn push_names(op: &Op, words: &mut Words, [owner, other, ..]: &mut [NameColumns; 4]) {
     let (own, seen) = match &op.action {
         Action::Acquire { owner, holder, .. } => (Some(owner), holder.as_ref().map(Some)),
         Action::Renew { owner, .. } | Action::Release { owner } => (Some(owner), None),
@@ -198,13 +207,23 @@ fn push_names(op: &Op, words: &mut Words, owner: &mut NameColumns, other: &mut N
         _ => (None, None),
     };
     match own {
-        Some(name) => words.owners.push(owner, &one_line(name, NAME_MAX)),
+        Some(name) => words.names_told.push(owner, &one_line(name, NAME_MAX)),
         None => Names::push_none(owner),
     }
     match seen {
         None => Names::push_none(other),
         Some(None) => Names::push_nobody(other),
-        Some(Some(name)) => words.owners.push(other, &one_line(name, NAME_MAX)),
+        Some(Some(name)) => words.names_told.push(other, &one_line(name, NAME_MAX)),
+    }
+}
+
+/// What it came upon, and what it made.
+fn push_exchange(exchange: &Exchange, words: &mut Words, [.., found, made]: &mut [NameColumns; 4]) {
+    for (text, columns) in [(&exchange.found, found), (&exchange.made, made)] {
+        match text {
+            Some(text) => words.names_told.push(columns, &one_line(text, NAME_MAX)),
+            None => Names::push_none(columns),
+        }
     }
 }
 
@@ -213,6 +232,7 @@ fn granted(op: &Op) -> (Option<u64>, Option<u64>) {
     match op.action {
         Action::Acquire { granted: Some(granted), .. } => (Some(granted.ttl_ms), granted.token),
         Action::Renew { granted_ttl_ms, .. } => (granted_ttl_ms, None),
+        Action::Work(ref work) => (None, work.token),
         _ => (None, None),
     }
 }
@@ -252,10 +272,11 @@ fn how_it_ended(hold: &Hold) -> (u64, RunTime) {
 
 fn head<'a>(story: &Story<'_>, words: &'a mut Words) -> Head<'a> {
     let told = story.judgement.anomalies.iter().enumerate();
-    let anomalies = told.map(|(index, anomaly)| anomaly_break(anomaly, index < TOLD_MAX, words)).collect();
+    let anomalies = told.map(|(index, anomaly)| anomaly_break(story, anomaly, index < TOLD_MAX, words)).collect();
     let lines = |texts: &[String], max: usize| texts.iter().map(|text| one_line(text, max)).collect();
     Head {
         end_us: us(story.end),
+        registers: story.is_about_registers(),
         ops: story.ops.len(),
         holds: story.holds.len(),
         keys: lines(&words.keys.all, 80),
@@ -263,7 +284,7 @@ fn head<'a>(story: &Story<'_>, words: &'a mut Words) -> Head<'a> {
         processes: &words.processes.all,
         names: lines(&words.names.all, 40),
         errors: &words.errors.all,
-        stems: lines(words.owners.stems(), 80),
+        stems: lines(words.names_told.stems(), 80),
         faults: story.faults.iter().map(|fault| band(story, fault)).collect(),
         leaders: story
             .reigns
@@ -275,7 +296,7 @@ fn head<'a>(story: &Story<'_>, words: &'a mut Words) -> Head<'a> {
     }
 }
 
-fn anomaly_break(anomaly: &Anomaly, in_words: bool, words: &mut Words) -> Break {
+fn anomaly_break(story: &Story<'_>, anomaly: &Anomaly, in_words: bool, words: &mut Words) -> Break {
     let (from, until) = broken_span(anomaly);
     Break {
         kind: anomaly.kind.name(),
@@ -286,7 +307,14 @@ fn anomaly_break(anomaly: &Anomaly, in_words: bool, words: &mut Words) -> Break 
         margin: margin_text(anomaly, &words::span(anomaly.margin_ns)),
         ops: anomaly.ops.clone(),
         told: if in_words { one_line(&anomaly.explanation, 400).replace('`', "") } else { String::new() },
+        states: in_words.then(|| states(story, anomaly)).flatten(),
     }
+}
+
+fn states(story: &Story<'_>, anomaly: &Anomaly) -> Option<[String; 2]> {
+    let stuck = story.ops.get(anomaly.stuck.as_ref()?.op)?;
+    let States { before, told } = story.states_around(anomaly, stuck);
+    Some([before, told])
 }
 
 fn band(story: &Story<'_>, fault: &Fault) -> FaultBand {

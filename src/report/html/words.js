@@ -16,16 +16,33 @@ function nameOf(run, { stem, number }, i) {
 }
 
 const processOf = (run, i) => `process ${run.processes[run.ops.process[i] - 1]}`;
-const keyName = (run, i) => run.keys[run.ops.key[i] - 1] || "the lock";
+// What a run is about that has only one lock or register, and does not name it.
+const theKey = (run) => (run.registers ? "the register" : "the lock");
+const keyName = (run, i) => run.keys[run.ops.key[i] - 1] || theKey(run);
 const nodeOf = (run, i) => run.nodes[run.ops.node[i] - 1] ?? "(not told)";
 const ENDS = ["its end was not seen", "given back", "its own client was told that it is gone",
   "the lock was given to another", "a read found it gone", "a watch saw it end"];
 const OUTCOME_WORDS = ["ok: it happened", "fail: it certainly did not happen", "info: nobody knows whether it happened",
   "open: never answered before the run ended"];
 
+// What an operation came upon and what it made are called by what it is.
+const FOUND = new Map([["acquire", "lease"], ["cas", "value expected"], ["work", "piece of work"]]);
+const MADE = new Map([["work", "made or read"]]);
+
+const opName = (run, i) => run.names[(run.ops.kind[i] >> 3) - 1] ?? "operation";
+
+// What an operation did, in a few words.
+function deed(run, i) {
+  const name = opName(run, i);
+  const [found, made] = [nameOf(run, run.ops.found, i), nameOf(run, run.ops.made, i)];
+  if (name === "acquire") return name;
+  if (found !== null && made !== null) return name === "cas" ? `${found} → ${made}` : `${name} ${found}, ${made}`;
+  return `${name} ${found ?? made ?? ""}`.trimEnd();
+}
+
 function opInWords(run, i) {
   const { ops } = run;
-  const name = run.names[(ops.kind[i] >> 3) - 1] ?? "operation";
+  const name = opName(run, i);
   const error = run.errors[ops.error[i] - 1];
   const isFlagged = (ops.kind[i] & 4) !== 0;
   const rows = [
@@ -33,17 +50,19 @@ function opInWords(run, i) {
     ["number", `${i}`],
     ["process", processOf(run, i)],
     ["server asked", nodeOf(run, i)],
-    ["lock", keyName(run, i)],
+    [run.registers ? "register" : "lock", keyName(run, i)],
     ["asked at", instant(ops.t[i])],
     ["answered at", ops.took[i] < 0 ? "never" : `${instant(ops.end[i])}, after ${span(ops.took[i])}`],
     ["outcome", OUTCOME_WORDS[outcomeOf(ops, i)]],
     ["as", nameOf(run, ops.owner, i)],
     ["seen to hold it", nameOf(run, ops.other, i)],
+    [FOUND.get(name) ?? "value read", nameOf(run, ops.found, i)],
+    [MADE.get(name) ?? "value written", nameOf(run, ops.made, i)],
     ["TTL granted", ops.ttl[i] < 0 ? null : span(ops.ttl[i] * 1e3)],
     ["fencing token", ops.token[i] < 0 ? null : `${ops.token[i]}`],
     ["error", error ? `${error[0]}${error[1] ? `: ${error[1]}` : ""}` : null],
   ];
-  return { title: `${name} of ${processOf(run, i)}, ${OUTCOMES[outcomeOf(ops, i)]}`, rows };
+  return { title: `${deed(run, i)} of ${processOf(run, i)}, ${OUTCOMES[outcomeOf(ops, i)]}`, rows };
 }
 
 function holdInWords(run, h) {
@@ -75,7 +94,9 @@ function brokenInWords(run, i) {
     title: `${broken.kind}${broken.proven ? "" : " (possible, not proven)"}: ${broken.margin}`,
     rows: [
       ["what", broken.told || null],
-      ["lock", run.keys[broken.key] || "the lock"],
+      [run.registers ? "register" : "lock", run.keys[broken.key] || theKey(run)],
+      ["before that answer", broken.states?.[0] ?? null],
+      ["by that answer", broken.states?.[1] ?? null],
       ["from", instant(broken.from_us)],
       ["until", instant(broken.until_us)],
       ["operations", broken.ops.slice(0, 20).join(", ")],

@@ -11,7 +11,7 @@ use super::mark::{Mark, cross};
 use super::palette::{self, BODY, BROKEN, QUIET, SMALL, STRONG, TAG, TEXT, WHITE};
 use super::picture::{Anchor, Area, Picture};
 use super::sheet::Sheet;
-use crate::report::story::{End, Hold, SeenBy, Story, broken_span};
+use crate::report::story::{End, Hold, SeenBy, Story, broken_span, holds_near, window_around};
 use crate::report::words;
 
 const HOLDS_MAX: usize = 7;
@@ -19,8 +19,8 @@ const ROW: i32 = 58;
 
 /// Draws the anomaly.
 pub(super) fn of(story: &Story<'_>, anomaly: &Anomaly) -> Picture {
-    let window = window(story, anomaly);
-    let holds = holds_in(story, anomaly, window);
+    let window = window_around(story, anomaly);
+    let holds = holds_near(story, anomaly, window, HOLDS_MAX);
     let key = words::one_line(&lock(&anomaly.key), 40).replace('`', "");
     let mut sheet = Sheet::new(story, &format!("{}: {key}", anomaly.kind), window);
     sheet.sentence(&anomaly.explanation.replace('`', ""));
@@ -38,7 +38,7 @@ pub(super) fn of(story: &Story<'_>, anomaly: &Anomaly) -> Picture {
     draw_margin(&mut sheet, anomaly);
     let top = sheet.y;
     for hold in &holds {
-        draw_row(&mut sheet, hold, is_named(hold, anomaly));
+        draw_row(&mut sheet, hold, hold.is_named_by(anomaly));
     }
     let (left, right) = span(&sheet, anomaly);
     broken::ground(&mut sheet.picture, Area { left, top: top - 14, right, bottom: sheet.y });
@@ -48,36 +48,6 @@ pub(super) fn of(story: &Story<'_>, anomaly: &Anomaly) -> Picture {
 fn span(sheet: &Sheet<'_>, anomaly: &Anomaly) -> (i32, i32) {
     let (from, to) = broken_span(anomaly);
     sheet.bar(from, to)
-}
-
-/// From a little before the first hold that the anomaly names to a little after the margin's end.
-fn window(story: &Story<'_>, anomaly: &Anomaly) -> (u64, u64) {
-    let (broken_from, until) = broken_span(anomaly);
-    let held_from = story.holds.iter().filter(|hold| is_named(hold, anomaly)).map(|hold| hold.from.0).min();
-    let fault_from = story.faults.iter().map(|fault| fault.from.0).filter(|from| *from <= broken_from).max();
-    // A hold that was kept up for minutes, or a fault long ago, would squeeze what matters into a corner.
-    let reach = anomaly.margin_ns.max(2_000_000_000);
-    let earliest = broken_from.saturating_sub(reach);
-    let wanted = [held_from, fault_from].into_iter().flatten().filter(|from| *from >= earliest);
-    let nearest = if held_from.is_some() { earliest } else { broken_from };
-    let from = wanted.min().unwrap_or(nearest).min(broken_from);
-    let edge = (until.saturating_sub(from) / 12).max(50_000_000);
-    (from.saturating_sub(edge), until.saturating_add(edge))
-}
-
-/// The holds of that lock in the window: those that the anomaly names, then those nearest to its beginning.
-fn holds_in<'a>(story: &'a Story<'a>, anomaly: &Anomaly, (from, to): (u64, u64)) -> Vec<&'a Hold> {
-    let of_lock = story.holds.iter().filter(|hold| hold.key == anomaly.key);
-    let in_window = |hold: &&Hold| hold.from.0 <= to && hold.until().0 >= from;
-    let mut holds: Vec<&Hold> = of_lock.filter(|hold| in_window(hold) || is_named(hold, anomaly)).collect();
-    holds.sort_by_key(|hold| (!is_named(hold, anomaly), hold.from.0.abs_diff(anomaly.at_ns)));
-    holds.truncate(HOLDS_MAX);
-    holds.sort_by_key(|hold| hold.from);
-    holds
-}
-
-fn is_named(hold: &Hold, anomaly: &Anomaly) -> bool {
-    hold.key == anomaly.key && hold.ops.iter().any(|op| anomaly.ops.contains(op))
 }
 
 fn draw_margin(sheet: &mut Sheet<'_>, anomaly: &Anomaly) {

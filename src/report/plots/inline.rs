@@ -1,7 +1,7 @@
 //! The plots as they stand within a page: without a title, and in colours that the page may change.
 
 use super::picture::Picture;
-use super::{availability, clocks, closeup, gantt, latency, lifelines, rate, svg};
+use super::{availability, clocks, gantt, latency, lifelines, network, rate, svg};
 use crate::report::ReportError;
 use crate::report::story::Story;
 
@@ -25,6 +25,7 @@ pub(in crate::report) struct Inlines {
     pub(in crate::report) rate: Option<Inline>,
     pub(in crate::report) availability: Option<Inline>,
     pub(in crate::report) clocks: Option<Inline>,
+    pub(in crate::report) network: Option<Inline>,
 }
 
 impl Inlines {
@@ -40,11 +41,9 @@ impl Inlines {
         };
         let has_ops = !story.ops.is_empty();
         Ok(Self {
-            closeup: story
-                .telling_anomaly()
-                .map(|anomaly| inline(super::CLOSEUP, closeup::of(story, anomaly)))
-                .transpose()?,
-            gantt: Some(gantt::whole_run(story))
+            closeup: super::close_up(story).map(|picture| inline(super::CLOSEUP, picture)).transpose()?,
+            gantt: (!story.is_about_registers())
+                .then(|| gantt::whole_run(story))
                 .filter(is_light)
                 .map(|gantt| inline(super::GANTT, gantt))
                 .transpose()?,
@@ -53,6 +52,7 @@ impl Inlines {
             rate: some(has_ops, "rate", &|| rate::of(story))?,
             availability: some(has_ops, "availability", &|| availability::of(story))?,
             clocks: some(!story.clocks.is_empty(), "clocks", &|| clocks::of(story))?,
+            network: some(!story.links.is_empty(), "network", &|| network::of(story))?,
         })
     }
 }

@@ -11,6 +11,7 @@ mod inline;
 mod latency;
 mod lifelines;
 mod mark;
+mod network;
 mod palette;
 mod panel;
 mod picture;
@@ -24,12 +25,12 @@ mod witness;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use leasehold_checkers::verdict::AnomalyKind;
 use plotters::prelude::{BitMapBackend, IntoDrawingArea as _, SVGBackend};
 
 pub(super) use self::broken::margin_text;
 pub(super) use self::inline::{Inline, Inlines};
 use self::picture::Picture;
+pub(super) use self::scale::round_step;
 use super::ReportError;
 use super::story::Story;
 
@@ -79,16 +80,19 @@ pub(super) fn fault_colour(story: &Story<'_>, package: &str) -> String {
     palette::package_of(story, package).hex()
 }
 
+/// The most telling anomaly from close by, where there is one.
+fn close_up(story: &Story<'_>) -> Option<Picture> {
+    let anomaly = story.telling_anomaly()?;
+    Some(if story.cannot_be_ordered(anomaly) { witness::of(story, anomaly) } else { closeup::of(story, anomaly) })
+}
+
 /// Every picture that the story gives something to draw for, by name.
 fn pictures(story: &Story<'_>) -> Vec<(&'static str, Picture)> {
     let mut pictures = Vec::new();
     if !story.is_about_registers() {
         pictures.push((GANTT, gantt::whole_run(story)));
     }
-    pictures.extend(story.telling_anomaly().map(|anomaly| match anomaly.kind {
-        AnomalyKind::Nonlinearizable => (CLOSEUP, witness::of(story, anomaly)),
-        _ => (CLOSEUP, closeup::of(story, anomaly)),
-    }));
+    pictures.extend(close_up(story).map(|picture| (CLOSEUP, picture)));
     if !story.ops.is_empty() {
         pictures.push(("latency", latency::of(story, latency::FINE)));
         pictures.push((RATE, rate::of(story)));
@@ -99,6 +103,9 @@ fn pictures(story: &Story<'_>) -> Vec<(&'static str, Picture)> {
     }
     if !story.clocks.is_empty() {
         pictures.push(("clocks", clocks::of(story)));
+    }
+    if !story.links.is_empty() {
+        pictures.push(("network", network::of(story)));
     }
     pictures
 }

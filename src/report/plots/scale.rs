@@ -35,7 +35,7 @@ impl TimeScale {
 }
 
 /// The smallest of 1, 2, 5, 10, 20, 50 … (and their parts) that is not below `rough`.
-pub(super) fn round_step(rough: f64) -> f64 {
+pub(in crate::report) fn round_step(rough: f64) -> f64 {
     if !rough.is_finite() || rough <= 0.0 {
         return 1.0;
     }

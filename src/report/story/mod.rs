@@ -4,25 +4,34 @@
 //! checkers, and the story only shows them in their surroundings.
 
 mod clocks;
+mod exchange;
 mod faults;
 mod holds;
 mod impact;
 mod leaders;
+mod network;
 mod poison;
+mod vicinity;
+mod witness;
 
 use std::cmp::Reverse;
 
-use leasehold_checkers::history::vocabulary::f;
 use leasehold_checkers::history::{CAS_REGISTER, History, Op, Ops, Outcome, RunTime, Surroundings};
 use leasehold_checkers::holds::grants;
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Grade, Judgement};
 
+use exchange::Answers;
+
 pub(super) use clocks::ClockReading;
+pub(super) use exchange::Exchange;
 pub(super) use faults::{Effect, Fault};
 pub(super) use holds::{End, Hold, SeenBy};
 pub(super) use impact::{Impact, KindCount};
 pub(super) use leaders::Reign;
+pub(super) use network::{Fate, Link};
 pub(super) use poison::{Poison, Served};
+pub(super) use vicinity::{holds_near, window_around};
+pub(super) use witness::{States, witness_of};
 
 /// A history and its judgement, made ready to be told and drawn.
 #[derive(Debug)]
@@ -41,6 +50,9 @@ pub(super) struct Story<'a> {
     pub reigns: Vec<Reign>,
     /// What the probes measured of the servers' clocks.
     pub clocks: Vec<ClockReading<'a>>,
+    /// The network, as far as it was counted.
+    pub links: Vec<Link>,
+    answers: Answers,
     /// When the last event happened.
     pub end: RunTime,
 }
@@ -52,7 +64,9 @@ impl<'a> Story<'a> {
         let surroundings = Surroundings::of(history);
         let holds = holds::of(&grants(&history.header, &ops, &surroundings), &ops.all);
         let ops = ops.all;
+        let answers = Answers::of(history, &ops);
         Self {
+            answers,
             history,
             judgement,
             holds,
@@ -60,6 +74,7 @@ impl<'a> Story<'a> {
             faults: faults::of(&surroundings.faults, end),
             reigns: leaders::of(&surroundings.leaders),
             clocks: clocks::of(&history.events),
+            links: network::of(&history.events),
             end,
         }
     }
@@ -114,6 +129,11 @@ impl<'a> Story<'a> {
         self.history.header.model == CAS_REGISTER
     }
 
+    /// Whether an anomaly is one of operations that no order explains.
+    pub(super) fn cannot_be_ordered(&self, anomaly: &Anomaly) -> bool {
+        anomaly.kind == AnomalyKind::Nonlinearizable
+    }
+
     /// What a proven anomaly of this run is called, in two words. A job that ran twice is nobody's promise.
     pub(super) fn offence(&self) -> &'static str {
         let mut kinds = self.proven().map(|anomaly| anomaly.kind).peekable();
@@ -121,40 +141,20 @@ impl<'a> Story<'a> {
         if is_job { "double run" } else { "broken promise" }
     }
 
-    /// What was asked by an op and answered, in a few words.
-    pub(super) fn exchange(&self, op: &Op) -> String {
-        const FIRST_EVENT: usize = 2;
-        let asked = op.line.saturating_sub(FIRST_EVENT);
-        let Some(invocation) = self.history.events.get(asked) else { return String::new() };
-        let process = invocation.process;
-        let answer = self.history.events[asked..].iter().skip(1).find(|event| event.process == process);
-        let text = match (op.f.as_str(), op.outcome) {
-            (f::READ | f::LOCAL_READ, Outcome::Ok) => {
-                format!("{} {}", op.f, answer.map_or(String::new(), |answer| plain(&answer.value)))
-            }
-            (f::CAS, _) => match invocation.value.as_array().map(Vec::as_slice) {
-                Some([old, new]) => format!("swap {} for {}", plain(old), plain(new)),
-                _ => op.f.to_string(),
-            },
-            (f::WRITE, _) => format!("write {}", plain(&invocation.value)),
-            _ => op.f.to_string(),
-        };
-        match op.outcome {
-            Outcome::Ok => text,
-            Outcome::Fail => format!("{text}, refused"),
-            Outcome::Info | Outcome::Open => format!("{text}, not answered"),
-        }
+    /// What was asked by an op and answered, beyond what every op has.
+    pub(super) fn exchange(&self, op: &Op) -> Exchange {
+        Exchange::of(self.history, &self.answers, op)
+    }
+
+    /// The same, in a few words.
+    pub(super) fn deed(&self, op: &Op) -> String {
+        self.exchange(op).deed(op)
     }
 
     /// How many operations of this name ended so.
     pub(super) fn count(&self, f: &str, outcome: Outcome) -> usize {
         self.ops.iter().filter(|op| op.f == f && op.outcome == outcome).count()
     }
-}
-
-/// A value of a register in words.
-fn plain(value: &serde_json::Value) -> String {
-    if value.is_null() { "nothing".to_owned() } else { value.to_string() }
 }
 
 /// From when until when the promise stood broken, in ns.

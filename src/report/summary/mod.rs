@@ -5,7 +5,7 @@ mod timeline;
 
 use std::fmt::Write as _;
 
-use leasehold_checkers::verdict::{AnomalyKind, Verdict};
+use leasehold_checkers::verdict::Verdict;
 
 use super::markdown::{code, prose};
 use super::story::{Impact, Story};
@@ -44,15 +44,7 @@ impl Page {
     fn title(&mut self, story: &Story<'_>) {
         let header = &story.history.header;
         let verdict = story.judgement.verdict;
-        let is_job = story.worst_anomaly().is_some_and(|worst| worst.kind == AnomalyKind::DoubleRun);
-        let meaning = match verdict {
-            Verdict::Invalid if is_job => "the job ran twice",
-            Verdict::Invalid if story.is_about_registers() => "no order explains the answers",
-            Verdict::Invalid => "the lock did not hold",
-            Verdict::Unknown => "this run proves nothing",
-            Verdict::Valid if story.is_about_registers() => "some order explains every answer",
-            Verdict::Valid => "the lock held",
-        };
+        let meaning = phrases::outcome(story);
         let word = verdict.to_string().to_uppercase();
         let servers = prose(&header.servers, 60);
         let _ = writeln!(self.text, "# {word}: {meaning} ({servers}, {})\n", code(&header.scenario));

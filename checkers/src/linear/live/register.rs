@@ -273,7 +273,8 @@ impl LiveRegister {
 
     /// A contradiction with what is not kept any more.
     fn alone(&self, history: &RegisterHistory, op: usize, placed: &Placed) -> Witness {
-        let names = placed.frontier.values().into_iter().map(|value| self.values.name(ValueId(value)).to_owned());
+        let names =
+            placed.frontier.possible_values().into_iter().map(|value| self.values.name(ValueId(value)).to_owned());
         let states_before: Vec<String> = names.collect();
         let stuck = history.calls.iter().find(|call| call.op == op);
         let words = stuck.map(|call| witness::described(history, call)).unwrap_or_default();

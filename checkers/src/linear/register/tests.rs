@@ -126,6 +126,53 @@ fn each_search_is_right_in_its_direction() {
     }
 }
 
+/// Whether the register may have had a value just before the stuck operation returned, by all orders: everything that was answered
+/// before, with that answer left out, and a read of the value at that instant.
+fn may_have_been(history: &RegisterHistory, stuck: &Call<RegisterAction>, value: ValueId) -> bool {
+    let end = stuck.returned.expect("a search is stuck at a return");
+    let is_effect = |call: &Call<RegisterAction>| {
+        matches!(call.action, RegisterAction::Write(_) | RegisterAction::Cas { .. }) || call.returned.is_some()
+    };
+    let before = history.calls.iter().filter(|call| call.op != stuck.op && call.called <= end);
+    let known = before.map(|call| Call { returned: call.returned.filter(|returned| *returned < end), ..call.clone() });
+    let mut calls: Vec<_> = known.filter(is_effect).collect();
+    let action = RegisterAction::Read(value);
+    calls.push(Call { op: usize::MAX, process: u64::MAX, called: end, returned: Some(RunTime(end.0 + 1)), action });
+    any_order(&oracle_of(history), &calls)
+}
+
+#[test]
+fn the_states_before_are_those_that_some_order_leads_to() {
+    let mut told = 0;
+    for seed in 0..cases() {
+        let domain = if seed % 2 == 0 { Domain::Few(4) } else { Domain::Unique };
+        let history = tiny(seed, 7, domain);
+        let Decision::Broken(witness) = decide(&history, &ENDLESS) else { continue };
+        let stuck = history.calls.iter().find(|call| call.op == witness.stuck_at).expect("it is there");
+        let tie = |call: &&Call<RegisterAction>| call.returned == stuck.returned && call.op != stuck.op;
+        if witness.states_before.is_empty() || history.calls.iter().any(|call| tie(&call)) {
+            continue;
+        }
+        told += 1;
+        let named = |value: u32| witness.states_before.iter().any(|state| state == history.values.name(ValueId(value)));
+        let count = history.values.len() as u32;
+        let others = witness
+            .states_before
+            .iter()
+            .any(|state| (0..count).all(|value| state != history.values.name(ValueId(value))));
+        for value in 0..count {
+            let may = may_have_been(&history, stuck, ValueId(value));
+            let wrong = (may && !named(value) && !others) || (!may && named(value));
+            assert!(
+                !wrong,
+                "seed {seed}: {may} for {} of {witness:?} in {history:#?}",
+                history.values.name(ValueId(value))
+            );
+        }
+    }
+    assert!(told * 10 > cases(), "only {told} of {} were told", cases());
+}
+
 #[test]
 fn unique_values_agree_with_all_orders() {
     for seed in 0..cases() {

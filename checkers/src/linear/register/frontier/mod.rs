@@ -63,6 +63,8 @@ mod uses;
 pub(super) use closure::{OUT_OF_MEMORY, OUT_OF_TIME, Path, Use};
 pub(super) use search::{Reach, Search, search};
 
+use std::collections::BTreeSet;
+
 use antichain::Config;
 use closure::{Closure, Returning};
 use mask::Mask;
@@ -256,7 +258,33 @@ impl<M: Mask> Frontier<M> {
         self.pool.effect(number)
     }
 
-    /// The values that the register may have.
+    /// The values that the register may have by now: those of the configurations, and those that operations under way, or without an
+    /// answer, may have given it since. Rule R4 puts their effects off, so no configuration has them yet.
+    pub(in crate::linear) fn possible_values(&self) -> Vec<u32> {
+        let mut values: BTreeSet<u32> = BTreeSet::new();
+        for config in &self.configs {
+            let mut fresh = vec![config.value];
+            let mut reached = BTreeSet::from([config.value]);
+            while let Some(value) = fresh.pop() {
+                let next = self.effects_at(config, value).filter(|to| reached.insert(*to)).collect::<Vec<_>>();
+                fresh.extend(next);
+            }
+            values.extend(reached);
+        }
+        values.into_iter().collect()
+    }
+
+    /// What effects that a configuration has not used yet would make of this value.
+    fn effects_at(&self, config: &Config<M>, value: u32) -> impl Iterator<Item = u32> {
+        let slots = (self.pending.writes | self.pending.swaps_from(value)).without(config.used).slots();
+        let answered = slots.filter_map(|slot| Some(self.pending.slot(slot).kind.effect()?.to));
+        let uses = config.uses;
+        let unanswered = self.pool.writes().iter().chain(self.pool.swaps_from(value));
+        let left = move |effect: &&uses::Available| self.uses.of(uses, effect.effect) < effect.times;
+        answered.chain(unanswered.filter(left).map(|effect| effect.to))
+    }
+
+    /// The values of the configurations.
     pub(in crate::linear) fn values(&self) -> Vec<u32> {
         let mut values: Vec<u32> = self.configs.iter().map(|config| config.value).collect();
         values.sort_unstable();

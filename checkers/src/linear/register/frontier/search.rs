@@ -20,7 +20,7 @@ pub(in crate::linear::register) enum Reach {
 #[derive(Clone, Debug)]
 pub(in crate::linear::register) struct Search {
     pub(in crate::linear::register) reach: Reach,
-    /// The values that the register may have had before the last step.
+    /// Where it is stuck, the values that the register may have had before that step.
     pub(in crate::linear::register) values: Vec<u32>,
 }
 
@@ -79,5 +79,6 @@ fn search_with<M: Mask>(problem: &Problem, unanswered: Unanswered, until: usize,
             }
         }
     }
-    Search { reach, values: frontier.values() }
+    let values = if matches!(reach, Reach::Stuck { .. }) { frontier.possible_values() } else { Vec::new() };
+    Search { reach, values }
 }

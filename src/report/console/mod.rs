@@ -1,14 +1,17 @@
 //! The last lines of a run at the terminal.
 
+mod canvas;
+mod sketch;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
 use leasehold_checkers::checks::lockup::classes::Class;
 use leasehold_checkers::verdict::{Grade, Verdict};
 
-use super::story::{KindCount, Poison, Served, Story, in_words};
-use super::words::{self, counted, thousands};
-use super::{command, phrases, plots};
+use crate::report::story::{KindCount, Poison, Served, Story, in_words};
+use crate::report::words::{self, counted, thousands};
+use crate::report::{command, phrases, plots};
 
 /// The width of the words at the left.
 const GUTTER: usize = 10;
@@ -39,13 +42,16 @@ pub(super) fn of(story: &Story<'_>, folder: &Path, colour: bool, width: usize) -
     if let Some(poison) = story.poison() {
         screen.poison(&poison);
     }
+    screen.sketch(story);
     for fault in story.faults_to_tell(FAULTS_MAX) {
         screen.entry("fault", &phrases::fault(fault));
     }
     if story.faults.len() > FAULTS_MAX {
         screen.entry("", &format!("and {} more", thousands(story.faults.len() - FAULTS_MAX)));
     }
-    screen.blank();
+    if !story.faults.is_empty() {
+        screen.blank();
+    }
     screen.path("report", &folder.join("report.html"));
     screen.path("picture", &folder.join("plots").join(format!("{}.svg", plots::first(story))));
     screen.verbatim("again", &command::reproduce(&story.history.header));
@@ -116,6 +122,22 @@ impl Screen {
         self.blank();
     }
 
+    /// The picture in characters.
+    fn sketch(&mut self, story: &Story<'_>) {
+        const NAMES: usize = 12;
+        let Some(sketch) = sketch::of(story, self.width - NAMES) else { return };
+        for row in &sketch.rows {
+            let gap = " ".repeat(NAMES.saturating_sub(row.name.chars().count()).max(1));
+            let name = self.styled(&row.name, row.name_style);
+            let drawn: String = row.pieces().iter().map(|(piece, style)| self.styled(piece, style)).collect();
+            let _ = writeln!(self.text, "{}", format!("{name}{gap}{drawn}").trim_end());
+        }
+        for line in words::wrap(sketch.legend, self.width - NAMES) {
+            let _ = writeln!(self.text, "{}{}", " ".repeat(NAMES), self.styled(&line, "2"));
+        }
+        self.blank();
+    }
+
     fn entry(&mut self, name: &str, text: &str) {
         self.styled_entry(name, "2", text);
     }
@@ -147,7 +169,11 @@ impl Screen {
     }
 
     fn styled(&self, text: &str, style: &str) -> String {
-        if self.colour && !text.is_empty() { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour && !text.is_empty() && !style.is_empty() {
+            format!("\x1b[{style}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
