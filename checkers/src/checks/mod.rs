@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod clock;
+mod crowd;
 pub mod double_acquisition;
 pub mod double_run;
 pub mod fencing;
