@@ -2,6 +2,9 @@
 //!
 //! They need the servers: a machine that cannot get them cannot pass.
 
+#[path = "common/recipes.rs"]
+mod recipes;
+
 use std::fs::File;
 use std::future::Future;
 use std::io::{Read as _, Write as _};
@@ -461,6 +464,16 @@ async fn waiters_get_the_lock_when_it_is_free() {
     });
     assert_certain(fourth, code::EXPIRED);
     release(&mut *a, &third).await.expect("a release");
+}
+
+#[tokio::test]
+async fn a_semaphore_has_as_many_holders_as_permits_and_guarded_writes_are_the_holders() {
+    let cluster = Cluster::start(1).await;
+    let (semaphore, lock) = (cluster.consul().with_permits(2), cluster.with_lock_delay(Duration::ZERO));
+    tokio::join!(
+        recipes::two_permits(&semaphore, "permits/1", SECOND),
+        recipes::guarded_writes(&lock, "guarded/1", SECOND, Wait::Never),
+    );
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

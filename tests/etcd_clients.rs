@@ -2,6 +2,9 @@
 //!
 //! They need the servers: a machine that cannot get them cannot pass.
 
+#[path = "common/recipes.rs"]
+mod recipes;
+
 use std::fs::{self, File};
 use std::future::Future;
 use std::io::{Read as _, Write as _};
@@ -193,6 +196,7 @@ on_both_versions! {
     a_v3_lock_goes_from_hand_to_hand,
     a_v3_lock_expires,
     a_v3_watch_tells_that_a_hold_ended,
+    a_semaphore_has_as_many_holders_as_permits,
     waiters_of_the_lock_service_queue_up,
     a_waiter_whose_lease_ran_out,
     a_waiter_that_gives_up_leaves_the_queue,
@@ -407,6 +411,11 @@ async fn a_v3_watch_tells_that_a_hold_ended(version: &str) {
     for (recipe, process, wait) in [(Recipe::Txn, 5, Wait::Never), (LOCK_SERVICE, 6, Wait::InQueue)] {
         ends_when_nobody_listens(&cluster.v3(recipe), process, wait).await;
     }
+}
+
+async fn a_semaphore_has_as_many_holders_as_permits(version: &str) {
+    let cluster = Cluster::start(version, 1).await;
+    recipes::two_permits(&cluster.v3(Recipe::Semaphore { permits: 2 }), "permits/1", Duration::from_secs(2)).await;
 }
 
 async fn waiters_of_the_lock_service_queue_up(version: &str) {

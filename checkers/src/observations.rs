@@ -13,6 +13,7 @@
 //! * **Another's grant.** An acquisition of another owner answered `ok` that certainly came later: it was invoked after
 //!   the grant was answered; or, where the contract says that tokens grow, it carries a greater token. Where the tokens
 //!   of a lock are seen to contradict the times of its grants, they tell nothing about their order and are not used.
+//!   Of a semaphore neither reads nor others' grants show anything: there is room for several.
 //! * **Watch.** An event that says that this owner's key is no more, and that arrived after the acquisition was
 //!   invoked. It needs no answer to the acquisition: the key is created once, so it is gone for good.
 //!
@@ -138,7 +139,8 @@ impl<'a> Witnesses<'a> {
     pub(crate) fn of(header: &Header, ops: &'a Ops, surroundings: &'a Surroundings) -> Self {
         let mut by_key: BTreeMap<&str, KeyWitnesses<'_>> = BTreeMap::new();
         let seen = owners_seen(ops);
-        for op in ops {
+        let one_at_a_time = header.permits() == Some(1);
+        for op in ops.iter().filter(|_| one_at_a_time) {
             let Some(ended) = op.ended else { continue };
             let witness = Witness { ended, op: op.index };
             match &op.action {

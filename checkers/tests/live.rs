@@ -169,3 +169,43 @@ fn whoever_speaks_of_the_past_reopens_it() {
     assert!(judged(stale.clone()).is_err());
     assert_eq!(leasehold_checkers::check(&stale).verdict, Verdict::Invalid);
 }
+
+/// The two locks of a history as the permits of one semaphore.
+fn as_one_semaphore(mut history: History) -> History {
+    history.header.model = "lease-semaphore:2".to_owned();
+    for event in &mut history.events {
+        event.key = event.key.as_ref().map(|_| "semaphore".into());
+    }
+    history
+}
+
+#[test]
+fn two_locks_that_keep_their_word_are_a_semaphore_with_two_permits() {
+    let mut seen = Seen::default();
+    let mut held = 0;
+    for seed in 0..2 * SEEDS {
+        let history = as_one_semaphore(simulate(seed, None).history);
+        let judgement = whole(&history);
+        assert_ne!(judgement.verdict, Verdict::Invalid, "seed {seed}: {judgement:#?}");
+        held += usize::from(judgement.verdict == Verdict::Valid);
+        seen.take(&history, &format!("seed {seed}"));
+    }
+    assert!(held > 100 && seen.settled >= 10 && seen.told_before_the_end == 0, "{held} {seen:?}");
+}
+
+#[test]
+fn a_semaphore_of_two_locks_with_bugs() {
+    let mut found = BTreeMap::new();
+    for bug in [Bug::ExpireEarly, Bug::GrantTwice, Bug::ForgetGrant, Bug::LockOnDeadLease] {
+        let mut seen = Seen::default();
+        for seed in 0..SEEDS / 3 {
+            let history = as_one_semaphore(simulate(seed, Some(bug)).history);
+            seen.take(&history, &format!("{bug:?}, seed {seed}"));
+            for (kind, _) in proven(&whole(&history).anomalies).into_keys() {
+                *found.entry(kind).or_insert(0) += 1;
+            }
+        }
+    }
+    let of = |kind| found.get(&kind).copied().unwrap_or(0);
+    assert!(of(AnomalyKind::DoubleAcquisition) > 3 && of(AnomalyKind::PrematureExpiry) > 20, "{found:?}");
+}

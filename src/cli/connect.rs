@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use leasehold_checkers::contract::Contract;
+use leasehold_workloads::op::Wait;
 use leasehold_workloads::service::Connect;
-use leasehold_workloads::{Mutex, Workload};
+use leasehold_workloads::{Guarded, Mutex, Workload};
 use tonic::codegen::http::Uri;
 
 use crate::NodeId;
@@ -25,15 +26,22 @@ enum Means {
     Attempt,
     /// By the service's own way of waiting for it. etcd's clients may keep the lease of a waiter alive or not.
     Queue { kept_alive: bool },
+    /// By the client library's own recipe for that, where it has one.
+    Library,
     /// By the service's own election.
     Election { kept_alive: bool },
+    /// As one of so many who may hold it.
+    Permit { of: usize },
 }
 
 impl Means {
-    fn of(workload: &Workload) -> Self {
-        match workload {
+    fn of(scenario: &Scenario) -> Self {
+        match &scenario.workload {
+            Workload::Mutex(_) if scenario.library_lock => Self::Library,
             Workload::Mutex(Mutex { renewal, .. }) => Self::Queue { kept_alive: renewal.is_some() },
             Workload::Election(Mutex { renewal, .. }) => Self::Election { kept_alive: renewal.is_some() },
+            Workload::Guarded(Guarded { wait: Wait::InQueue, .. }) => Self::Queue { kept_alive: true },
+            Workload::Semaphore(_, permits) => Self::Permit { of: *permits },
             Workload::CasLock(_)
             | Workload::Lease(_)
             | Workload::Guarded(_)
@@ -59,7 +67,7 @@ pub(super) struct Guest {
 pub(super) fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
     let Scenario { service, settings, consul, .. } = *scenario;
     let endpoints = cluster.client_endpoints();
-    adapter(service, Means::of(&scenario.workload), settings, consul, endpoints, cluster.sources(), None)
+    adapter(service, Means::of(scenario), settings, consul, endpoints, cluster.sources(), None)
 }
 
 /// The same to a cluster that is not ours, by what it has told of itself.
@@ -71,7 +79,7 @@ pub(super) fn connect_as_guest(scenario: &Scenario, cluster: &Cluster, told: &To
         sync_limit_ticks: Some(told.sync_limit_ticks.unwrap_or(5)),
         heap_mib: None,
     };
-    let (means, endpoints) = (Means::of(&scenario.workload), cluster.client_endpoints());
+    let (means, endpoints) = (Means::of(scenario), cluster.client_endpoints());
     adapter(service, means, settings, consul, endpoints, cluster.sources(), Some(guest))
 }
 
@@ -104,7 +112,9 @@ fn adapter(
             let recipe = match means {
                 Means::Attempt => etcd_v3::Recipe::Txn,
                 Means::Queue { kept_alive } => etcd_v3::Recipe::LockService { kept_alive },
+                Means::Library => etcd_v3::Recipe::LockService { kept_alive: true },
                 Means::Election { kept_alive } => etcd_v3::Recipe::Election { kept_alive },
+                Means::Permit { of } => etcd_v3::Recipe::Semaphore { permits: of },
             };
             let etcd = EtcdV3::new(endpoints, recipe).with_sources(source_of).with_credentials(credentials);
             let etcd = guest.iter().fold(etcd, |etcd, guest| etcd.with_leases_of_run(guest.number));
@@ -113,13 +123,19 @@ fn adapter(
         }
         Service::Consul => {
             let consul = Consul::new(endpoints).with_settings(consul).with_sources(source_of);
+            let consul = match means {
+                Means::Permit { of } => consul.with_permits(of),
+                Means::Attempt | Means::Queue { .. } | Means::Library | Means::Election { .. } => consul,
+            };
             Arc::new(consul.with_credentials(credentials))
         }
         Service::Zookeeper => {
             let recipe = match means {
                 Means::Attempt => zookeeper::Recipe::Create,
-                // An election is a lock here, and no scenario asks for one.
+                Means::Library => zookeeper::Recipe::Library,
+                // ZooKeeper's recipe for an election is that for a lock.
                 Means::Queue { .. } | Means::Election { .. } => zookeeper::Recipe::Queue,
+                Means::Permit { of } => zookeeper::Recipe::Semaphore { permits: of },
             };
             let zookeeper = ZooKeeper::new(endpoints, recipe, &settings.zookeeper()).with_sources(source_of);
             let zookeeper = zookeeper.with_credentials(credentials);

@@ -1,5 +1,6 @@
 //! The kinds of workload, and which of them each service can serve.
 
+use leasehold_workloads::op::{Guard, Wait};
 use serde::Deserialize;
 
 use super::Service;
@@ -23,13 +24,15 @@ pub enum WorkloadKind {
     Register,
     /// The service's own election.
     Election,
+    /// A lock that several may hold.
+    Semaphore,
     /// For each server a client of each kind.
     Canary,
 }
 
 impl WorkloadKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CasLock,
         Self::Lease,
         Self::Mutex,
@@ -37,6 +40,7 @@ impl WorkloadKind {
         Self::Job,
         Self::Register,
         Self::Election,
+        Self::Semaphore,
         Self::Canary,
     ];
 
@@ -51,6 +55,7 @@ impl WorkloadKind {
             Self::Job => "job",
             Self::Register => "register",
             Self::Election => "election",
+            Self::Semaphore => "semaphore",
             Self::Canary => "canary",
         }
     }
@@ -60,8 +65,8 @@ impl WorkloadKind {
     pub fn why_not_on(self, service: Service) -> Option<&'static str> {
         match (self, service) {
             (Self::Mutex, Service::EtcdV2) => Some("the v2 API has no queue of waiters"),
+            (Self::Semaphore, Service::EtcdV2) => Some("the v2 API has no recipe for one"),
             (Self::Election, Service::EtcdV2) => Some("the v2 API has no election"),
-            (Self::Election, Service::Consul | Service::Zookeeper) => Some("its elections are its locks: use `mutex`"),
             _ => None,
         }
     }
@@ -73,8 +78,18 @@ impl Service {
     pub fn why_no_guarded_write(self) -> Option<&'static str> {
         match self {
             Self::EtcdV2 => Some("the v2 API has no transactions: its guard is `token`"),
-            Self::Consul | Self::Zookeeper => Some("transactions are asked of `etcd-v3` only: its guard is `token`"),
-            Self::EtcdV3 => None,
+            Self::EtcdV3 | Self::Consul | Self::Zookeeper => None,
+        }
+    }
+
+    /// Whether one stands in line for a lock that guards so. A transaction of ZooKeeper's can ask whether a node is there, and which version of
+    /// its value, which begins anew with each node: so only in a queue, where no node has the name of another, can it tell one holder
+    /// from the next.
+    #[must_use]
+    pub fn waits_for_a_guarded_lock(self, guard: Guard) -> Wait {
+        match (self, guard) {
+            (Self::Zookeeper, Guard::Service) => Wait::InQueue,
+            _ => Wait::Never,
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct Scenario {
     pub settings: ServerSettings,
     /// What clients ask of Consul, where that is the service.
     pub consul: consul::Settings,
+    /// Whether clients of ZooKeeper wait for locks by the client library's own recipe.
+    pub library_lock: bool,
     /// How many servers.
     pub nodes: u8,
     /// How long the clients work before everything is healed and read once more.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::authority::Authority;
 use super::server::{Server, own_address, program, until};
-use super::{attach, interrupted, keeps_secret, refused, valid};
+use super::{attach, interrupted, keeps_secret, refused, told, told_by_hand, valid};
 
 const ROOT: &str = "7d2c9a4e-0000-4000-8000-000000000001";
 
@@ -71,6 +71,15 @@ async fn consul_with_tls_and_tokens_is_left_as_it_was() {
     keeps_secret(&token, &output, &run);
     assert_eq!(listing().await, before);
 
+    // Its entries are removed as well; and what somebody says by hand meanwhile is on record.
+    let (run, marks) = (folder.path().join("permits"), ["--external-faults", "-", "--token-file", &token_file]);
+    let arguments = [&["consul-semaphore-calm", "--seconds", "4"], &marks[..], &tls[..]].concat();
+    let output = told_by_hand(attach(&arguments).arg("--out").arg(&run), "cut n1 start\ncut n1 end\n");
+    valid(&output);
+    let history = std::fs::read_to_string(run.join("history.jsonl")).expect("a record");
+    assert_eq!(history.lines().filter(|line| line.contains(r#""f":"external""#)).count(), 4, "{}", told(&output));
+    assert_eq!(listing().await, before);
+
     let mut command = attach(&[&["consul-calm"], &tls[..]].concat());
     command.env("LEASEHOLD_TOKEN", &token);
     interrupted(command, &folder.path().join("interrupted"));
@@ -85,4 +94,25 @@ async fn consul_with_tls_and_tokens_is_left_as_it_was() {
     refused(&["consul-calm", "--endpoints", &plain, "--token-file", &token_file], &["it speaks TLS there"]);
     let other = format!("etcd=http://{address}:8500");
     refused(&["etcd-v3-calm", "--endpoints", &other], &["is not an etcd server"]);
+}
+
+/// One of three, and the others never came.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_waits_for_others_is_of_no_use() {
+    let (address, folder) = (own_address(7), TempDir::new().expect("a folder"));
+    let configuration = json!({
+        "server": true, "bootstrap_expect": 3, "node_name": "alone", "bind_addr": address, "client_addr": address,
+        "ports": { "http": 8500, "server": 8300, "serf_lan": 8301, "serf_wan": -1, "dns": -1, "grpc": -1 },
+        "data_dir": folder.path().join("data"), "disable_update_check": true,
+    });
+    let file = folder.path().join("consul.json");
+    std::fs::write(&file, configuration.to_string()).expect("it can be written");
+    let mut command = Command::new(program("consul@1.8.7"));
+    command.env_clear().arg("agent").arg("-config-file").arg(&file);
+    let _server = Server::start(command, &folder.path().join("log"));
+    let answers = async || reqwest::get(format!("http://{address}:8500/v1/agent/self")).await.ok();
+    until("it answers", async || answers().await.filter(|answer| answer.status().is_success())).await;
+    let endpoints = format!("consul=http://{address}:8500");
+    refused(&["consul-calm", "--endpoints", &endpoints], &["the cluster has no leader"]);
+    refused(&["consul-calm", "--endpoints", &format!("consul=http://{address}:9")], &["n1", "cannot be reached"]);
 }

@@ -12,6 +12,7 @@ mod etcd;
 mod server;
 mod zookeeper;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -86,6 +87,17 @@ fn interrupted(mut command: Command, folder: &Path) {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there").success());
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(130), "{}", told(&output));
+}
+
+/// A run to which somebody says this on standard input, and then falls silent.
+fn told_by_hand(command: &mut Command, words: &str) -> Output {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let mut hand = child.stdin.take().expect("it listens");
+    hand.write_all(words.as_bytes()).expect("it listens");
+    let output = child.wait_with_output().expect("it ends");
+    drop(hand);
+    output
 }
 
 /// Whether a secret stands in what the run printed or in any file that it left.

@@ -70,7 +70,12 @@ async fn zookeeper_with_a_digest_is_left_as_it_was() {
 
     let endpoints = format!("zookeeper={address}:2181");
     let user = ["--endpoints", &endpoints, "--user", "lock"];
-    for (scenario, name) in [("zookeeper-calm", "node"), ("zookeeper-mutex-leader-change", "queue")] {
+    for (scenario, name) in [
+        ("zookeeper-calm", "node"),
+        ("zookeeper-mutex-leader-change", "queue"),
+        ("zookeeper-semaphore-calm", "permits"),
+        ("zookeeper-fenced-lock-leader-change", "guarded"),
+    ] {
         let run = folder.path().join(name);
         let mut command = attach(&[&[scenario, "--seconds", "4", "--no-faults"], &user[..]].concat());
         let output = command.env("LEASEHOLD_PASSWORD", PASSWORD).arg("-vv").arg("--out").arg(&run).output();
@@ -103,5 +108,6 @@ async fn an_ensemble_without_a_majority_is_of_no_use() {
     let others: String = (1..=3).map(|id| format!("server.{id}={address}:{}:{}\n", 2887 + id, 3887 + id)).collect();
     let _server = start(address, folder.path(), &others);
     until("it listens", async || says(address, "srvr").await).await;
+    refused(&["zookeeper-calm", "--endpoints", &format!("zookeeper={address}:9")], &["n1", "cannot be reached"]);
     refused(&["zookeeper-calm", "--endpoints", &format!("zookeeper={address}:2181")], &["the cluster has no leader"]);
 }

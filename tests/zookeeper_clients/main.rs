@@ -2,6 +2,9 @@
 //!
 //! They need the servers and a Java runtime: a machine that cannot get them cannot pass.
 
+#[path = "../common/recipes.rs"]
+mod recipes;
+
 mod ensemble;
 mod hostile;
 mod wire;
@@ -106,6 +109,7 @@ fn on_3_9_6() {
 /// All at once, each with locks of its own: most of the time they wait.
 async fn on_version(version: &str) {
     let ensemble = Ensemble::start(version).await;
+    let (semaphore, queue) = (ensemble.zookeeper(Recipe::Semaphore { permits: 2 }), ensemble.zookeeper(Recipe::Queue));
     tokio::join!(
         a_lock_goes_from_hand_to_hand(&ensemble),
         what_the_server_says_is_understood(&ensemble),
@@ -116,6 +120,8 @@ async fn on_version(version: &str) {
         only_what_was_asked_for_reaches_the_server(&ensemble),
         a_retired_process_sends_nothing(&ensemble),
         a_holder_comes_back_to_its_session(&ensemble),
+        recipes::two_permits(&semaphore, "permits/1", TTL),
+        recipes::guarded_writes(&queue, "guarded/1", TTL, Wait::InQueue),
     );
     // By itself, for times are measured.
     sessions_end_in_their_buckets(&ensemble, version).await;

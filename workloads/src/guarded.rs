@@ -34,6 +34,8 @@ pub struct Guarded {
     pub step_every: Duration,
     /// How long a loser waits before it tries again, on average.
     pub retry_every: Duration,
+    /// What is done while another has the lock.
+    pub wait: Wait,
 }
 
 /// What is done under a lock.
@@ -97,13 +99,15 @@ impl GuardedScript {
     }
 
     fn begin(&mut self, now: RunTime, hold: Hold) {
+        // One that stood in line has a lease that may have begun long before.
+        let renews_in = if self.settings.wait == Wait::InQueue { Duration::ZERO } else { self.settings.renew_every };
         let first = match self.settings.duty {
             Duty::Writes => Piece::Write,
             Duty::Job => Piece::Begin,
         };
         self.state = State::Working {
             hold,
-            next_renewal: now.after(self.settings.renew_every),
+            next_renewal: now.after(renews_in),
             next_piece: Some((now, first)),
             base: None,
             done_at: now.after(self.dice.around(self.settings.hold_for)),
@@ -133,7 +137,7 @@ impl Script for GuardedScript {
                 let key = self.keys[self.dice.index(self.keys.len())].clone();
                 self.attempts += 1;
                 let owner = Owner { process, attempt: self.attempts };
-                Step::Invoke(Op::Acquire { key, owner, ttl: self.settings.ttl, wait: Wait::Never })
+                Step::Invoke(Op::Acquire { key, owner, ttl: self.settings.ttl, wait: self.settings.wait })
             }
             State::Working { hold, next_renewal, next_piece, base, .. } => match *next_piece {
                 Some((due, piece)) if due <= now => {
@@ -196,6 +200,7 @@ mod tests {
             hold_for: Duration::from_secs(4),
             step_every: Duration::from_millis(300),
             retry_every: Duration::from_millis(100),
+            wait: Wait::Never,
         }
     }
 

@@ -25,7 +25,7 @@ pub use register::{Register, RegisterScript};
 
 use std::time::Duration;
 
-use leasehold_checkers::history::{CAS_REGISTER, JOB, LEASE_LOCK};
+use leasehold_checkers::history::{CAS_REGISTER, JOB, LEASE_LOCK, LEASE_SEMAPHORE};
 use op::{Guard, Key, Op, RegisterOp};
 use script::Script;
 
@@ -40,6 +40,8 @@ pub enum Workload {
     Mutex(Mutex),
     /// The service's own election.
     Election(Mutex),
+    /// Semaphores with so many permits each.
+    Semaphore(Mutex, usize),
     /// Writes to a guarded store, or a job that must run once.
     Guarded(Guarded),
     /// Registers of the store itself.
@@ -57,6 +59,7 @@ impl Workload {
             Self::Lease(_) => "lease",
             Self::Mutex(_) => "mutex",
             Self::Election(_) => "election",
+            Self::Semaphore(..) => "semaphore",
             Self::Guarded(Guarded { duty: Duty::Writes, .. }) => "fenced-lock",
             Self::Guarded(Guarded { duty: Duty::Job, .. }) => JOB,
             Self::Register(_) => "register",
@@ -66,10 +69,11 @@ impl Workload {
 
     /// The model that its histories are judged by.
     #[must_use]
-    pub fn model(&self) -> &'static str {
+    pub fn model(&self) -> String {
         match self {
-            Self::Register(_) => CAS_REGISTER,
-            _ => LEASE_LOCK,
+            Self::Register(_) => CAS_REGISTER.to_owned(),
+            Self::Semaphore(_, permits) => format!("{LEASE_SEMAPHORE}:{permits}"),
+            _ => LEASE_LOCK.to_owned(),
         }
     }
 
@@ -79,7 +83,7 @@ impl Workload {
         match self {
             Self::CasLock(settings) => settings.keys(),
             Self::Lease(settings) => settings.keys(),
-            Self::Mutex(settings) | Self::Election(settings) => settings.keys(),
+            Self::Mutex(settings) | Self::Election(settings) | Self::Semaphore(settings, _) => settings.keys(),
             Self::Guarded(settings) => settings.keys(),
             Self::Register(_) => Vec::new(),
             Self::Canary(settings) => settings.keys(),
@@ -90,13 +94,13 @@ impl Workload {
     #[must_use]
     pub fn asks_beyond_locks(&self) -> bool {
         match self {
-            Self::Register(_) | Self::Canary(_) => true,
+            Self::Register(_) | Self::Canary(_) | Self::Semaphore(..) => true,
             Self::Guarded(settings) => settings.guard == Guard::Service,
             Self::CasLock(_) | Self::Lease(_) | Self::Mutex(_) | Self::Election(_) => false,
         }
     }
 
-    /// The reads that show what is left in the end.
+    /// The reads that show what is left in the end. A semaphore has no one holder to read.
     #[must_use]
     pub fn final_reads(&self) -> Vec<Op> {
         match self {
@@ -104,6 +108,7 @@ impl Workload {
                 let op = RegisterOp::Read { linearizable: true };
                 settings.keys().into_iter().map(|key| Op::Register { key, op }).collect()
             }
+            Self::Semaphore(..) => Vec::new(),
             _ => self.locks().into_iter().map(|key| Op::Read { key, linearizable: true }).collect(),
         }
     }
@@ -114,7 +119,7 @@ impl Workload {
         match self {
             Self::CasLock(settings) => vec![settings.ttl],
             Self::Lease(settings) => vec![settings.ttl],
-            Self::Mutex(settings) | Self::Election(settings) => settings.ttls.clone(),
+            Self::Mutex(settings) | Self::Election(settings) | Self::Semaphore(settings, _) => settings.ttls.clone(),
             Self::Guarded(settings) => vec![settings.ttl],
             Self::Canary(settings) => vec![settings.ttl],
             Self::Register(_) => Vec::new(),
@@ -127,7 +132,7 @@ impl Workload {
         match self {
             Self::CasLock(settings) => settings.workers,
             Self::Lease(settings) => settings.workers,
-            Self::Mutex(settings) | Self::Election(settings) => settings.ttls.len(),
+            Self::Mutex(settings) | Self::Election(settings) | Self::Semaphore(settings, _) => settings.ttls.len(),
             Self::Guarded(settings) => settings.workers,
             Self::Register(settings) => settings.workers,
             Self::Canary(settings) => settings.workers(),
@@ -140,7 +145,9 @@ impl Workload {
         match self {
             Self::CasLock(settings) => Box::new(settings.script(seed, worker)),
             Self::Lease(settings) => Box::new(settings.script(seed, worker)),
-            Self::Mutex(settings) | Self::Election(settings) => Box::new(settings.script(seed, worker)),
+            Self::Mutex(settings) | Self::Election(settings) | Self::Semaphore(settings, _) => {
+                Box::new(settings.script(seed, worker))
+            }
             Self::Guarded(settings) => Box::new(settings.script(seed, worker)),
             Self::Register(settings) => Box::new(settings.script(seed, worker)),
             Self::Canary(settings) => Box::new(settings.script(seed, worker)),

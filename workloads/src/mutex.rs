@@ -8,7 +8,8 @@ use crate::op::{Answer, Hold, Key, Op, Owner, Renewal, Wait};
 use crate::script::{Dice, Script, Step};
 use crate::service::OpError;
 
-/// The workloads `mutex` and `election`: each worker stands in line for one lock, holds it for a while, and stands in line anew.
+/// The workloads `mutex`, `election` and `semaphore`: each worker stands in line for one lock, holds it for a while, and stands in line
+/// anew.
 ///
 /// Whoever renews does so as soon as it is told that it holds, for its lease may have begun long before. Where nobody renews, a
 /// lease that is shorter than the wait ends while its owner stands in line.
@@ -24,6 +25,8 @@ pub struct Mutex {
     pub renewal: Option<(Duration, Renewal)>,
     /// How long each holds the lock, on average.
     pub hold_for: Duration,
+    /// The share of holds that are left to run out instead of given back.
+    pub abandon: f64,
     /// How long each rests before it stands in line again, on average.
     pub retry_every: Duration,
 }
@@ -46,6 +49,7 @@ impl Mutex {
             ttl: self.ttls[number],
             renewal: self.renewal,
             hold_for: self.hold_for,
+            abandon: self.abandon,
             retry_every: self.retry_every,
             key: self.keys()[number % self.keys].clone(),
             dice: Dice::new(seed, worker),
@@ -61,6 +65,7 @@ pub struct MutexScript {
     ttl: Duration,
     renewal: Option<(Duration, Renewal)>,
     hold_for: Duration,
+    abandon: f64,
     retry_every: Duration,
     key: Key,
     dice: Dice,
@@ -68,10 +73,16 @@ pub struct MutexScript {
     state: State,
 }
 
+impl MutexScript {
+    fn rest(&mut self, now: RunTime) {
+        self.state = State::Idle { until: now.after(self.dice.around(self.retry_every)) };
+    }
+}
+
 #[derive(Debug)]
 enum State {
     Idle { until: RunTime },
-    Holding { hold: Hold, next_renewal: Option<RunTime>, done_at: RunTime },
+    Holding { hold: Hold, next_renewal: Option<RunTime>, done_at: RunTime, abandons: bool },
 }
 
 impl Script for MutexScript {
@@ -83,11 +94,15 @@ impl Script for MutexScript {
                 let owner = Owner { process, attempt: self.attempts };
                 Step::Invoke(Op::Acquire { key: self.key.clone(), owner, ttl: self.ttl, wait: Wait::InQueue })
             }
-            State::Holding { hold, next_renewal, done_at } => {
+            State::Holding { hold, next_renewal, done_at, abandons } => {
                 let due = next_renewal.map_or(*done_at, |renewal| renewal.min(*done_at));
                 match self.renewal {
                     _ if now < due => Step::WaitUntil(due),
                     Some((_, how)) if now < *done_at => Step::Invoke(Op::Renew { hold: hold.clone(), how }),
+                    _ if *abandons => {
+                        self.rest(now);
+                        self.next(now, process)
+                    }
                     _ => Step::Invoke(Op::Release { hold: hold.clone() }),
                 }
             }
@@ -101,12 +116,13 @@ impl Script for MutexScript {
                     hold: Hold { key: key.clone(), owner: *owner, ttl: *ttl, grant: grant.clone() },
                     next_renewal: self.renewal.map(|_| now),
                     done_at: now.after(self.dice.around(self.hold_for)),
+                    abandons: self.abandon > 0.0 && self.dice.chance(self.abandon),
                 };
             }
             (Op::Renew { .. }, Ok(_), State::Holding { next_renewal, .. }) => {
                 *next_renewal = self.renewal.map(|(every, _)| now.after(every));
             }
-            _ => self.state = State::Idle { until: now.after(self.dice.around(self.retry_every)) },
+            _ => self.rest(now),
         }
     }
 
@@ -130,6 +146,7 @@ mod tests {
             ttls: vec![Duration::from_secs(3); 4],
             renewal: Some((Duration::from_secs(1), Renewal::KeepAlive)),
             hold_for: Duration::from_secs(4),
+            abandon: 0.0,
             retry_every: Duration::from_millis(100),
         }
     }
@@ -176,6 +193,15 @@ mod tests {
         assert_eq!(script.renews_at(), None);
         let Step::WaitUntil(then) = script.next(now, 7) else { panic!("it holds for a while") };
         assert!(matches!(script.next(then, 7), Step::Invoke(Op::Release { .. })));
+    }
+
+    #[test]
+    fn one_that_abandons_its_lock_lets_it_run_out_and_stands_in_line_again() {
+        let mut script = Mutex { renewal: None, abandon: 1.0, ..settings() }.script(1, 0);
+        let now = granted(&mut script);
+        let Step::WaitUntil(done_at) = script.next(now, 7) else { panic!("it holds for a while") };
+        let Step::WaitUntil(then) = script.next(done_at, 7) else { panic!("it rests without a word") };
+        assert!(matches!(script.next(then, 7), Step::Invoke(Op::Acquire { owner: Owner { attempt: 2, .. }, .. })));
     }
 
     #[test]

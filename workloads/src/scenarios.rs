@@ -49,6 +49,8 @@ pub const ALL: &[Named] = named!["scenarios":
     "etcd-v3-election-calm",
     "etcd-v3-election-leader-change",
     "etcd-v3-election-dead-lease",
+    "etcd-v3-semaphore-calm",
+    "etcd-v3-semaphore-leader-change",
     "etcd-v3-fenced-lock-calm",
     "etcd-v3-fenced-lock-leader-change",
     "etcd-v3-fenced-lock-frozen-holder",
@@ -68,6 +70,13 @@ pub const ALL: &[Named] = named!["scenarios":
     "consul-leader-pause",
     "consul-mutex-leader-change",
     "consul-register-leader-change",
+    "consul-semaphore-calm",
+    "consul-semaphore-leader-change",
+    "consul-election-leader-change",
+    "consul-fenced-lock-leader-change",
+    "consul-fenced-lock-frozen-holder",
+    "consul-job-leader-change",
+    "consul-expiries",
     "consul-job-frozen-holder",
     "consul-job-frozen-holder-fenced",
     "zookeeper-calm",
@@ -81,10 +90,19 @@ pub const ALL: &[Named] = named!["scenarios":
     "zookeeper-server-back",
     "zookeeper-mutex-leader-change",
     "zookeeper-register-leader-change",
+    "zookeeper-semaphore-calm",
+    "zookeeper-semaphore-leader-change",
+    "zookeeper-election-leader-change",
+    "zookeeper-fenced-lock-leader-change",
+    "zookeeper-fenced-lock-frozen-holder",
+    "zookeeper-job-leader-change",
+    "zookeeper-mutex-library-leader-change",
+    "zookeeper-expiries",
+    "zookeeper-follower-trouble",
     "zookeeper-job-frozen-holder",
     "zookeeper-job-frozen-holder-fenced",
     "zookeeper-poison-zombie",
 ];
 
 /// All suites that come with the program.
-pub const SUITES: &[Named] = named!["suites": "smoke", "failure-friday", "museum"];
+pub const SUITES: &[Named] = named!["suites": "smoke", "failure-friday", "museum", "matrix", "zookeeper-followers"];

@@ -11,11 +11,13 @@
 //! processes that began no later than its own, or before its window, the one that reaches furthest. So n grants make at
 //! most n anomalies, and where any pair conflicts at least one is reported.
 //!
+//! Of a semaphore with n permits it takes n others, see [`super::crowd`].
+//!
 //! The margin of overlapping cores is the time for which both certainly stood. The margin of a floater is how deep its
 //! window lies in the core: the shorter of the distances between their begins and between their ends. By so much at
 //! least a time on record would have to be wrong for the service to be right.
 
-use super::{Finding, Run, word};
+use super::{Finding, Run, crowd, word};
 use crate::explain::{Count, human, lock, when};
 use crate::history::RunTime;
 use crate::holds::{Grant, Hold, Span};
@@ -27,7 +29,12 @@ pub const NAME: &str = "double-acquisition";
 /// Looks for locks that were held by two at once.
 #[must_use]
 pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
-    let anomalies: Vec<Anomaly> = run.grants.values().flat_map(|grants| among(run, grants)).collect();
+    let anomalies: Vec<Anomaly> = match run.header.permits() {
+        Some(permits) if permits > 1 => {
+            run.grants.values().flat_map(|grants| crowd::holders(run, grants, permits)).collect()
+        }
+        _ => run.grants.values().flat_map(|grants| among(run, grants)).collect(),
+    };
     (word(&anomalies, Count(run.totals.grants, "grant")), anomalies)
 }
 

@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod clock;
 pub mod divergence;
+mod crowd;
 pub mod double_acquisition;
 pub mod double_run;
 pub mod fencing;

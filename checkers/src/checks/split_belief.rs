@@ -5,6 +5,8 @@
 //! (fencing tokens, or a margin), so it is graded `possible`, unless the scenario demands that beliefs exclude one
 //! another. Two grants that are a double acquisition in themselves are not reported again.
 //!
+//! Of a semaphore with n permits it takes more than n who believe at once, see [`super::crowd`].
+//!
 //! Each belief is compared with the earlier belief of another grant that reaches furthest. The margin is the time for
 //! which both believed.
 
@@ -12,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::double_acquisition::conflict;
-use super::{Finding, Run, word};
+use super::{Finding, Run, crowd, word};
 use crate::explain::{Count, human, lock, when};
 use crate::history::RunTime;
 use crate::holds::{Grant, Span};
@@ -24,12 +26,15 @@ pub const NAME: &str = "split-belief";
 /// Looks for beliefs that overlap.
 #[must_use]
 pub fn check(run: &Run<'_>) -> (CheckerResult, Vec<Anomaly>) {
-    let anomalies: Vec<Anomaly> = run
-        .grants
-        .values()
-        .flat_map(|grants| overlaps(grants).into_values())
-        .map(|overlap| anomaly(run, &overlap))
-        .collect();
+    let anomalies: Vec<Anomaly> = match run.header.permits() {
+        Some(permits) if permits > 1 => {
+            run.grants.values().flat_map(|grants| crowd::believers(run, grants, permits)).collect()
+        }
+        _ => {
+            let overlaps = run.grants.values().flat_map(|grants| overlaps(grants).into_values());
+            overlaps.map(|overlap| anomaly(run, &overlap)).collect()
+        }
+    };
     (word(&anomalies, Count(run.totals.grants, "grant")), anomalies)
 }
 

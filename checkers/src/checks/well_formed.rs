@@ -1,7 +1,7 @@
 //! Whether the record keeps to the assumptions on which all other checkers rest: see [`Flaw`].
 
 use crate::explain::Count;
-use crate::history::{CAS_REGISTER, Event, Flaw, FlawKind, Header, LEASE_LOCK, RunTime};
+use crate::history::{CAS_REGISTER, Event, Flaw, FlawKind, Header, RunTime};
 use crate::verdict::{CheckerResult, Verdict};
 
 /// The name of this checker.
@@ -25,7 +25,7 @@ pub(crate) struct Form {
 impl Form {
     pub(crate) fn of(header: &Header) -> Self {
         let mut form = Self { events: 0, now: RunTime::default(), first: None, flawed_lines: 0, last_flawed: 0 };
-        if ![LEASE_LOCK, CAS_REGISTER].contains(&header.model.as_str()) {
+        if header.permits().is_none() && header.model != CAS_REGISTER {
             form.note(&Flaw { line: 1, kind: FlawKind::UnknownModel { model: header.model.clone() } });
         }
         form

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::header::{CAS_REGISTER, LEASE_LOCK};
+use super::header::{CAS_REGISTER, LEASE_LOCK, LEASE_SEMAPHORE, MOST_PERMITS};
 use super::{Process, RunTime};
 
 /// An assumption that a line of the history breaks.
@@ -27,9 +27,11 @@ impl fmt::Display for Flaw {
 /// The assumptions that a history can break.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlawKind {
-    /// The history is judged by a model that the checkers know. Under another, such as a semaphore's, what they would
+    /// The history is judged by a model that the checkers know. Under another, such as one of readers and writers, what they would
     /// call a broken promise may be none.
-    #[error("the model `{model}` is not known: `{LEASE_LOCK}` and `{CAS_REGISTER}` are")]
+    #[error(
+        "the model `{model}` is not known: `{LEASE_LOCK}`, `{LEASE_SEMAPHORE}:N` of at most {MOST_PERMITS} permits, and `{CAS_REGISTER}` are"
+    )]
     UnknownModel {
         /// The model that the header names.
         model: String,

@@ -10,6 +10,12 @@ pub const FORMAT_VERSION: u32 = 1;
 /// The model of a lock that one owner holds at a time, under a lease that may end from the earliest legal instant on.
 pub const LEASE_LOCK: &str = "lease-lock";
 
+/// How the model of a semaphore under leases begins; a colon and the number of its permits follow, as in `lease-semaphore:3`.
+pub const LEASE_SEMAPHORE: &str = "lease-semaphore";
+
+/// More permits than this are not counted: each of them may have to be named in a finding.
+pub const MOST_PERMITS: usize = 64;
+
 /// The model of registers that are read, written and swapped, and begin without a value.
 pub const CAS_REGISTER: &str = "cas-register";
 
@@ -51,4 +57,17 @@ pub struct Header {
     /// the service kept its word.
     #[serde(default)]
     pub beliefs_must_exclude: bool,
+}
+
+impl Header {
+    /// How many may hold a lock at once: one, or as many as the semaphore has permits. `None` where the model is not about locks,
+    /// or is not known.
+    #[must_use]
+    pub fn permits(&self) -> Option<usize> {
+        if self.model == LEASE_LOCK {
+            return Some(1);
+        }
+        let permits = self.model.strip_prefix(LEASE_SEMAPHORE)?.strip_prefix(':')?;
+        permits.parse().ok().filter(|permits| (1..=MOST_PERMITS).contains(permits))
+    }
 }

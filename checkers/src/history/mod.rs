@@ -17,7 +17,7 @@ mod word;
 
 pub use event::{ErrorInfo, Event, EventType, Process, RunTime};
 pub use flaw::{Flaw, FlawKind};
-pub use header::{CAS_REGISTER, FORMAT_VERSION, Header, JOB, LEASE_LOCK};
+pub use header::{CAS_REGISTER, FORMAT_VERSION, Header, JOB, LEASE_LOCK, LEASE_SEMAPHORE, MOST_PERMITS};
 pub use json::Json;
 pub(crate) use ops::Pairing;
 pub use ops::{Action, Granted, Op, Ops, Outcome, Work};

@@ -113,9 +113,18 @@ const OF_REGISTERS: &[(&str, Checker)] = &[
     (clock::NAME, clock::check),
 ];
 
+/// Those of a lock that rest on there being one holder, whom reads and refusals name, and on whose end the lock's delay follows.
+const OF_ONE_HOLDER: [&str; 4] = [overdue_expiry::NAME, phantom_grant::NAME, lock_delay::NAME, stale_read::NAME];
+
+/// Whether a checker has nothing to say of this run.
+fn is_left_out(header: &Header, name: &str) -> bool {
+    OF_ONE_HOLDER.contains(&name) && header.permits().is_some_and(|permits| permits > 1)
+}
+
 /// The checkers of a run, by what it is about.
 fn checkers(header: &Header) -> Vec<(&'static str, Checker)> {
     let mut checkers = if header.model == CAS_REGISTER { OF_REGISTERS } else { OF_LOCKS }.to_vec();
+    checkers.retain(|(name, _)| !is_left_out(header, name));
     if header.workload == JOB {
         checkers.push((double_run::NAME, double_run::check));
     }

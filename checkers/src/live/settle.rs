@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::{Judge, seen_by};
+use super::{Checker, Judge, is_left_out, seen_by};
 use crate::checks::lockup::calm::Calm;
 use crate::checks::lockup::stuck;
 use crate::checks::overdue_expiry::{Renewals, overdue, sightings};
@@ -99,20 +99,19 @@ impl Judge {
 
 /// What is found on single locks.
 fn of_locks(run: &Run<'_>) -> Vec<Anomaly> {
-    [
-        premature_expiry::check,
-        double_acquisition::check,
-        split_belief::check,
-        overdue_expiry::check,
-        phantom_grant::check,
-        lost_grant::check,
-        fencing::check,
-        lock_delay::check,
-        stale_read::check,
-    ]
-    .into_iter()
-    .flat_map(|checker| checker(run).1)
-    .collect()
+    const CHECKERS: [(&str, Checker); 9] = [
+        (premature_expiry::NAME, premature_expiry::check),
+        (double_acquisition::NAME, double_acquisition::check),
+        (split_belief::NAME, split_belief::check),
+        (overdue_expiry::NAME, overdue_expiry::check),
+        (phantom_grant::NAME, phantom_grant::check),
+        (lost_grant::NAME, lost_grant::check),
+        (fencing::NAME, fencing::check),
+        (lock_delay::NAME, lock_delay::check),
+        (stale_read::NAME, stale_read::check),
+    ];
+    let asked = CHECKERS.into_iter().filter(|(name, _)| !is_left_out(run.header, name));
+    asked.flat_map(|(_, checker)| checker(run).1).collect()
 }
 
 /// Whether no later event can take an anomaly back, with the instant before which everything that was asked for on its lock has

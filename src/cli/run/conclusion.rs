@@ -72,7 +72,7 @@ pub(super) fn header(prepared: &Prepared, contract: Contract) -> Header {
         leasehold: FORMAT_VERSION,
         scenario: scenario.name.clone(),
         workload: scenario.workload.name().to_owned(),
-        model: scenario.workload.model().to_owned(),
+        model: scenario.workload.model(),
         service: scenario.service.name().to_owned(),
         servers: label.clone(),
         nodes: scenario.nodes,

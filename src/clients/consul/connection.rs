@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use leasehold_checkers::history::vocabulary::code;
-use leasehold_workloads::op::{Answer, Grant, Hold, Op, Owner, Renewal, Wait};
+use leasehold_workloads::op::{Answer, Grant, Guard, Hold, Op, Owner, Piece, Renewal, Wait};
 use leasehold_workloads::service::{Certainty, LockService, OpError};
 
 use super::failure::before_the_op;
 use super::kv::{self, Entry, Mode};
 use super::session::{self, SessionId};
 use super::wire::Wire;
-use super::{Settings, queue, register};
+use super::{Settings, guarded, queue, register, semaphore};
 use crate::clients::{REJECTED, UNSUPPORTED};
 
 /// For how long a lock that is granted already waits for its token. Without one it can still be used.
@@ -22,6 +22,8 @@ const FOR_A_TOKEN: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     wire: Wire,
     settings: Settings,
+    /// How many may hold a lock at once, where it is a semaphore.
+    permits: Option<usize>,
     sessions: HashMap<Owner, SessionId>,
     /// How many statuses it has written. Consul takes no notice of a write that changes nothing.
     statuses: u64,
@@ -34,36 +36,50 @@ impl LockService for Connection {
             Op::Acquire { key, owner, ttl, wait } => self.acquire(key, *owner, *ttl, *wait).await,
             Op::Renew { hold, how } => self.renew(hold, *how).await,
             Op::Release { hold } => self.release(hold).await,
+            Op::Read { .. } if self.permits.is_some() => {
+                Err(OpError::failed(UNSUPPORTED, "several may hold a semaphore"))
+            }
             Op::Read { key, linearizable } => {
                 let mode = if *linearizable { self.settings.current() } else { Mode::Stale };
                 let read = kv::read(&self.wire, key, mode).await?;
                 Ok(Answer::Holder(read.as_ref().and_then(Entry::holder).map(str::to_owned)))
             }
             Op::Register { key, op } => register::perform(&self.wire, key, *op, self.settings.current()).await,
-            Op::Work { .. } => Err(OpError::failed(UNSUPPORTED, "guarded writes are asked of etcd v3 only")),
+            Op::Work { hold, guard: Guard::Service, piece: Piece::Write, .. } => {
+                let session = self.session_of(hold)?;
+                guarded::write(&self.wire, &hold.key, &session, hold.owner).await
+            }
+            Op::Work { .. } => Err(OpError::failed(UNSUPPORTED, "only writes are guarded by the service")),
         }
     }
 }
 
 impl Connection {
-    pub(super) fn new(wire: Wire, settings: Settings) -> Self {
-        Self { wire, settings, sessions: HashMap::new(), statuses: 0 }
+    pub(super) fn new(wire: Wire, settings: Settings, permits: Option<usize>) -> Self {
+        Self { wire, settings, permits, sessions: HashMap::new(), statuses: 0 }
     }
 
     async fn acquire(&mut self, key: &str, owner: Owner, ttl: Duration, wait: Wait) -> Result<Answer, OpError> {
         let session = session::create(&self.wire, &self.settings, key, owner, ttl).await?;
-        let acquired = match wait {
-            Wait::Never => self.try_once(key, owner, &session).await,
-            Wait::InQueue => queue::until_acquired(&self.wire, key, owner, &session, ttl).await,
-        };
-        if let Err(error) = acquired {
-            // It holds nothing, so its end closes no lock. Where nobody knows, it may hold the lock.
-            if error.certainty == Certainty::DidNotHappen {
-                session::destroy_if_possible(&self.wire, &session).await;
+        let acquired = match (self.permits, wait) {
+            (None, Wait::Never) => self.try_once(key, owner, &session).await.map(|()| None),
+            (None, Wait::InQueue) => queue::until_acquired(&self.wire, key, owner, &session, ttl).await.map(|()| None),
+            (Some(permits), Wait::InQueue) => {
+                semaphore::until_acquired(&self.wire, key, owner, &session, ttl, permits).await.map(Some)
             }
-            return Err(error);
-        }
-        let token = self.token(key, &session).await;
+            (Some(_), Wait::Never) => Err(OpError::failed(UNSUPPORTED, "a semaphore always waits")),
+        };
+        let token = match acquired {
+            Err(error) => {
+                // It holds nothing, so its end closes no lock. Where nobody knows, it may hold the lock.
+                if error.certainty == Certainty::DidNotHappen {
+                    session::destroy_if_possible(&self.wire, &session).await;
+                }
+                return Err(error);
+            }
+            Ok(Some(token)) => Some(token),
+            Ok(None) => self.token(key, &session).await,
+        };
         self.sessions.insert(owner, session);
         Ok(Answer::Acquired(Grant { ttl, token, lease: None }))
     }
@@ -88,7 +104,9 @@ impl Connection {
     async fn renew(&mut self, hold: &Hold, how: Renewal) -> Result<Answer, OpError> {
         let session = self.session_of(hold)?;
         session::renew(&self.wire, &session).await?;
-        if how == Renewal::StatusUpdate {
+        if self.permits.is_some() {
+            semaphore::look(&self.wire, &hold.key, &session).await?;
+        } else if how == Renewal::StatusUpdate {
             self.write_status(hold, &session).await?;
         }
         // A session keeps the TTL that it was made with.
@@ -112,7 +130,10 @@ impl Connection {
 
     async fn release(&mut self, hold: &Hold) -> Result<Answer, OpError> {
         let session = self.session_of(hold)?;
-        let released = kv::release(&self.wire, &hold.key, &session).await?;
+        let released = match self.permits {
+            None => kv::release(&self.wire, &hold.key, &session).await?,
+            Some(_) => semaphore::release(&self.wire, &hold.key, &session).await?,
+        };
         // It holds nothing any more. To end it before would close the lock for its lock-delay.
         session::destroy_if_possible(&self.wire, &session).await;
         if !released {

@@ -85,6 +85,16 @@ pub(super) async fn read_newer(
     }
 }
 
+/// Reads all that lies below a key, as it was at one instant.
+pub(super) async fn read_below(
+    wire: &Wire,
+    key: &str,
+    mode: Mode,
+    newer: Option<NewerThan>,
+) -> Result<Found<Vec<Entry>>, OpError> {
+    ask(wire, &format!("{}/", path(key)), true, mode, newer).await
+}
+
 /// Reads all keys that are ours.
 pub(super) async fn read_all(wire: &Wire, mode: Mode, newer: Option<NewerThan>) -> Result<Found<Vec<Entry>>, OpError> {
     ask(wire, folder(), true, mode, newer).await
@@ -156,9 +166,9 @@ pub(super) async fn release(wire: &Wire, key: &str, session: &SessionId) -> Resu
 }
 
 /// Writes a value, if the key's last write is the one with this index; 0 stands for a key that does not exist.
-pub(super) async fn write(wire: &Wire, key: &str, value: u64, if_at: Option<u64>) -> Result<bool, OpError> {
+pub(super) async fn write(wire: &Wire, key: &str, value: &str, if_at: Option<u64>) -> Result<bool, OpError> {
     let mut request = SetKeyRequest::builder();
-    request.value(value.to_string());
+    request.value(value);
     if let Some(index) = if_at {
         request.cas(index);
     }

@@ -6,9 +6,11 @@
 
 mod connection;
 mod failure;
+mod guarded;
 mod kv;
 mod queue;
 mod register;
+mod semaphore;
 mod session;
 mod watch;
 mod wire;
@@ -99,6 +101,8 @@ pub enum Reads {
 pub struct Consul {
     endpoints: Vec<(NodeId, SocketAddr)>,
     settings: Settings,
+    /// How many may hold a lock at once; `None` where it is one that a key of Consul's is.
+    permits: Option<usize>,
     source_of: SourceOf,
     credentials: Credentials,
 }
@@ -107,7 +111,13 @@ impl Consul {
     /// Connections to these nodes, in the order in which the engine counts them.
     #[must_use]
     pub fn new(endpoints: Vec<(NodeId, SocketAddr)>) -> Self {
-        Self { endpoints, settings: Settings::default(), source_of: any_source, credentials: Credentials::None }
+        Self {
+            endpoints,
+            settings: Settings::default(),
+            permits: None,
+            source_of: any_source,
+            credentials: Credentials::None,
+        }
     }
 
     /// The same with these settings. A longer lock-delay than Consul keeps is cut to that.
@@ -115,6 +125,12 @@ impl Consul {
     pub fn with_settings(self, settings: Settings) -> Self {
         let lock_delay = settings.lock_delay.min(LONGEST_LOCK_DELAY);
         Self { settings: Settings { lock_delay, ..settings }, ..self }
+    }
+
+    /// The same, with semaphores of so many permits. The entry of a session that ends is deleted, as Consul's own clients have it.
+    #[must_use]
+    pub fn with_permits(self, permits: usize) -> Self {
+        Self { permits: Some(permits), settings: Settings { behavior: Behavior::Delete, ..self.settings }, ..self }
     }
 
     /// The same, with an address of its own for each worker.
@@ -145,12 +161,16 @@ impl Consul {
     async fn remove_all(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
         let wire = self.wire(node);
         for key in keys {
-            let Some(entry) = kv::read(&wire, key, Mode::Consistent).await? else { continue };
-            if !kv::remove(&wire, &entry).await? {
-                return Err(OpError::failed("in-use", format!("somebody else writes to {}", entry.key)));
-            }
-            if let Some(session) = entry.session.as_deref().and_then(SessionId::new) {
-                session::destroy_if_possible(&wire, &session).await;
+            let below = kv::read_below(&wire, key, Mode::Consistent, None).await?.found;
+            let guarded = kv::read(&wire, &guarded::beside(key), Mode::Consistent).await?;
+            let lock = kv::read(&wire, key, Mode::Consistent).await?;
+            for entry in lock.into_iter().chain(guarded).chain(below) {
+                if !kv::remove(&wire, &entry).await? {
+                    return Err(OpError::failed("in-use", format!("somebody else writes to {}", entry.key)));
+                }
+                if let Some(session) = entry.session.as_deref().and_then(SessionId::new) {
+                    session::destroy_if_possible(&wire, &session).await;
+                }
             }
         }
         Ok(())
@@ -177,7 +197,11 @@ impl Connect for Consul {
             second_hand: Some(SecondHand { known_within_ms: 500, out_of_touch_for_ms: 2_500 }),
             ends_with_its_server: true,
             fencing_tokens: true,
-            lock_delay_ms: u64::try_from(lock_delay.as_millis()).ok().filter(|delay| *delay > 0),
+            // No two sessions ask for the same entry of a semaphore.
+            lock_delay_ms: match self.permits {
+                None => u64::try_from(lock_delay.as_millis()).ok().filter(|delay| *delay > 0),
+                Some(_) => None,
+            },
             patience: Patience::default(),
             source: "Consul documentation, `Sessions`: the TTL is a lower bound for the time until invalidation, and a failover of the \
                      leader starts it anew; a lock-delay follows an invalidation. agent/consul/session_ttl.go: the timer is twice the TTL. \
@@ -188,7 +212,7 @@ impl Connect for Consul {
 
     fn connect(&self, worker: u64, node: usize) -> Box<dyn LockService> {
         let wire = Wire::new(address(&self.endpoints, node), (self.source_of)(worker), &self.credentials);
-        Box::new(Connection::new(wire, self.settings))
+        Box::new(Connection::new(wire, self.settings, self.permits))
     }
 
     async fn prepare(&self, keys: &[Key]) -> Result<(), OpError> {

@@ -28,7 +28,7 @@ pub(super) async fn until_acquired(
     session: &SessionId,
     ttl: Duration,
 ) -> Result<(), OpError> {
-    let mut waiter = Waiter { wire, key, session, renew_every: (ttl / 3).min(POLL), renewed: Instant::now() };
+    let mut waiter = Waiter { wire, key, alive: StayingAlive::new(wire, session, ttl) };
     while !kv::acquire(wire, key, session, &owner.to_string(), 0).await? {
         // Every attempt so far was refused, so whatever goes wrong while it waits, nothing was acquired.
         waiter.until_worth_a_try().await.map_err(before_the_op)?;
@@ -39,17 +39,15 @@ pub(super) async fn until_acquired(
 struct Waiter<'a> {
     wire: &'a Wire,
     key: &'a str,
-    session: &'a SessionId,
-    renew_every: Duration,
-    renewed: Instant,
+    alive: StayingAlive<'a>,
 }
 
 impl Waiter<'_> {
     async fn until_worth_a_try(&mut self) -> Result<(), OpError> {
         let mut seen = None;
         loop {
-            self.stay_alive().await?;
-            let newer = seen.map(|index| NewerThan { index, wait: self.renew_every });
+            self.alive.renew_if_due().await?;
+            let newer = seen.map(|index| NewerThan { index, wait: self.alive.renew_every });
             let read = kv::read_newer(self.wire, self.key, Mode::Consistent, newer).await?;
             let is_held = read.found.is_some_and(|entry| entry.session.is_some());
             match (is_held, seen) {
@@ -71,8 +69,24 @@ impl Waiter<'_> {
             }
         }
     }
+}
 
-    async fn stay_alive(&mut self) -> Result<(), OpError> {
+/// The session of one that waits.
+pub(super) struct StayingAlive<'a> {
+    wire: &'a Wire,
+    session: &'a SessionId,
+    /// For no longer than this it may wait for anything else.
+    pub(super) renew_every: Duration,
+    renewed: Instant,
+}
+
+impl<'a> StayingAlive<'a> {
+    /// A session that was made just now.
+    pub(super) fn new(wire: &'a Wire, session: &'a SessionId, ttl: Duration) -> Self {
+        Self { wire, session, renew_every: (ttl / 3).min(POLL), renewed: Instant::now() }
+    }
+
+    pub(super) async fn renew_if_due(&mut self) -> Result<(), OpError> {
         if self.renewed.elapsed() >= self.renew_every {
             let asked = Instant::now();
             session::renew(self.wire, self.session).await?;

@@ -17,7 +17,7 @@ pub(super) async fn perform(wire: &Wire, key: &str, op: RegisterOp, current: Mod
             let read = kv::read(wire, key, mode).await?;
             value_of(read.as_ref()).map(Answer::Value)
         }
-        RegisterOp::Write { value } => match kv::write(wire, key, value, None).await? {
+        RegisterOp::Write { value } => match kv::write(wire, key, &value.to_string(), None).await? {
             true => Ok(Answer::Written),
             false => Err(OpError::unknown(MALFORMED, "the server refused a write without a condition")),
         },
@@ -34,7 +34,7 @@ async fn swap(wire: &Wire, key: &str, old: Option<u64>, new: u64) -> Result<Answ
         return Err(OpError::failed(code::MISMATCH, format!("found {found:?}")));
     }
     let index = read.map_or(0, |entry| entry.modify_index);
-    match kv::write(wire, key, new, Some(index)).await? {
+    match kv::write(wire, key, &new.to_string(), Some(index)).await? {
         true => Ok(Answer::Written),
         false => Err(OpError::failed(code::MISMATCH, format!("it was written after index {index}"))),
     }

@@ -50,20 +50,31 @@ pub(super) async fn watch(wire: &Wire, keys: &[Key], mut on_change: OnChange) ->
     }
 }
 
-/// Who holds each lock, with the session.
-type Holds = BTreeMap<Key, (String, String)>;
+/// Who holds what lies under each path: which lock it belongs to, the session and its owner.
+type Holds = BTreeMap<String, Held>;
+
+#[derive(Debug, PartialEq, Eq)]
+struct Held {
+    key: Key,
+    session: String,
+    owner: String,
+}
 
 fn holds_of(entries: Vec<Entry>, keys: &[Key]) -> Holds {
     let held = entries.into_iter().filter_map(|entry| {
-        let key = entry.key.strip_prefix(kv::folder())?.to_owned();
-        Some((key, (entry.session?, entry.value)))
+        let path = entry.key.strip_prefix(kv::folder())?.to_owned();
+        // A lock is one entry; a semaphore has one for each session below it.
+        let key = [Some(&*path), path.rsplit_once('/').map(|(semaphore, _)| semaphore)].into_iter().flatten();
+        let key = key.map(str::to_owned).find(|key| keys.contains(key))?;
+        Some((path, Held { key, session: entry.session?, owner: entry.value }))
     });
-    held.filter(|(key, _)| keys.contains(key)).collect()
+    held.collect()
 }
 
 fn changes(before: &Holds, now: &Holds) -> Vec<Change> {
-    let lost = before.iter().filter(|(key, (session, _))| now.get(*key).is_none_or(|(other, _)| other != session));
-    lost.map(|(key, (_, owner))| Change { key: key.clone(), owner: owner.clone(), kind: ChangeKind::Deleted }).collect()
+    let lost = before.iter().filter(|(path, held)| now.get(*path).is_none_or(|other| other.session != held.session));
+    let change = |held: &Held| Change { key: held.key.clone(), owner: held.owner.clone(), kind: ChangeKind::Deleted };
+    lost.map(|(_, held)| change(held)).collect()
 }
 
 #[cfg(test)]
@@ -88,6 +99,15 @@ mod tests {
         assert_eq!(seen(held(), vec![entry("leasehold/jobs/7", "", "p1.1")]), lost);
         assert_eq!(seen(held(), vec![entry("leasehold/jobs/7", "77fe", "p2.1")]), lost);
         assert_eq!(seen(held(), Vec::new()), lost);
+    }
+
+    #[test]
+    fn each_holder_of_a_semaphore_has_an_entry_below_it() {
+        let two =
+            || vec![entry("leasehold/jobs/7/8d1a", "8d1a", "p1.1"), entry("leasehold/jobs/7/77fe", "77fe", "p2.1")];
+        let one = || two().into_iter().take(1).chain([entry("leasehold/jobs/7/.lock", "", "{}")]).collect();
+        assert_eq!(seen(two(), one()), [("jobs/7".to_owned(), "p2.1".to_owned())]);
+        assert_eq!(seen(one(), two()), []);
     }
 
     #[test]

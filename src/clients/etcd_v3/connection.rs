@@ -1,5 +1,6 @@
 //! One client's connection to one server.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use leasehold_workloads::service::{Certainty, LockService, OpError};
 use tonic::transport::Endpoint;
 
 use super::failure::judge;
-use super::{Access, Leases, Recipe, client, election, queue, register, txn};
+use super::{Access, Leases, Recipe, client, election, queue, register, semaphore, txn};
 use crate::clients::{REFUSED, UNSUPPORTED, whole_seconds};
 
 /// For how long an operation whose outcome is known already goes on to clear up after itself.
@@ -27,6 +28,8 @@ pub(super) struct Connection {
     recipe: Recipe,
     access: Access,
     client: Option<Client>,
+    /// The keys of the permits that were taken.
+    places: HashMap<Owner, String>,
 }
 
 #[async_trait]
@@ -43,9 +46,14 @@ impl LockService for Connection {
                 (Recipe::Election { kept_alive }, Wait::InQueue) => {
                     election::campaign(&client, leases, key, *owner, *ttl, kept_alive).await
                 }
+                (Recipe::Semaphore { permits }, Wait::InQueue) => {
+                    let (answer, place) = semaphore::acquire(&client, leases, key, *owner, *ttl, permits).await?;
+                    self.places.insert(*owner, place);
+                    Ok(answer)
+                }
                 (Recipe::Txn, Wait::InQueue) => Err(unsupported("a transaction cannot wait; use the lock service")),
-                (Recipe::LockService { .. } | Recipe::Election { .. }, Wait::Never) => {
-                    Err(unsupported("the lock service and the election always wait; use a transaction"))
+                (Recipe::LockService { .. } | Recipe::Election { .. } | Recipe::Semaphore { .. }, Wait::Never) => {
+                    Err(unsupported("the lock service, the election and the semaphore always wait; use a transaction"))
                 }
             },
             Op::Renew { hold, how } => renew(&client, recipe, hold, *how).await,
@@ -53,6 +61,11 @@ impl LockService for Connection {
                 Recipe::Txn => txn::release(&client, hold).await,
                 Recipe::LockService { .. } => queue::release(&client, hold).await,
                 Recipe::Election { .. } => election::resign(&client, hold).await,
+                Recipe::Semaphore { .. } => {
+                    let place = self.places.get(&hold.owner).cloned();
+                    let place = place.ok_or_else(|| unsupported("the permit was not taken over this connection"))?;
+                    semaphore::release(&client, hold, place).await
+                }
             },
             Op::Read { key, linearizable } => {
                 let options = if *linearizable { GetOptions::new() } else { GetOptions::new().with_serializable() };
@@ -61,6 +74,7 @@ impl LockService for Connection {
                     Recipe::LockService { .. } => queue::holder(&client, leases, key, options).await,
                     Recipe::Election { .. } if *linearizable => election::leader(&client, leases, key).await,
                     Recipe::Election { .. } => queue::holder(&client, leases, key, options).await,
+                    Recipe::Semaphore { .. } => Err(unsupported("several may hold a semaphore")),
                 };
                 holder.map(Answer::Holder)
             }
@@ -73,7 +87,7 @@ impl LockService for Connection {
 
 impl Connection {
     pub(super) fn new(endpoint: Endpoint, recipe: Recipe, access: Access) -> Self {
-        Self { endpoint, recipe, access, client: None }
+        Self { endpoint, recipe, access, client: None, places: HashMap::new() }
     }
 
     async fn client(&mut self) -> Result<Client, OpError> {
@@ -139,7 +153,7 @@ pub(super) async fn keep_alive(client: &Client, lease: i64) -> Result<(), OpErro
 }
 
 async fn update_status(client: &Client, recipe: Recipe, hold: &Hold, lease: i64) -> Result<(), OpError> {
-    let key = key_of(recipe, hold, lease);
+    let key = key_of(recipe, hold, lease)?;
     let value = if recipe == Recipe::Txn { hold.owner.to_string() } else { String::new() };
     let put = TxnOp::put(key.clone(), value, Some(PutOptions::new().with_lease(lease)));
     if_still_held(client, key, hold, put).await
@@ -149,15 +163,16 @@ async fn update_status(client: &Client, recipe: Recipe, hold: &Hold, lease: i64)
 async fn write(client: &Client, recipe: Recipe, hold: &Hold) -> Result<Answer, OpError> {
     let lease = hold.grant.lease.ok_or_else(|| unsupported("a hold without a lease guards nothing"))?;
     let put = TxnOp::put(super::guarded(&hold.key), hold.owner.to_string(), None);
-    if_still_held(client, key_of(recipe, hold, lease), hold, put).await?;
+    if_still_held(client, key_of(recipe, hold, lease)?, hold, put).await?;
     Ok(Answer::Worked { version: None })
 }
 
 /// The key that is the hold.
-fn key_of(recipe: Recipe, hold: &Hold, lease: i64) -> String {
+fn key_of(recipe: Recipe, hold: &Hold, lease: i64) -> Result<String, OpError> {
     match recipe {
-        Recipe::Txn => super::path(&hold.key),
-        Recipe::LockService { .. } | Recipe::Election { .. } => queue::place(&hold.key, lease),
+        Recipe::Txn => Ok(super::path(&hold.key)),
+        Recipe::LockService { .. } | Recipe::Election { .. } => Ok(queue::place(&hold.key, lease)),
+        Recipe::Semaphore { .. } => Err(unsupported("a permit guards nothing and has no status")),
     }
 }
 

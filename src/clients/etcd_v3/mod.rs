@@ -8,6 +8,7 @@ pub(crate) mod failure;
 mod leases;
 mod queue;
 mod register;
+mod semaphore;
 mod txn;
 mod watch;
 
@@ -40,6 +41,12 @@ pub enum Recipe {
     Election {
         /// Whether a candidate keeps its lease alive while it waits.
         kept_alive: bool,
+    },
+    /// A transaction puts one of so many keys, with a lease, if it does not exist; a waiter watches them. It serves
+    /// `Wait::InQueue`.
+    Semaphore {
+        /// How many.
+        permits: usize,
     },
 }
 

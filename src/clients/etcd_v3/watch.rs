@@ -59,6 +59,10 @@ fn change(recipe: Recipe, leases: Leases, event: &Event) -> Option<Change> {
         }
         // Taking a place in the queue ends nothing.
         (Recipe::LockService { .. } | Recipe::Election { .. }, EventType::Put) => return None,
+        (Recipe::Semaphore { .. }, EventType::Delete) => {
+            (queue_of(key)?, owner(event.prev_kv()?.value()), ChangeKind::Deleted)
+        }
+        (Recipe::Semaphore { .. }, EventType::Put) => return None,
         (Recipe::Txn, EventType::Delete) => (lock_of(key)?, owner(event.prev_kv()?.value()), ChangeKind::Deleted),
         // Nor does a renewal, which writes the same owner again.
         (Recipe::Txn, EventType::Put) if event.prev_kv()?.value() == event.kv()?.value() => return None,

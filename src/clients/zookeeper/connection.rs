@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use leasehold_workloads::op::{Answer, Hold, Op, Owner, Wait};
+use leasehold_checkers::history::vocabulary::code;
+use leasehold_workloads::op::{Answer, Guard, Hold, Op, Owner, Piece, Wait};
 use leasehold_workloads::service::{LockService, OpError};
 
 use super::failure::Failure;
@@ -42,7 +43,8 @@ impl LockService for Connection {
                 let session = self.aside().await?;
                 registers::perform(session, key, *op).await
             }
-            Op::Work { .. } => Err(OpError::failed(UNSUPPORTED, "guarded writes are asked of etcd v3 only")),
+            Op::Work { hold, guard: Guard::Service, piece: Piece::Write, .. } => self.write(hold).await,
+            Op::Work { .. } => Err(unsupported("only writes are guarded by the service")),
         }
     }
 }
@@ -58,10 +60,11 @@ impl Connection {
         let (route, owner) = (self.route.clone(), owner.to_string());
         let held = match (self.recipe, wait) {
             (Recipe::Create, Wait::Never) => create::acquire(route, key, owner, ttl).await?,
-            (Recipe::Queue, Wait::InQueue) => queue::acquire(route, key, owner, ttl).await?,
+            (Recipe::Queue, Wait::InQueue) => queue::acquire(route, key, owner, ttl, 1).await?,
+            (Recipe::Semaphore { permits }, Wait::InQueue) => queue::acquire(route, key, owner, ttl, permits).await?,
             (Recipe::Library, Wait::InQueue) => queue::acquire_by_library(route, key, owner, ttl).await?,
             (Recipe::Create, Wait::InQueue) => return Err(unsupported("a single node cannot wait; use a queue")),
-            (Recipe::Queue | Recipe::Library, Wait::Never) => {
+            (Recipe::Queue | Recipe::Library | Recipe::Semaphore { .. }, Wait::Never) => {
                 return Err(unsupported("a queue always waits; use a single node"));
             }
         };
@@ -77,6 +80,26 @@ impl Connection {
         held.map(|(_, held)| held).ok_or_else(none)
     }
 
+    /// Writes the owner's name beside the lock, if that is still held: if its node is there, which in a queue has a name that no other
+    /// ever has. It is asked for in another session, for a write in that of the lock would keep it alive.
+    async fn write(&mut self, hold: &Hold) -> Result<Answer, OpError> {
+        if self.recipe == Recipe::Create {
+            return Err(unsupported("the lock's one node has the same name for all holders; use a queue"));
+        }
+        let node = self.held(hold)?.path().to_owned();
+        let (guarded, owner) = (paths::guarded(&hold.key), hold.owner.to_string());
+        // One that stood still for long has been given up by the server, and would learn of that from a write without an answer.
+        if nodes::read(self.aside().await?, paths::root()).await.is_err() {
+            self.aside = None;
+        }
+        let session = self.aside().await?;
+        let written = nodes::write_if_there(session, &guarded, owner.as_bytes(), &node).await;
+        match written.map_err(Failure::judged)? {
+            true => Ok(Answer::Worked { version: None }),
+            false => Err(OpError::failed(code::NOT_HELD, "the lock's node is gone")),
+        }
+    }
+
     async fn read(&mut self, key: &str, linearizable: bool) -> Result<Answer, OpError> {
         let recipe = self.recipe;
         let session = self.aside().await?;
@@ -86,6 +109,7 @@ impl Connection {
         let holder = match recipe {
             Recipe::Create => nodes::text(session, &paths::lock(key)).await.map_err(Failure::judged)?,
             Recipe::Queue | Recipe::Library => queue::holder(session, key).await?,
+            Recipe::Semaphore { .. } => return Err(unsupported("several may hold a semaphore")),
         };
         Ok(Answer::Holder(holder))
     }

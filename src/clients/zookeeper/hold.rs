@@ -39,6 +39,11 @@ impl Held {
         self.info.id().0
     }
 
+    /// Its node.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// What its client was given. The token is the transaction in which the node was created.
     pub(super) async fn grant(&self) -> Grant {
         let look = tokio::time::timeout(FOR_A_TOKEN, self.look());

@@ -51,6 +51,11 @@ pub enum Recipe {
     Queue,
     /// The same, by the client library's own lock.
     Library,
+    /// Whoever is among so many with the lowest numbers has a permit; each waiter watches all of them.
+    Semaphore {
+        /// How many.
+        permits: usize,
+    },
 }
 
 /// Connects to the servers of one ensemble.
@@ -145,6 +150,7 @@ async fn clear_away(session: &Session, keys: &[Key]) -> Result<(), Failure> {
     for key in keys {
         nodes::remove(session, &paths::lock(key)).await?;
         nodes::remove(session, &paths::register(key)).await?;
+        nodes::remove(session, &paths::guarded(key)).await?;
         queue::remove(session, key).await?;
     }
     for folder in paths::folders() {
@@ -160,6 +166,7 @@ async fn clear(session: &Session, keys: &[Key]) -> Result<(), Failure> {
     for key in keys {
         nodes::remove(session, &paths::lock(key)).await?;
         nodes::remove(session, &paths::register(key)).await?;
+        nodes::make(session, &paths::guarded(key)).await?;
         queue::clear(session, key).await?;
     }
     // So that every server that is asked next through this one knows.

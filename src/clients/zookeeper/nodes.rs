@@ -1,6 +1,6 @@
 //! Reading and writing nodes that belong to no session.
 
-use zookeeper_client::{CreateMode, Error, Stat};
+use zookeeper_client::{CreateMode, Error, MultiWriteError, Stat};
 
 use super::failure::Failure;
 use super::paths;
@@ -40,6 +40,24 @@ pub(super) async fn make(session: &Session, path: &str) -> Result<(), Failure> {
         Ok(_) | Err(Failure::Answered(Error::NodeExists)) => Ok(()),
         Err(failure) => Err(failure),
     }
+}
+
+/// Writes into one node on the condition that another is there; `false` where it is not.
+pub(super) async fn write_if_there(session: &Session, path: &str, value: &[u8], there: &str) -> Result<bool, Failure> {
+    const ANY_VERSION: i32 = -1;
+    let written = session.ask(|client| {
+        let mut writer = client.new_multi_writer();
+        let worded = writer.add_check_version(there, ANY_VERSION).and_then(|()| writer.add_set_data(path, value, None));
+        async move {
+            worded?;
+            match writer.commit().await {
+                Ok(_) => Ok(true),
+                Err(MultiWriteError::OperationFailed { index: 0, source: Error::NoNode }) => Ok(false),
+                Err(error) => Err(error.into()),
+            }
+        }
+    });
+    written.await
 }
 
 /// Removes a node, unless others stand below it or it is not there.

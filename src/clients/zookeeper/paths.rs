@@ -32,6 +32,11 @@ pub(super) fn register(key: &str) -> String {
     format!("/registers/{}", name(key))
 }
 
+/// The node of what a lock guards.
+pub(super) fn guarded(key: &str) -> String {
+    format!("{}.guarded", register(key))
+}
+
 /// A node in a folder.
 pub(super) fn child(folder: &str, name: &str) -> String {
     format!("{folder}/{name}")

@@ -1,5 +1,5 @@
 //! The recipe of ZooKeeper's own documentation: each waiter has a numbered node, the lowest has the lock, and each watches the one
-//! before it.
+//! before it. Of a semaphore the lowest few have a permit.
 //!
 //! While it waits, the session is kept alive by pings, all of them within the acquisition. From then on only what the
 //! history tells of keeps it alive.
@@ -21,8 +21,14 @@ const WAITER: &str = "n-";
 /// How often a reader may find that the first of the queue has gone before it could be looked at.
 const ATTEMPTS: usize = 10;
 
-/// Waits in the queue, as an application does that writes the recipe itself.
-pub(super) async fn acquire(route: Route, key: &str, owner: String, ttl: Duration) -> Result<Held, OpError> {
+/// Waits in the queue until it is among so many, as an application does that writes the recipe itself.
+pub(super) async fn acquire(
+    route: Route,
+    key: &str,
+    owner: String,
+    ttl: Duration,
+    permits: usize,
+) -> Result<Held, OpError> {
     let session = Session::open(route, ttl).await?;
     session.keep_alive_by_itself(true);
     let folder = paths::queue(key);
@@ -30,7 +36,10 @@ pub(super) async fn acquire(route: Route, key: &str, owner: String, ttl: Duratio
     let created = session.ask(|client| client.create(&prefix, owner.as_bytes(), &node)).await;
     let (_, number) = created.map_err(of_acquisition)?;
     let mine = format!("{WAITER}{number}");
-    wait_for_turn(&session, &folder, &mine).await?;
+    match permits {
+        1 => wait_for_turn(&session, &folder, &mine).await?,
+        _ => wait_for_permit(&session, &folder, &mine, permits).await?,
+    }
     session.keep_alive_by_itself(false);
     let path = paths::child(&folder, &mine);
     Ok(Held::of(session, path, owner, None))
@@ -50,6 +59,21 @@ async fn wait_for_turn(session: &Session, folder: &str, mine: &str) -> Result<()
             Ok((.., watcher)) => session.changed(watcher).await.map(drop).map_err(unknown_if_lost)?,
             Err(Failure::Answered(Error::NoNode)) => {}
             Err(failure) => return Err(unknown_if_lost(failure)),
+        }
+    }
+}
+
+/// Whichever of those before it leaves, there may be room. The server at hand knows of all that came before our own node, so
+/// whoever it does not show is not there, and those that it shows too long only make us wait.
+async fn wait_for_permit(session: &Session, folder: &str, mine: &str, permits: usize) -> Result<(), OpError> {
+    loop {
+        let listed = session.ask(|client| client.list_and_watch_children(folder)).await;
+        let (mut waiters, watcher) = listed.map_err(unknown_if_lost)?;
+        waiters.sort_by_key(|waiter| number(waiter));
+        match waiters.iter().position(|waiter| waiter == mine) {
+            None => return Err(OpError::failed(NO_SESSION, "the session ended in the queue")),
+            Some(place) if place < permits => return Ok(()),
+            Some(_) => session.changed(watcher).await.map(drop).map_err(unknown_if_lost)?,
         }
     }
 }

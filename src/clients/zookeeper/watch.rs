@@ -26,7 +26,7 @@ pub(super) async fn watch(route: Route, recipe: Recipe, keys: &[Key], mut on_cha
         async move {
             match recipe {
                 Recipe::Create => watch_lock(session, key, &tell).await,
-                Recipe::Queue | Recipe::Library => watch_queue(session, key, &tell).await,
+                Recipe::Queue | Recipe::Library | Recipe::Semaphore { .. } => watch_queue(session, key, &tell).await,
             }
         }
     });

@@ -155,6 +155,7 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
             .map_err(|error: NotASpec| source.wrong(file.servers.span(), error.to_string()))?,
         settings,
         consul,
+        library_lock: settings::by_library(file.zookeeper.as_ref()),
         nodes,
         duration: Duration::from_secs(seconds),
         clock_offsets_ms: file.clock_offsets_ms,
@@ -263,7 +264,9 @@ lasts_ms = 2
         };
         let scenario =
             zookeeper("[zookeeper]\ntick_ms = 2_000", "ttl_ms = 4_500").unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(scenario.settings.tick_ms, Some(2_000));
+        assert_eq!((scenario.settings.tick_ms, scenario.library_lock), (Some(2_000), false));
+        let library = zookeeper("[zookeeper]\nlock = 'library'", "ttl_ms = 3_000").expect("one of two");
+        assert!(library.library_lock);
         let error = zookeeper("[zookeeper]\ntick_ms = 2_000", "ttl_ms = 3_000").expect_err("too short").to_string();
         assert!(error.contains("`ttl_ms` must be from 4000 to 40000"), "{error}");
     }

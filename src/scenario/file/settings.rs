@@ -22,6 +22,20 @@ pub(super) struct ZooKeeperTable {
     tick_ms: Option<Spanned<u32>>,
     sync_limit_ticks: Option<Spanned<u32>>,
     heap_mib: Option<Spanned<u32>>,
+    lock: Option<LockWord>,
+}
+
+/// Whose lock recipe is used.
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum LockWord {
+    Recipe,
+    Library,
+}
+
+/// Whether clients of ZooKeeper wait for locks by the library's own recipe.
+pub(super) fn by_library(zookeeper: Option<&Spanned<ZooKeeperTable>>) -> bool {
+    zookeeper.is_some_and(|table| table.get_ref().lock == Some(LockWord::Library))
 }
 
 pub(super) fn of_servers(

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use leasehold_checkers::history::MOST_PERMITS;
 use leasehold_workloads::op::{Guard, Renewal};
 use leasehold_workloads::{Canary, CasLock, Duty, Guarded, Lease, Mutex, Register, Workload};
 use serde::Deserialize;
@@ -35,6 +36,7 @@ pub(super) struct WorkloadTable {
     idle: Option<Spanned<usize>>,
     crash_ms: Option<Spanned<u64>>,
     settle_ms: Option<Spanned<u64>>,
+    permits: Option<Spanned<usize>>,
 }
 
 /// How a holder renews.
@@ -85,6 +87,7 @@ impl WorkloadKind {
             Self::Mutex | Self::Election => {
                 &["workers", "keys", "ttl_ms", "ttls_ms", "renew_ms", "renewal", "hold_ms", "retry_ms"]
             }
+            Self::Semaphore => &["permits", "workers", "keys", "ttl_ms", "renew_ms", "hold_ms", "retry_ms", "abandon"],
             Self::FencedLock | Self::Job => {
                 &["workers", "keys", "ttl_ms", "renew_ms", "hold_ms", "step_ms", "retry_ms", "guard"]
             }
@@ -120,6 +123,7 @@ impl WorkloadTable {
             ("idle", span(&self.idle)),
             ("crash_ms", span(&self.crash_ms)),
             ("settle_ms", span(&self.settle_ms)),
+            ("permits", span(&self.permits)),
         ]
         .into_iter()
         .filter_map(|(name, span)| Some((name, span?)))
@@ -146,6 +150,9 @@ pub(super) fn workload(
         WorkloadKind::Lease => Workload::Lease(settings.lease()?),
         WorkloadKind::Mutex => Workload::Mutex(settings.mutex("mutexes", Renewal::KeepAlive)?),
         WorkloadKind::Election => Workload::Election(settings.mutex("elections", Renewal::StatusUpdate)?),
+        WorkloadKind::Semaphore => {
+            Workload::Semaphore(settings.mutex("semaphores", Renewal::KeepAlive)?, settings.permits()?)
+        }
         WorkloadKind::FencedLock => Workload::Guarded(settings.guarded(Duty::Writes)?),
         WorkloadKind::Job => Workload::Guarded(settings.guarded(Duty::Job)?),
         WorkloadKind::Register => Workload::Register(settings.register()?),
@@ -202,8 +209,18 @@ impl Settings<'_> {
             ttls: vec![self.ttl()?; source.count(at, "workers", &table.workers)?],
             renewal: Some((source.millis(at, "renew_ms", &table.renew_ms)?, self.renewal(how))),
             hold_for: source.millis(at, "hold_ms", &table.hold_ms)?,
+            abandon: self.share_or("abandon", &table.abandon, 0.0)?,
             retry_every: source.millis(at, "retry_ms", &table.retry_ms)?,
         })
+    }
+
+    fn permits(&self) -> Result<usize, ScenarioError> {
+        let permits = self.source.count(&self.at, "permits", &self.table.permits)?;
+        if permits > MOST_PERMITS {
+            let span = self.table.permits.as_ref().map_or(self.at.clone(), Spanned::span);
+            return Err(self.source.wrong(span, format!("`permits` must be from 1 to {MOST_PERMITS}")));
+        }
+        Ok(permits)
     }
 
     /// So many workers for each lock as there are TTLs, and nobody renews.
@@ -227,6 +244,7 @@ impl Settings<'_> {
             // Workers take turns at the locks.
             ttls: ttls.into_iter().flat_map(|ttl| std::iter::repeat_n(ttl, keys)).collect(),
             renewal: None,
+            abandon: 0.0,
             hold_for: source.millis(at, "hold_ms", &table.hold_ms)?,
             retry_every: source.millis(at, "retry_ms", &table.retry_ms)?,
         })
@@ -254,6 +272,7 @@ impl Settings<'_> {
             hold_for: source.millis(at, "hold_ms", &table.hold_ms)?,
             step_every: source.millis(at, "step_ms", &table.step_ms)?,
             retry_every: source.millis(at, "retry_ms", &table.retry_ms)?,
+            wait: self.asked.service.waits_for_a_guarded_lock(guard),
         })
     }
 
@@ -365,6 +384,23 @@ mod tests {
         let refused = scenario("etcd-v3", text).expect_err("registers have no leases");
         assert!(refused.ends_with("`ttl_ms` is no setting of register"), "{refused}");
         assert!(refused.starts_with("x.toml:11:10:"), "{refused}");
+    }
+
+    #[test]
+    fn a_semaphore_says_how_many_may_hold_it() {
+        let text = |permits: &str| {
+            let lock = MUTEX.replace("mutex", "semaphore");
+            format!("{lock}workers = 6\nttl_ms = 3000\nrenew_ms = 1000\nabandon = 0.2\n{permits}")
+        };
+        let semaphore = scenario("consul", &text("permits = 3"));
+        let Ok(semaphore @ Workload::Semaphore(..)) = semaphore else { panic!("{semaphore:?}") };
+        assert_eq!((semaphore.name(), &*semaphore.model()), ("semaphore", "lease-semaphore:3"));
+        assert_eq!((semaphore.final_reads().len(), semaphore.workers()), (0, 6));
+        assert!(scenario("consul", &text("")).expect_err("how many?").contains("`permits` is missing here"));
+        assert!(scenario("consul", &text("permits = 65")).expect_err("too many").contains("from 1 to 64"));
+        assert!(
+            scenario("etcd-v2", &text("permits = 3")).expect_err("no recipe").contains("`semaphore` does not run on")
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! For a pull request.
 
-use super::{command, found, verdict};
+use super::versions::versions;
+use super::{command, escaped, found, verdict};
 use crate::suite::{Outcome, Report, Row};
 
 /// What needs a look first, with the command that shows it again; then all runs in a table.
@@ -33,28 +34,14 @@ pub fn markdown(report: &Report) -> String {
             text.push_str(&format!("- {}\n", escaped(&cell.id)));
         }
     }
+    let by_version = versions(report);
+    if !by_version.is_empty() {
+        text.push_str(&format!("\n## By version\n{by_version}"));
+    }
     text.push_str("\n## All runs\n\n| run | verdict | found | |\n|---|---|---|---|\n");
     for row in &report.rows {
         let (verdict, found) = (verdict(row), found(&row.result.found));
         text.push_str(&format!("| {} | {verdict} | {found} | {} |\n", escaped(&row.cell.id), row.outcome.word()));
     }
     text
-}
-
-/// Text that means nothing to Markdown or HTML.
-fn escaped(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => plain.push_str("&lt;"),
-            '&' => plain.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' => {
-                plain.push('\\');
-                plain.push(c);
-            }
-            '\n' | '\r' => plain.push(' '),
-            c => plain.push(c),
-        }
-    }
-    plain
 }

@@ -5,6 +5,7 @@ mod json;
 mod junit;
 mod markdown;
 mod table;
+mod versions;
 
 pub use html::html;
 pub use json::json;
@@ -36,4 +37,22 @@ fn verdict(row: &Row) -> String {
 /// The command that makes the run again.
 fn command(row: &Row) -> String {
     format!("leasehold {}", row.cell.arguments().join(" "))
+}
+
+/// Text that means nothing to Markdown or HTML.
+fn escaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => plain.push_str("&lt;"),
+            '&' => plain.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' => {
+                plain.push('\\');
+                plain.push(c);
+            }
+            '\n' | '\r' => plain.push(' '),
+            c => plain.push(c),
+        }
+    }
+    plain
 }
