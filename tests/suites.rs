@@ -78,6 +78,22 @@ fn a_suite_that_is_killed_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_suite_stops_early_where_that_is_asked_for_and_tells_what_it_left_out() {
+    let root = tempfile::tempdir().expect("a folder");
+    let (file, folder) = (root.path().join("three.toml"), root.path().join("suite"));
+    // A version that cannot be had fails before any server starts.
+    fs::write(&file, THREE.replace("etcd@3.5.30", "etcd@0.0.1")).expect("room");
+    let out = folder.to_str().expect("UTF-8");
+    let output = suite(&[file.to_str().expect("UTF-8"), "--out", out, "--fail-fast"]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(69), "{}", told(&output));
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(table.ends_with("3 runs: 1 did not run, 2 not covered\n"), "{table}");
+    assert!(told(&output).contains("stopped early; to go on: leasehold suite --resume"), "{}", told(&output));
+    let output = suite(&["--resume", out]).output().expect("it starts");
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("3 runs: 3 did not run\n"), "{}", told(&output));
+}
+
+#[test]
 fn what_was_not_expected_or_did_not_run_is_told_and_decides_the_exit_code() {
     let root = tempfile::tempdir().expect("a folder");
     let (file, folder) = (root.path().join("two.toml"), root.path().join("suite"));

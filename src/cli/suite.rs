@@ -20,6 +20,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   leasehold suite smoke                      the quick one that comes along
   leasehold suite ./mine.toml --shard 2/3    the second third of one of your own
+  leasehold suite ./mine.toml --shard 2/3 --durations DIR   balanced by how long runs took there
   leasehold suite smoke --server-bin etcd=./bin/etcd   on a build of your own
   leasehold suite --resume DIR               go on with one that was cut short
   leasehold suite merge DIR DIR DIR          put its parts together
@@ -46,6 +47,12 @@ pub(super) struct SuiteArguments {
     /// Only one part of several, for example 2/3: each machine runs another.
     #[arg(long, value_name = "I/N", conflicts_with = "resume", default_value = "1/1")]
     shard: Shard,
+    /// The folder of an earlier time that the suite was run; parts are balanced by how long its runs took.
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    durations: Option<PathBuf>,
+    /// Begin no further run after one that came to something else than expected.
+    #[arg(long)]
+    fail_fast: bool,
     /// How many runs at once [default: one for every two processors].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -73,7 +80,7 @@ enum Verb {
         /// The folders of the parts, all of them.
         #[arg(required = true, value_name = "DIR")]
         folders: Vec<PathBuf>,
-        /// Where to write report.json, summary.md and junit.xml of the whole.
+        /// The folder to make of the whole, with the report of each run; the records stay in the parts.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
         /// Print one JSON object with all runs instead of a table.
@@ -105,6 +112,10 @@ fn run(arguments: &SuiteArguments) -> Result<Exit, Failure> {
             if let Some(instead) = instead(arguments)? {
                 plan = plan.on(&instead).map_err(failure)?;
             }
+            if let Some(earlier) = &arguments.durations {
+                plan = plan
+                    .measured_by(&SuiteFolder::open(earlier).and_then(|earlier| earlier.results()).map_err(failure)?);
+            }
             if arguments.list {
                 return say(&listing(&plan.of_shard(arguments.shard))).map(|()| Exit::Valid);
             }
@@ -117,7 +128,7 @@ fn run(arguments: &SuiteArguments) -> Result<Exit, Failure> {
         return say(&listing(&folder.cells())).map(|()| Exit::Valid);
     }
     let lock = folder.lock().map_err(failure)?;
-    let ended = run_all(&folder, arguments.jobs.map_or_else(usual_jobs, usize::from))?;
+    let ended = run_all(&folder, arguments)?;
     let report = Report::new(folder.plan(), &folder.cells(), &folder.results().map_err(failure)?);
     write(&folder, &report)?;
     if let Some(file) = &arguments.junit {
@@ -127,9 +138,14 @@ fn run(arguments: &SuiteArguments) -> Result<Exit, Failure> {
     drop(lock);
     tell(&report, arguments.json)?;
     note(&format!("in {}", folder.path().display()));
-    if ended == Ended::Interrupted {
-        note(&format!("interrupted; to go on: leasehold suite --resume {}", folder.path().display()));
-        return Ok(Exit::Interrupted);
+    let to_go_on = format!("to go on: leasehold suite --resume {}", folder.path().display());
+    match ended {
+        Ended::Interrupted => {
+            note(&format!("interrupted; {to_go_on}"));
+            return Ok(Exit::Interrupted);
+        }
+        Ended::Stopped if !report.missing.is_empty() => note(&format!("stopped early; {to_go_on}")),
+        Ended::Stopped | Ended::Completed => {}
     }
     Ok(exit(&report))
 }
@@ -147,12 +163,13 @@ fn instead(arguments: &SuiteArguments) -> Result<Option<Instead>, Failure> {
 }
 
 /// Runs what has no result yet, and tells of it line by line.
-fn run_all(folder: &SuiteFolder, jobs: usize) -> Result<Ended, Failure> {
+fn run_all(folder: &SuiteFolder, arguments: &SuiteArguments) -> Result<Ended, Failure> {
     let program = std::env::current_exe().or_exit(Exit::Internal)?;
     let total = folder.cells().len();
     let mut done = folder.results().map_err(failure)?.len();
+    let jobs = arguments.jobs.map_or_else(usual_jobs, usize::from);
     note(&format!("{}: {total} runs, {done} of them done, {jobs} at a time", folder.plan().name));
-    let runner = Runner { folder, program, jobs };
+    let runner = Runner { folder, program, jobs, fail_fast: arguments.fail_fast };
     // The runs end with the thread that starts them, so it must be this one.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().or_exit(Exit::Internal)?;
     runtime.block_on(async {
@@ -164,11 +181,9 @@ fn run_all(folder: &SuiteFolder, jobs: usize) -> Result<Ended, Failure> {
                 _ = terminate.recv() => {}
             }
         };
-        let told = |cell: &Cell, result: Option<&CellResult>| {
-            if let Some(result) = result {
-                done += 1;
-                note(&line(done, total, cell, result));
-            }
+        let told = |cell: &Cell, result: &CellResult| {
+            done += 1;
+            note(&line(done, total, cell, result));
         };
         runner.run(interrupted, told).await.map_err(failure)
     })
@@ -189,18 +204,14 @@ fn line(done: usize, total: usize, cell: &Cell, result: &CellResult) -> String {
 }
 
 fn write(folder: &SuiteFolder, report: &Report) -> Result<(), Failure> {
-    files(report).iter().try_for_each(|(name, text)| folder.write(name, text)).map_err(failure)?;
-    let index = suite::html(report, folder.path()).or_exit(Exit::Unavailable)?;
-    folder.write("index.html", &index).map_err(failure)
-}
-
-/// What is told of a suite in files, by their names.
-fn files(report: &Report) -> [(&'static str, String); 3] {
-    [
+    let files = [
         ("report.json", format!("{:#}\n", suite::json(report))),
         ("summary.md", suite::markdown(report)),
         ("junit.xml", suite::junit(report)),
-    ]
+    ];
+    files.iter().try_for_each(|(name, text)| folder.write(name, text)).map_err(failure)?;
+    let index = suite::html(report, folder.path()).or_exit(Exit::Unavailable)?;
+    folder.write("index.html", &index).map_err(failure)
 }
 
 fn tell(report: &Report, json: bool) -> Result<(), Failure> {
@@ -211,12 +222,10 @@ fn tell(report: &Report, json: bool) -> Result<(), Failure> {
 }
 
 fn merge(folders: &[PathBuf], out: Option<&Path>, json: bool) -> Result<Exit, Failure> {
-    let report = suite::merge(folders).map_err(failure)?;
+    let whole = suite::merge(folders).map_err(failure)?;
+    let report = whole.report();
     if let Some(out) = out {
-        std::fs::create_dir_all(out).or_exit(Exit::Unavailable)?;
-        for (name, text) in files(&report) {
-            std::fs::write(out.join(name), text).or_exit(Exit::Unavailable)?;
-        }
+        write(&whole.write_to(out).map_err(failure)?, &report)?;
     }
     tell(&report, json)?;
     Ok(exit(&report))
@@ -244,7 +253,8 @@ fn or_dash(text: &str) -> &str {
 }
 
 fn listing(cells: &[&Cell]) -> String {
-    cells.iter().map(|cell| format!("{}  {} s  {}\n", cell.id, cell.seconds, cell.expect)).collect()
+    let measured = |cell: &Cell| cell.measured_ms.map(|ms| format!(" (took {} s)", ms / 1_000)).unwrap_or_default();
+    cells.iter().map(|cell| format!("{}  {} s{}  {}\n", cell.id, cell.seconds, measured(cell), cell.expect)).collect()
 }
 
 fn exit(report: &Report) -> Exit {

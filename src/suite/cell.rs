@@ -35,13 +35,24 @@ pub struct Cell {
     pub faults: bool,
     /// What is expected.
     pub expect: Expectation,
+    /// How long it took before, servers and all, in milliseconds, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured_ms: Option<u64>,
 }
 
 impl Cell {
     /// The cells that differ from this one in their seeds only have the same group.
     #[must_use]
     pub fn group(&self) -> &str {
-        self.id.rsplit_once('/').map_or(&*self.id, |(group, _)| group)
+        group_of(&self.id)
+    }
+
+    /// How long it will take, as far as that is known, in milliseconds.
+    #[must_use]
+    pub fn cost_ms(&self) -> u64 {
+        /// Starting the servers, a last reading and the verdict.
+        const AROUND_IT_S: u64 = 10;
+        self.measured_ms.unwrap_or((self.seconds + AROUND_IT_S) * 1_000)
     }
 
     /// The arguments of the `leasehold` that makes this run.
@@ -101,6 +112,11 @@ impl fmt::Display for Expectation {
             Self::Known { kinds, .. } => write!(f, "known: {}", names(kinds)),
         }
     }
+}
+
+/// The group of the cell of this name.
+pub(super) fn group_of(id: &str) -> &str {
+    id.rsplit_once('/').map_or(id, |(group, _)| group)
 }
 
 pub(super) fn names(kinds: &[Kind]) -> String {

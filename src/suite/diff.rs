@@ -1,17 +1,26 @@
 //! What became of a suite from one time to the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use leasehold_checkers::verdict::Verdict;
 
+use super::cell::group_of;
 use super::{CellResult, Kind, SuiteError, SuiteFolder};
+
+/// How many times as long requests must take, and by how many microseconds longer, to count as slower: a busy machine does less.
+const SLOWER_TIMES: u64 = 2;
+const SLOWER_BY_US: u64 = 1_000;
 
 /// How a run differs from the time before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// Its verdict is worse, or more is found.
     Worse,
+    /// Runs that differ in their seeds only came to one verdict before, and now to several.
+    Flaky,
+    /// Requests took much longer, in the median.
+    Slower,
     /// Other kinds are found, none of them new and none gone alone.
     Other,
     /// Its verdict is better, or less is found.
@@ -26,6 +35,8 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Worse => "worse",
+            Self::Flaky => "flaky",
+            Self::Slower => "slower",
             Self::Other => "other",
             Self::Better => "better",
             Self::New => "new",
@@ -39,7 +50,7 @@ impl fmt::Display for Change {
 pub struct Difference {
     /// How.
     pub change: Change,
-    /// The run.
+    /// The run; or the runs, by scenario and servers, where it is about all seeds.
     pub cell: String,
     /// What it came to before, in words; empty where it was not run.
     pub before: String,
@@ -52,11 +63,12 @@ pub struct Difference {
 /// # Errors
 /// If one of the folders holds none.
 pub fn diff(old: &SuiteFolder, new: &SuiteFolder) -> Result<Vec<Difference>, SuiteError> {
+    let (old, new) = (old.results()?, new.results()?);
+    let mut differences = of_groups(&old, &new);
     let by_id = |results: Vec<CellResult>| -> BTreeMap<String, CellResult> {
         results.into_iter().map(|result| (result.cell.clone(), result)).collect()
     };
-    let (old, new) = (by_id(old.results()?), by_id(new.results()?));
-    let mut differences = Vec::new();
+    let (old, new) = (by_id(old), by_id(new));
     for (cell, after) in &new {
         let before = old.get(cell);
         let change = match before {
@@ -74,6 +86,60 @@ pub fn diff(old: &SuiteFolder, new: &SuiteFolder) -> Result<Vec<Difference>, Sui
     }
     differences.sort_by(|a, b| (a.change, &a.cell).cmp(&(b.change, &b.cell)));
     Ok(differences)
+}
+
+/// Runs that differ in their seeds only.
+#[derive(Default)]
+struct Group {
+    verdicts: BTreeSet<Option<Verdict>>,
+    /// The median of the requests of each run.
+    p50s_us: Vec<u64>,
+}
+
+impl Group {
+    fn all(results: &[CellResult]) -> BTreeMap<&str, Self> {
+        let mut groups: BTreeMap<&str, Self> = BTreeMap::new();
+        for result in results {
+            let group = groups.entry(group_of(&result.cell)).or_default();
+            group.verdicts.insert(result.verdict);
+            group.p50s_us.extend(result.latency.map(|latency| latency.p50_us));
+        }
+        groups.values_mut().for_each(|group| group.p50s_us.sort_unstable());
+        groups
+    }
+
+    fn p50_us(&self) -> Option<u64> {
+        self.p50s_us.get(self.p50s_us.len() / 2).copied()
+    }
+
+    fn verdicts(&self) -> String {
+        let word = |verdict: &Option<Verdict>| verdict.map_or_else(|| "none".to_owned(), |verdict| verdict.to_string());
+        self.verdicts.iter().map(word).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+fn of_groups(old: &[CellResult], new: &[CellResult]) -> Vec<Difference> {
+    let old = Group::all(old);
+    let mut differences = Vec::new();
+    for (name, after) in Group::all(new) {
+        let Some(before) = old.get(name) else { continue };
+        let mut add =
+            |change, before, after| differences.push(Difference { change, cell: name.to_owned(), before, after });
+        if before.verdicts.len() == 1 && after.verdicts.len() > 1 {
+            add(Change::Flaky, before.verdicts(), after.verdicts());
+        }
+        if let (Some(was), Some(is)) = (before.p50_us(), after.p50_us())
+            && is > was * SLOWER_TIMES
+            && is - was > SLOWER_BY_US
+        {
+            add(Change::Slower, in_ms(was), in_ms(is));
+        }
+    }
+    differences
+}
+
+fn in_ms(us: u64) -> String {
+    format!("{}.{} ms", us / 1_000, us % 1_000 / 100)
 }
 
 fn change(before: &CellResult, after: &CellResult) -> Option<Change> {
@@ -114,11 +180,11 @@ mod tests {
     use leasehold_checkers::verdict::AnomalyKind;
 
     use super::*;
-    use crate::suite::Found;
+    use crate::suite::{Found, Latency};
 
     fn result(verdict: Option<Verdict>, kinds: &[Kind]) -> CellResult {
         let found = kinds.iter().map(|&kind| Found { kind, count: 1, margin_ns: 1 }).collect();
-        CellResult { cell: "c".to_owned(), verdict, exit: None, found, why: String::new(), took_ms: 1 }
+        CellResult { cell: "c".to_owned(), verdict, exit: None, found, why: String::new(), latency: None, took_ms: 1 }
     }
 
     #[test]
@@ -134,5 +200,26 @@ mod tests {
         assert_eq!(change(&early, &result(Some(Verdict::Invalid), &[Fencing])), Some(Change::Other));
         assert_eq!(change(&both, &both), None);
         assert_eq!(change(&early, &result(None, &[])), Some(Change::Worse));
+    }
+
+    #[test]
+    fn runs_that_waver_or_wait_are_told_of_together() {
+        let run = |seed: u64, verdict, p50_us| CellResult {
+            cell: format!("calm/etcd@1/{seed}"),
+            latency: Some(Latency { p50_us, p99_us: p50_us }),
+            ..result(Some(verdict), &[])
+        };
+        let steady = [1, 2, 3].map(|seed| run(seed, Verdict::Valid, 900));
+        let told = |after: &[CellResult]| -> Vec<String> {
+            let told = of_groups(&steady, after);
+            told.into_iter().map(|d| format!("{} {} {} -> {}", d.change, d.cell, d.before, d.after)).collect()
+        };
+        assert_eq!(told(&steady), Vec::<String>::new());
+        let wavers = [run(1, Verdict::Valid, 900), run(2, Verdict::Unknown, 900)];
+        assert_eq!(told(&wavers), ["flaky calm/etcd@1 valid -> valid or unknown"]);
+        let slow = [run(1, Verdict::Valid, 900), run(2, Verdict::Valid, 2_950), run(3, Verdict::Valid, 9_000)];
+        assert_eq!(told(&slow), ["slower calm/etcd@1 0.9 ms -> 2.9 ms"]);
+        // Three times as long, and too little to tell from a busy machine.
+        assert_eq!(of_groups(&[run(1, Verdict::Valid, 300)], &[run(1, Verdict::Valid, 1_000)]), []);
     }
 }

@@ -156,6 +156,7 @@ impl Block {
                         shortened: self.seconds.is_some(),
                         faults: self.faults,
                         expect: self.expect.clone(),
+                        measured_ms: None,
                     });
                 }
             }

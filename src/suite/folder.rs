@@ -180,6 +180,7 @@ mod tests {
             exit: Some(69),
             found: Vec::new(),
             why: "w".to_owned(),
+            latency: None,
             took_ms: 1,
         }
     }

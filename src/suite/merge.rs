@@ -1,20 +1,65 @@
 //! Putting the parts of a suite together.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use super::{CellResult, Plan, Report, SuiteError, SuiteFolder};
+use super::{CellResult, Plan, Report, Shard, SuiteError, SuiteFolder};
+use crate::results::ResultsError;
 
-/// The report of a suite whose parts were run in these folders.
+/// What is taken along of each run. The records are large, and stay where they were made.
+const TAKEN_ALONG: &[&str] = &["run.json", "verdict.json", "summary.md", "report.html"];
+
+/// A suite that was run in parts, put together.
+#[derive(Debug)]
+pub struct Merged {
+    /// The suite.
+    pub plan: Plan,
+    /// What came of each of its runs, and the folder of the run.
+    results: BTreeMap<String, (CellResult, PathBuf)>,
+}
+
+impl Merged {
+    /// What came of it.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let results: Vec<CellResult> = self.results.values().map(|(result, _)| result.clone()).collect();
+        Report::new(&self.plan, &self.plan.cells.iter().collect::<Vec<_>>(), &results)
+    }
+
+    /// Makes a folder of it as if all had been run on one machine, but for the records of the runs.
+    ///
+    /// # Errors
+    /// If it cannot be written, or holds a suite already.
+    pub fn write_to(&self, path: &Path) -> Result<SuiteFolder, SuiteError> {
+        let folder = SuiteFolder::create(path, self.plan.clone(), Shard::WHOLE)?;
+        for cell in &self.plan.cells {
+            let Some((result, from)) = self.results.get(&cell.id) else { continue };
+            let to = folder.of_cell(cell);
+            fs::create_dir_all(&to).map_err(|source| ResultsError::Folder { path: to.clone(), source })?;
+            for name in TAKEN_ALONG.iter().filter(|name| from.join(name).exists()) {
+                let (from, path) = (from.join(name), to.join(name));
+                fs::copy(from, &path).map_err(|source| ResultsError::Write { path, source })?;
+            }
+            folder.add(result)?;
+        }
+        Ok(folder)
+    }
+}
+
+/// The suite whose parts were run in these folders.
 ///
 /// # Errors
 /// If they are not parts of one suite, a run has a result in two of them, or one has none.
-pub fn merge(folders: &[impl AsRef<Path>]) -> Result<Report, SuiteError> {
+pub fn merge(folders: &[impl AsRef<Path>]) -> Result<Merged, SuiteError> {
     let mut plan: Option<Plan> = None;
-    let mut results: BTreeMap<String, (CellResult, &Path)> = BTreeMap::new();
+    let mut results: BTreeMap<String, (CellResult, PathBuf)> = BTreeMap::new();
+    let mut places: BTreeMap<String, &Path> = BTreeMap::new();
     for path in folders {
         let path = path.as_ref();
         let folder = SuiteFolder::open(path)?;
+        let cells: BTreeMap<&str, PathBuf> =
+            folder.plan().cells.iter().map(|cell| (&*cell.id, folder.of_cell(cell))).collect();
         match &plan {
             None => plan = Some(folder.plan().clone()),
             Some(plan) if plan == folder.plan() => {}
@@ -25,26 +70,33 @@ pub fn merge(folders: &[impl AsRef<Path>]) -> Result<Report, SuiteError> {
             }
         }
         for result in folder.results()? {
-            if let Some((known, place)) = results.get(&result.cell) {
-                let message = format!("{} has a result in {} and in {}", known.cell, place.display(), path.display());
-                return Err(SuiteError::NoWhole(message));
+            let no_whole = |message: String| Err(SuiteError::NoWhole(message));
+            let Some(run) = cells.get(&*result.cell) else {
+                return no_whole(format!(
+                    "{} has a result of {}, which is no run of the suite",
+                    path.display(),
+                    result.cell
+                ));
+            };
+            if let Some(place) = places.insert(result.cell.clone(), path) {
+                return no_whole(format!(
+                    "{} has a result in {} and in {}",
+                    result.cell,
+                    place.display(),
+                    path.display()
+                ));
             }
-            results.insert(result.cell.clone(), (result, path));
+            results.insert(result.cell.clone(), (result, run.clone()));
         }
     }
     let plan = plan.ok_or_else(|| SuiteError::NoWhole("there are none".to_owned()))?;
-    let results: Vec<CellResult> = results.into_values().map(|(result, _)| result).collect();
-    let report = Report::new(&plan, &plan.cells.iter().collect::<Vec<_>>(), &results);
-    if let Some(first) = report.missing.first() {
-        let message = format!(
-            "{} of {} runs have no result, the first of them {}",
-            report.missing.len(),
-            plan.cells.len(),
-            first.id
-        );
+    let missing: Vec<&str> = plan.cells.iter().map(|cell| &*cell.id).filter(|id| !results.contains_key(*id)).collect();
+    if let Some(first) = missing.first() {
+        let (missing, all) = (missing.len(), plan.cells.len());
+        let message = format!("{missing} of {all} runs have no result, the first of them {first}");
         return Err(SuiteError::NoWhole(message));
     }
-    Ok(report)
+    Ok(Merged { plan, results })
 }
 
 #[cfg(test)]
@@ -65,6 +117,7 @@ mod tests {
                 exit: Some(0),
                 found: Vec::new(),
                 why: String::new(),
+                latency: None,
                 took_ms: 1,
             };
             folder.add(&result).expect("room");
@@ -77,7 +130,14 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let (one, two) = (part(root.path(), 1, 2), part(root.path(), 2, 2));
         let whole = merge(&[one.path(), two.path()]).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(whole.rows.len(), one.plan().cells.len());
+        assert_eq!(whole.report().rows.len(), one.plan().cells.len());
+        let run = one.cells()[0];
+        std::fs::create_dir_all(one.of_cell(run)).expect("room");
+        std::fs::write(one.of_cell(run).join("report.html"), "a page").expect("room");
+        let written = whole.write_to(&root.path().join("whole")).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((written.shard(), written.plan()), (Shard::WHOLE, one.plan()));
+        assert_eq!(written.results().expect("all").len(), one.plan().cells.len());
+        assert_eq!(std::fs::read_to_string(written.of_cell(run).join("report.html")).expect("copied"), "a page");
         let error_of = |folders: &[&Path]| merge(folders).expect_err("no whole").to_string();
         assert!(error_of(&[one.path()]).contains("have no result"));
         assert!(error_of(&[one.path(), two.path(), part(root.path(), 1, 3).path()]).contains("has a result in"));

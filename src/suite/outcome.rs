@@ -1,5 +1,6 @@
 //! What came of a run, and whether that is what was expected.
 
+use leasehold_checkers::history::{Action, Op, Ops, Outcome as HowItEnded};
 use leasehold_checkers::verdict::{AnomalyKind, Grade, Judgement, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +23,38 @@ pub struct CellResult {
     /// Why it is not valid, in a sentence; empty where it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
+    /// How quickly the service answered, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+}
+
+/// How long requests took that succeeded. Those that wait in a queue for a lock are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    /// Half of them took no longer, in microseconds.
+    pub p50_us: u64,
+    /// 99 of 100 took no longer, in microseconds.
+    pub p99_us: u64,
+}
+
+impl Latency {
+    /// That of these ops; `None` where none succeeded.
+    #[must_use]
+    pub fn of(ops: &Ops) -> Option<Self> {
+        let waits = |op: &Op| matches!(op.action, Action::Acquire { blocking: true, .. });
+        let counts = |op: &&Op| op.outcome == HowItEnded::Ok && op.asks_the_service() && !waits(op);
+        let took = |op: &Op| op.ended.map(|ended| ended.since(op.invoked).as_micros());
+        let mut took: Vec<u128> = ops.iter().filter(counts).filter_map(took).collect();
+        took.sort_unstable();
+        let rank = |percent: usize| {
+            let place = (took.len() * percent).div_ceil(100).checked_sub(1)?;
+            took.get(place).map(|&us| u64::try_from(us).unwrap_or(u64::MAX))
+        };
+        Some(Self { p50_us: rank(50)?, p99_us: rank(99)? })
+    }
 }
 
 /// What was proven of one kind.
@@ -61,7 +92,7 @@ impl CellResult {
                 in_doubt.map(|(name, result)| format!("{name}: {}", result.reason)).collect::<Vec<_>>().join("; ")
             }
         };
-        Self { cell: cell.to_owned(), verdict: Some(judgement.verdict), exit, found, why, took_ms }
+        Self { cell: cell.to_owned(), verdict: Some(judgement.verdict), exit, found, why, latency: None, took_ms }
     }
 
     fn kinds(&self) -> Vec<AnomalyKind> {
@@ -134,7 +165,7 @@ mod tests {
 
     fn result(verdict: Option<Verdict>, kinds: &[Kind]) -> CellResult {
         let found = kinds.iter().map(|&kind| Found { kind, count: 1, margin_ns: 1 }).collect();
-        CellResult { cell: "c".to_owned(), verdict, exit: None, found, why: String::new(), took_ms: 1 }
+        CellResult { cell: "c".to_owned(), verdict, exit: None, found, why: String::new(), latency: None, took_ms: 1 }
     }
 
     #[test]

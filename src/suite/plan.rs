@@ -1,12 +1,14 @@
 //! The runs of a suite, and how they are shared among machines.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Cell;
+use super::cell::group_of;
+use super::{Cell, CellResult};
 
 /// The runs of a suite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,18 +70,35 @@ impl FromStr for Shard {
 }
 
 impl Plan {
-    /// The runs of one machine. The machines have about as much to do, by the length of the runs; every run is one machine's,
-    /// and always the same one's.
+    /// The same runs, with how long each took before: itself, or else on average those that differ from it in their seeds only.
+    #[must_use]
+    pub fn measured_by(mut self, earlier: &[CellResult]) -> Self {
+        let judged = || earlier.iter().filter(|result| result.verdict.is_some());
+        let own: BTreeMap<&str, u64> = judged().map(|result| (&*result.cell, result.took_ms)).collect();
+        let mut groups: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for result in judged() {
+            let (sum, count) = groups.entry(group_of(&result.cell)).or_default();
+            *sum += result.took_ms;
+            *count += 1;
+        }
+        for cell in &mut self.cells {
+            let average = groups.get(cell.group()).map(|(sum, count)| sum / count);
+            cell.measured_ms = own.get(&*cell.id).copied().or(average);
+        }
+        self
+    }
+
+    /// The runs of one machine. The machines have about as much to do, by how long each run took before, or by its length where
+    /// nobody knows; every run is one machine's, and always the same one's.
     #[must_use]
     pub fn of_shard(&self, shard: Shard) -> Vec<&Cell> {
         let mut longest_first: Vec<usize> = (0..self.cells.len()).collect();
-        longest_first.sort_by_key(|&index| (Reverse(self.cells[index].seconds), &self.cells[index].id));
+        longest_first.sort_by_key(|&index| (Reverse(self.cells[index].cost_ms()), &self.cells[index].id));
         let mut loads = vec![0_u64; shard.of];
         let mut mine = Vec::new();
         for index in longest_first {
             let least = (0..shard.of).min_by_key(|&machine| loads[machine]).expect("there is a machine");
-            // Starting and stopping the servers takes time as well.
-            loads[least] += self.cells[index].seconds + 10;
+            loads[least] += self.cells[index].cost_ms();
             if least + 1 == shard.number {
                 mine.push(index);
             }
@@ -91,6 +110,7 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_checkers::verdict::Verdict;
     use proptest::prelude::*;
 
     use super::*;
@@ -108,6 +128,7 @@ mod tests {
             shortened: false,
             faults: true,
             expect: Expectation::Valid,
+            measured_ms: None,
         };
         let cells = seconds.iter().enumerate().map(cell).collect();
         Plan { name: "p".to_owned(), summary: String::new(), cells }
@@ -128,6 +149,31 @@ mod tests {
             let (least, most) = loads.fold((u64::MAX, 0), |(least, most), load| (least.min(load), most.max(load)));
             prop_assert!(most - least <= seconds.iter().max().expect("there are runs") + 10);
         }
+    }
+
+    #[test]
+    fn parts_are_balanced_by_what_was_measured() {
+        let took = |cell: &str, took_ms: u64| CellResult {
+            cell: cell.to_owned(),
+            verdict: Some(Verdict::Valid),
+            exit: Some(0),
+            found: Vec::new(),
+            why: String::new(),
+            latency: None,
+            took_ms,
+        };
+        let parts = |plan: &Plan| -> Vec<Vec<u64>> {
+            let of_part = |number| plan.of_shard(Shard { number, of: 2 }).iter().map(|cell| cell.seed).collect();
+            (1..=2).map(of_part).collect()
+        };
+        let by_length = plan(&[30, 20, 20]);
+        assert_eq!(parts(&by_length), [[0].as_slice(), &[1, 2]]);
+        let measured = by_length.clone().measured_by(&[took("s/etcd@1/0", 10_000), took("s/etcd@1/1", 90_000)]);
+        // The third was not, and is taken for the average of the two.
+        assert_eq!(measured.cells[2].measured_ms, Some(50_000));
+        assert_eq!(parts(&measured), [[1].as_slice(), &[0, 2]]);
+        let failed = CellResult { verdict: None, ..took("s/etcd@1/0", 1) };
+        assert_eq!(by_length.clone().measured_by(&[failed, took("other/etcd@1/0", 1)]), by_length);
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Instant;
 
+use leasehold_checkers::history::{History, Ops};
 use leasehold_checkers::verdict::Judgement;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
@@ -15,7 +16,8 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-use super::{Cell, CellResult, SuiteError, SuiteFolder};
+use super::{Cell, CellResult, Latency, Outcome, SuiteError, SuiteFolder};
+use crate::results::RunFolder;
 use crate::servers::log_tail;
 
 /// The exit code of a run that was interrupted: it is to be run again.
@@ -30,6 +32,8 @@ pub struct Runner<'a> {
     pub program: PathBuf,
     /// How many runs at once.
     pub jobs: usize,
+    /// Whether no run begins after one that came to something else than expected.
+    pub fail_fast: bool,
 }
 
 /// How running a suite ended.
@@ -39,11 +43,13 @@ pub enum Ended {
     Completed,
     /// It was interrupted; what ran then has no result.
     Interrupted,
+    /// A run came to something else than expected; what ran then has a result, and what had not begun has none.
+    Stopped,
 }
 
 impl Runner<'_> {
     /// Runs what has no result yet, in the order of the plan, until all is done or `interrupted` completes, and tells of each
-    /// beginning and end. A run that was cut short by the end of an earlier process is run anew.
+    /// end. A run that was cut short by the end of an earlier process is run anew.
     ///
     /// It must be called on a thread that lives as long as it, for the runs end with the thread that started them.
     ///
@@ -52,19 +58,18 @@ impl Runner<'_> {
     pub async fn run(
         &self,
         interrupted: impl Future<Output = ()>,
-        mut told: impl FnMut(&Cell, Option<&CellResult>),
+        mut told: impl FnMut(&Cell, &CellResult),
     ) -> Result<Ended, SuiteError> {
         self.folder.mend()?;
         let done = self.folder.results()?;
         let mut waiting = self.folder.cells().into_iter().filter(|cell| !done.iter().any(|done| done.cell == cell.id));
         let mut running: JoinSet<io::Result<(Cell, Option<CellResult>)>> = JoinSet::new();
         let mut pids: BTreeMap<String, Pid> = BTreeMap::new();
-        let mut stopping = false;
+        let mut stopping = None;
         tokio::pin!(interrupted);
         loop {
-            while !stopping && running.len() < self.jobs {
+            while stopping.is_none() && running.len() < self.jobs {
                 let Some(cell) = waiting.next() else { break };
-                told(cell, None);
                 let run = self.start(cell).map_err(SuiteError::Start)?;
                 pids.extend(run.pid().map(|pid| (cell.id.clone(), pid)));
                 running.spawn(run.result());
@@ -77,13 +82,16 @@ impl Runner<'_> {
                     match result {
                         Some(result) => {
                             self.folder.add(&result)?;
-                            told(&cell, Some(&result));
+                            told(&cell, &result);
+                            if self.fail_fast && Outcome::of(&result, &cell.expect) > Outcome::Known {
+                                stopping.get_or_insert(Ended::Stopped);
+                            }
                         }
-                        None => stopping = true,
+                        None => stopping = Some(Ended::Interrupted),
                     }
                 }
-                () = &mut interrupted, if !stopping => {
-                    stopping = true;
+                () = &mut interrupted, if stopping != Some(Ended::Interrupted) => {
+                    stopping = Some(Ended::Interrupted);
                     // Those of the terminal have heard of it as well; a second time does no harm.
                     for &pid in pids.values() {
                         let _ = kill(pid, Signal::SIGTERM);
@@ -91,7 +99,7 @@ impl Runner<'_> {
                 }
             }
         }
-        Ok(if stopping { Ended::Interrupted } else { Ended::Completed })
+        Ok(stopping.unwrap_or(Ended::Completed))
     }
 
     fn start(&self, cell: &Cell) -> io::Result<Started> {
@@ -117,7 +125,7 @@ impl Runner<'_> {
             command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from));
         }
         let began = Instant::now();
-        Ok(Started { child: command.spawn()?, cell: cell.clone(), log, began })
+        Ok(Started { child: command.spawn()?, cell: cell.clone(), out, log, began })
     }
 }
 
@@ -125,6 +133,7 @@ impl Runner<'_> {
 struct Started {
     child: Child,
     cell: Cell,
+    out: PathBuf,
     log: PathBuf,
     began: Instant,
 }
@@ -138,9 +147,18 @@ impl Started {
     async fn result(self) -> io::Result<(Cell, Option<CellResult>)> {
         let output = self.child.wait_with_output().await?;
         let took_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let result = result_of(&self.cell, &output, took_ms, || log_tail::end_of(&self.log));
+        let mut result = result_of(&self.cell, &output, took_ms, || log_tail::end_of(&self.log));
+        if let Some(result) = result.as_mut().filter(|result| result.verdict.is_some()) {
+            let history = RunFolder::history_in(&self.out);
+            result.latency = tokio::task::spawn_blocking(move || latency(&history)).await.unwrap_or_default();
+        }
         Ok((self.cell, result))
     }
+}
+
+/// How quickly the service answered; `None` where nobody knows.
+fn latency(history: &Path) -> Option<Latency> {
+    Latency::of(&Ops::of(&History::read(history).ok()?))
 }
 
 /// What a run came to; `None` where it was interrupted.
@@ -160,5 +178,5 @@ fn result_of(cell: &Cell, output: &Output, took_ms: u64, log_end: impl FnOnce() 
         (None, None) => "it ended".to_owned(),
     };
     let why = format!("{how}{}", log_end());
-    Some(CellResult { cell: cell.id.clone(), verdict: None, exit, found: Vec::new(), why, took_ms })
+    Some(CellResult { cell: cell.id.clone(), verdict: None, exit, found: Vec::new(), why, latency: None, took_ms })
 }
