@@ -169,12 +169,13 @@ impl Pair {
         ops.sort_unstable();
         ops.dedup();
         let explanation = format!(
-            "replicas of {} differ: {one} showed {} and {other} showed {} for {}, from {}; no fault was active{}",
+            "replicas of {} differ: {one} showed {} and {other} showed {} for {}, from {}; and still did when no fault had been active for {}{}",
             lock(key),
             a.what,
             b.what,
             human(self.lasted()),
             when(&run.context, at),
+            human(run.replicas.bound),
             signature.map(|signature| format!("; {signature}")).unwrap_or_default(),
         );
         let grade = if run.header.contract.patience.is_conclusive { Grade::Proven } else { Grade::Possible };
@@ -239,8 +240,8 @@ mod tests {
         let found = found(differ(probed(), 1_000, 31_000));
         assert_eq!(
             found[0].explanation,
-            "replicas of `r` differ: n1 showed 8 and n2 showed 7 for 29.1 s, from 1.1 s into the run; no fault was active; \
-             S9: replicas that differ behind good health"
+            "replicas of `r` differ: n1 showed 8 and n2 showed 7 for 29.1 s, from 1.1 s into the run; and still did when no fault \
+             had been active for 15 s; S9: replicas that differ behind good health"
         );
         assert_eq!((found[0].grade, found[0].signature), (Grade::Proven, Some(Signature::Divergence)));
         assert_eq!((found.len(), found[0].ops.len()), (1, 4));

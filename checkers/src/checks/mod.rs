@@ -2,8 +2,8 @@
 
 pub mod activity;
 pub mod clock;
-pub mod divergence;
 mod crowd;
+pub mod divergence;
 pub mod double_acquisition;
 pub mod double_run;
 pub mod fencing;

@@ -128,7 +128,7 @@ fn read_one(reader: &mut Reader<'_>) -> Option<()> {
         if understood.is_none() || reader.at() > until {
             reader.back_to(before);
         }
-        reader.rest("data", until)?;
+        reader.rest("not understood", until)?;
     } else if length != -1 {
         return None;
     }
