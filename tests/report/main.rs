@@ -264,8 +264,8 @@ fn the_console_shows_what_broke_in_characters() {
     let held = row("process 1 ");
     assert!(held.contains("█✕░") && held.contains('◆'), "{told}");
     // What is promised but gone lies below what is broken, column by column.
-    let column = |line: &str, letter: char| line.chars().position(|c| c == letter);
-    assert!(column(held, '✕').unwrap().abs_diff(column(row("broken "), '▀').unwrap()) <= 1, "{told}");
+    let column = |line: &str, letter: char| line.chars().position(|c| c == letter).expect("it is drawn");
+    assert!(column(held, '✕').abs_diff(column(row("broken "), '▀')) <= 1, "{told}");
     let whole = story("storm");
     let told = report::console(&whole.0, &whole.1, Path::new("results/latest"), false, 100);
     assert!(told.contains("jobs/4") && told.contains("2 × pause") && told.contains("unknown "), "{told}");

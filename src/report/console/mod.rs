@@ -126,6 +126,9 @@ impl Screen {
     fn sketch(&mut self, story: &Story<'_>) {
         const NAMES: usize = 12;
         let Some(sketch) = sketch::of(story, self.width - NAMES) else { return };
+        if !self.text.ends_with("\n\n") {
+            self.blank();
+        }
         for row in &sketch.rows {
             let gap = " ".repeat(NAMES.saturating_sub(row.name.chars().count()).max(1));
             let name = self.styled(&row.name, row.name_style);

@@ -203,13 +203,25 @@ fn lock_row(key: &str, holds: &[&Hold], scale: Scale) -> Row {
             *held = held.saturating_add(until.min(end).saturating_sub(from.max(begin)));
         }
     }
-    let name = if key.is_empty() { "the lock".to_owned() } else { words::one_line(key, 11) };
-    let mut row = Row::new(name, style, scale);
+    let mut row = Row::new(lock_name(key), style, scale);
     for (column, held) in held_ns.into_iter().enumerate() {
         let parts = (held.min(width_ns) as f64 / width_ns as f64 * (SHADES.len() - 1) as f64).ceil() as usize;
         row.put(column, SHADES[parts], style);
     }
     row
+}
+
+/// A lock's name in no more than eleven characters. What tells locks apart stands at their names' ends.
+fn lock_name(key: &str) -> String {
+    const NAME_MAX: usize = 11;
+    if key.is_empty() {
+        return "the lock".to_owned();
+    }
+    let letters: Vec<char> = words::one_line(key, 200).chars().collect();
+    match letters.len().checked_sub(NAME_MAX) {
+        None | Some(0) => letters.into_iter().collect(),
+        Some(more) => std::iter::once('…').chain(letters.into_iter().skip(more + 1)).collect(),
+    }
 }
 
 /// The seconds of the run.

@@ -73,13 +73,6 @@ impl Whole {
             .collect()
     }
 
-    fn closeup_caption(&self) -> &'static str {
-        match self.page.witness {
-            Some(_) => "The same as a picture, with what else was asked of the register then",
-            None => "The holds around the broken promise",
-        }
-    }
-
     fn timeline_heading(&self) -> &'static str {
         if self.page.registers { "Who asked what, and when" } else { "Who held which lock" }
     }

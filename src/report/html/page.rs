@@ -33,6 +33,8 @@ pub(super) struct Page {
     pub(super) reasons: Vec<Prose>,
     pub(super) kinds: Vec<Kind>,
     pub(super) doubles: Option<Prose>,
+    /// What the picture from close by shows.
+    pub(super) closeup: &'static str,
     /// The operations that cannot be ordered, where that is what is shown from close by.
     pub(super) witness: Option<Witness>,
     /// Whether the run was about registers, which nobody holds.
@@ -102,6 +104,7 @@ impl Page {
             reasons: reasons(story),
             kinds: impact.kinds.iter().map(|count| kind(story, count.kind, &impact)).collect(),
             doubles: doubles(&impact),
+            closeup: closeup(story),
             witness: witness::of(story),
             registers: story.is_about_registers(),
             faults: faults(story),
@@ -129,6 +132,14 @@ impl Page {
 
 fn title(story: &Story<'_>) -> String {
     capitalised(phrases::outcome(story))
+}
+
+fn closeup(story: &Story<'_>) -> &'static str {
+    match story.telling_anomaly().map(|anomaly| anomaly.kind) {
+        Some(AnomalyKind::Nonlinearizable) => "The same as a picture, with what else was asked of the register then",
+        Some(AnomalyKind::Lockup) => "When nothing was served",
+        _ => "The holds around the broken promise",
+    }
 }
 
 fn lead(story: &Story<'_>, impact: &Impact<'_>) -> Prose {

@@ -33,7 +33,9 @@ pub(super) fn of(story: &Story<'_>, anomaly: &Anomaly) -> Picture {
     if holds.iter().any(|hold| !hold.work.is_empty()) {
         legend.push((Mark::Dot(TEXT), "a piece of work"));
     }
-    sheet.legend(&legend);
+    if !holds.is_empty() {
+        sheet.legend(&legend);
+    }
     sheet.surroundings();
     draw_margin(&mut sheet, anomaly);
     let top = sheet.y;
