@@ -85,7 +85,12 @@ pub(crate) async fn two_permits(connect: &dyn Connect, key: &str, ttl: Duration)
     let left = Instant::now();
     b.renew(&second).await.expect("it is held");
     drop(b);
-    let ((fourth, given), ()) = tokio::join!(async { (d.permit().await, Instant::now()) }, async {
+    let after_its_time = async {
+        let (fourth, given) = (d.permit().await, Instant::now());
+        d.release(&fourth).await;
+        given
+    };
+    let (given, ()) = tokio::join!(after_its_time, async {
         while left.elapsed() < 2 * ttl {
             c.renew(&third).await.expect("it is held");
             tokio::time::sleep(ttl / 5).await;
@@ -93,7 +98,6 @@ pub(crate) async fn two_permits(connect: &dyn Connect, key: &str, ttl: Duration)
     });
     assert!(given.duration_since(left) >= ttl, "after {:?}", given.duration_since(left));
     c.release(&third).await;
-    d.release(&fourth).await;
     connect.leave(&keys).await.expect("it can be left");
 }
 

@@ -11,7 +11,7 @@
 //! processes that began no later than its own, or before its window, the one that reaches furthest. So n grants make at
 //! most n anomalies, and where any pair conflicts at least one is reported.
 //!
-//! Of a semaphore with n permits it takes n others, see [`super::crowd`].
+//! Of a semaphore with n permits it takes n others, see `checkers/src/checks/crowd.rs`.
 //!
 //! The margin of overlapping cores is the time for which both certainly stood. The margin of a floater is how deep its
 //! window lies in the core: the shorter of the distances between their begins and between their ends. By so much at

@@ -5,7 +5,7 @@
 //! (fencing tokens, or a margin), so it is graded `possible`, unless the scenario demands that beliefs exclude one
 //! another. Two grants that are a double acquisition in themselves are not reported again.
 //!
-//! Of a semaphore with n permits it takes more than n who believe at once, see [`super::crowd`].
+//! Of a semaphore with n permits it takes more than n who believe at once, see `checkers/src/checks/crowd.rs`.
 //!
 //! Each belief is compared with the earlier belief of another grant that reaches furthest. The margin is the time for
 //! which both believed.

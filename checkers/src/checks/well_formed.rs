@@ -109,7 +109,7 @@ mod tests {
         assert_eq!((judgement.verdict, judgement.anomalies.len()), (Verdict::Unknown, 0));
         assert_eq!(
             reason(&judgement),
-            "line 1: the model `semaphore:2` is not known: `lease-lock` and `cas-register` are"
+            "line 1: the model `semaphore:2` is not known: `lease-lock`, `lease-semaphore:N` of at most 64 permits, and `cas-register` are"
         );
     }
 

@@ -3,21 +3,22 @@
 use super::{escaped, found};
 use crate::suite::{Report, Row};
 
-/// A table for each software of which several versions were run: a row for each scenario, a column for each version; and below it a
-/// line of explanation for each place that is not valid. Empty where no software has two versions.
+/// A table for each software: a row for each scenario, a column for each version; and below it a
+/// line of explanation for each place that is not valid. Empty where of none two versions were run.
 pub(super) fn versions(report: &Report) -> String {
-    let mut text = String::new();
-    for software in distinct(report.rows.iter().map(|row| split(row).0)) {
-        let rows: Vec<&Row> = report.rows.iter().filter(|row| split(row).0 == software).collect();
-        let columns = distinct(rows.iter().map(|row| split(row).1));
-        if columns.len() > 1 {
-            text.push_str(&table(software, &columns, &rows));
-        }
+    let all = distinct(report.rows.iter().map(|row| split(row).0));
+    let of = |software: &&str| -> Vec<&Row> { report.rows.iter().filter(|row| split(row).0 == *software).collect() };
+    let columns = |rows: &[&Row]| -> Vec<String> { distinct(rows.iter().map(|row| split(row).1.to_owned())) };
+    if all.iter().all(|software| columns(&of(software)).len() < 2) {
+        return String::new();
     }
-    text
+    all.iter()
+        .map(|software| (software, of(software)))
+        .map(|(software, rows)| table(software, &columns(&rows), &rows))
+        .collect()
 }
 
-fn table(software: &str, columns: &[&str], rows: &[&Row]) -> String {
+fn table(software: &str, columns: &[String], rows: &[&Row]) -> String {
     let mut text = format!("\n### {}\n\n| |", escaped(software));
     columns.iter().for_each(|column| text.push_str(&format!(" {} |", escaped(column))));
     text.push_str(&format!("\n|---|{}\n", "---|".repeat(columns.len())));
@@ -26,7 +27,7 @@ fn table(software: &str, columns: &[&str], rows: &[&Row]) -> String {
         text.push_str(&format!("| {} |", escaped(&name)));
         for column in columns {
             let runs: Vec<&Row> =
-                rows.iter().copied().filter(|row| self::name(row) == name && split(row).1 == *column).collect();
+                rows.iter().copied().filter(|row| self::name(row) == name && split(row).1 == column).collect();
             text.push_str(&format!(" {} |", cell(&runs)));
             if let Some(row) = runs.iter().find(|row| !row.result.why.is_empty()) {
                 let why = escaped(&row.result.why.replace('\n', " "));
@@ -134,7 +135,8 @@ mod tests {
             text,
             "\n### etcd\n\n| | 1 | 2 |\n|---|---|---|\n| calm | valid | valid |\n\
              | skew | **invalid** 2 of 3: premature-expiry 8.83 s; valid 1 of 3 |  |\n\n\
-             - skew on 1, seed 1: its lease ended early\n"
+             - skew on 1, seed 1: its lease ended early\n\n\
+             ### consul\n\n| | 1 |\n|---|---|\n| only | valid |\n"
         );
     }
 
