@@ -1,5 +1,6 @@
 //! What a checker finds: verdicts and anomalies.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -200,6 +201,11 @@ pub struct Anomaly {
     pub leaders: Vec<String>,
     /// The whole story in one plain sentence.
     pub explanation: String,
+}
+
+/// The order in which anomalies stand in a judgement.
+pub(crate) fn by_weight(a: &Anomaly, b: &Anomaly) -> Ordering {
+    (a.kind, a.at_ns, &a.ops, &a.key).cmp(&(b.kind, b.at_ns, &b.ops, &b.key))
 }
 
 /// What one checker says of a history.
