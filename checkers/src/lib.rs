@@ -36,6 +36,7 @@ pub mod holds;
 pub mod linear;
 pub mod live;
 pub mod observations;
+pub mod part;
 mod second_hand;
 pub mod verdict;
 

@@ -1,5 +1,6 @@
 //! What a checker finds: verdicts and anomalies.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -226,6 +227,11 @@ pub struct Stuck {
     pub op: usize,
     /// The states that the object may have been in before that answer, in words; none where they are not known.
     pub states_before: Vec<String>,
+}
+
+/// The order in which anomalies stand in a judgement.
+pub(crate) fn by_weight(a: &Anomaly, b: &Anomaly) -> Ordering {
+    (a.kind, a.at_ns, &a.ops, &a.key).cmp(&(b.kind, b.at_ns, &b.ops, &b.key))
 }
 
 /// What one checker says of a history.

@@ -15,6 +15,7 @@ use crate::history::{Event, EventType, Process, RunTime};
 use crate::linear::live::{Live, Objects, SoFar};
 use crate::linear::register::NullReads;
 use crate::linear::{Budget, CallsError, Fails, Reading, Witness};
+use crate::part::Part;
 use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Verdict};
 
 /// The name of this checker.
@@ -82,6 +83,11 @@ impl Default for Registers {
 }
 
 impl Registers {
+    /// Those of a part alone.
+    pub(crate) fn of_part(self, part: Part) -> Self {
+        Self { live: self.live.of_part(part), ..self }
+    }
+
     /// Takes the next event.
     pub(crate) fn take(&mut self, event: &Event) {
         if self.error.is_some() {

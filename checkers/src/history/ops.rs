@@ -155,6 +155,13 @@ impl Ops {
         self.all.iter()
     }
 
+    /// Takes out an op that has ended and is not needed.
+    pub(crate) fn forget(&mut self, index: usize) {
+        if let Some(place) = self.place(index) {
+            self.all.remove(place);
+        }
+    }
+
     /// The op with this index, which need not be its place: a judge of a long run leaves out what is settled.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&Op> {

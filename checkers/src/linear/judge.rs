@@ -11,6 +11,7 @@ use super::register::NullReads;
 use super::{Budget, CallsError, Decision, Fails, Linearization, Witness, kv, register};
 use crate::explain::{Count, lock};
 use crate::history::Event;
+use crate::part::Part;
 use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Judgement, Verdict};
 
 /// The name under which the verdict stands among those of the checkers.
@@ -66,7 +67,21 @@ pub enum Unreadable {
 /// # Errors
 /// If the events do not make operations.
 pub fn judge(events: &[Event], model: &Model, reading: &Reading, budget: &Budget<'_>) -> Result<Judgement, Unreadable> {
-    let decisions = decide(events, model, reading, budget)?;
+    judge_part(events, model, reading, budget, Part::WHOLE)
+}
+
+/// Judges a part of the keys of a history under a model; the events are those of all keys.
+///
+/// # Errors
+/// If the events do not make operations.
+pub fn judge_part(
+    events: &[Event],
+    model: &Model,
+    reading: &Reading,
+    budget: &Budget<'_>,
+    part: Part,
+) -> Result<Judgement, Unreadable> {
+    let decisions = decide(events, model, reading, budget, part)?;
     let ops: usize = decisions.iter().map(|key| key.ops).sum();
     let anomalies: Vec<Anomaly> = decisions
         .iter()
@@ -123,24 +138,33 @@ fn because(keys: &[Key]) -> String {
     format!(" because {} may have run out: {}{more}", Count(all, "lease"), told.join("; "))
 }
 
-fn decide(events: &[Event], model: &Model, reading: &Reading, budget: &Budget<'_>) -> Result<Vec<Key>, Unreadable> {
+fn decide(
+    events: &[Event],
+    model: &Model,
+    reading: &Reading,
+    budget: &Budget<'_>,
+    part: Part,
+) -> Result<Vec<Key>, Unreadable> {
     let key = |name: String, ops: usize, decision: Decision| Key { name, ops, decision, expired: Vec::new() };
     Ok(match model {
         Model::CasRegister => {
             let registers = register::calls_by_key(events, &words(reading))?;
             registers
                 .into_iter()
+                .filter(|(name, _)| part.has(name))
                 .map(|(name, history)| key(name, history.calls.len(), register::decide(&history, budget)))
                 .collect()
         }
         Model::Kv => {
             let stores = kv::calls_by_key(events)?;
-            stores.into_iter().map(|(name, calls)| key(name, calls.len(), kv::decide(&calls, budget))).collect()
+            let mine = stores.into_iter().filter(|(name, _)| part.has(name));
+            mine.map(|(name, calls)| key(name, calls.len(), kv::decide(&calls, budget))).collect()
         }
         Model::Lock(model) => {
             let histories = locks::histories(events, model, reading.fails)?;
             histories
                 .into_iter()
+                .filter(|history| part.has(&history.key))
                 .map(|history| {
                     let decision = locks::decide(model, &history, budget);
                     let is_valid = decision == Decision::Linearizable;

@@ -21,7 +21,7 @@ pub mod register;
 mod search;
 
 pub use aptness::Apt;
-pub use judge::{Linearized, Model, Reading, Unreadable, judge, linearize};
+pub use judge::{Linearized, Model, Reading, Unreadable, judge, judge_part, linearize};
 pub use linearization::{Happening, Linearization, Step};
 pub use pairs::CallsError;
 

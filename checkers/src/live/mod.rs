@@ -80,7 +80,8 @@ use crate::history::{
     Word,
 };
 use crate::holds::grants;
-use crate::verdict::{Anomaly, CheckerResult, Judgement, Verdict};
+use crate::part::Part;
+use crate::verdict::{Anomaly, CheckerResult, Judgement, Verdict, by_weight};
 
 /// A checker that takes the record's form for granted.
 type Checker = fn(&Run<'_>) -> (CheckerResult, Vec<Anomaly>);
@@ -146,6 +147,9 @@ impl Default for Settling {
     }
 }
 
+/// After how many ops of other parts the sums of all ops are settled.
+const OTHERS: usize = 4_096;
+
 /// An event named what was settled, or changed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event spoke of what was settled: the history must be judged as a whole")]
@@ -155,6 +159,10 @@ pub struct Reopened;
 #[derive(Debug)]
 pub struct Judge {
     header: Header,
+    /// Whose locks and registers are judged.
+    part: Part,
+    /// How many ops there were on them.
+    judged: usize,
     settling: Option<Settling>,
     settle_at: usize,
     line: usize,
@@ -199,6 +207,8 @@ impl Judge {
     #[must_use]
     pub fn that_forgets_nothing(header: Header) -> Self {
         Self {
+            part: Part::WHOLE,
+            judged: 0,
             settling: None,
             settle_at: usize::MAX,
             line: 1,
@@ -224,6 +234,14 @@ impl Judge {
         }
     }
 
+    /// A judge of a part of the keys, and of what concerns the cluster as a whole. It keeps everything of its own part, and of the
+    /// other keys what is under way.
+    #[must_use]
+    pub fn of_part(header: Header, part: Part) -> Self {
+        let judge = Self::that_forgets_nothing(header);
+        Self { registers: judge.registers.map(|registers| registers.of_part(part)), part, ..judge }
+    }
+
     /// Takes the next event.
     pub fn observe(&mut self, event: &Event) {
         self.line += 1;
@@ -236,6 +254,7 @@ impl Judge {
         }
         let taken = match event.process {
             Process::Client(process) => self.pairing.take(self.line, process, event).map(|op| self.take_op(op, event)),
+            Process::Watch if !self.part.has(event.key.as_deref().unwrap_or_default()) => Ok(()),
             Process::Nemesis | Process::Probe | Process::Watch => {
                 self.probes.take(event);
                 self.surroundings.take(event)
@@ -280,7 +299,7 @@ impl Judge {
         Ok(Judgement {
             verdict: results.values().map(|result| result.verdict).fold(Verdict::Valid, Verdict::merge),
             anomalies,
-            ops: self.totals.ops,
+            ops: self.judged,
             checkers: results,
         })
     }
@@ -312,13 +331,22 @@ impl Judge {
 
     fn take_op(&mut self, index: usize, event: &Event) {
         let op = &self.pairing.ops[index];
+        let is_others = !self.part.has(&op.key);
         if op.outcome == Outcome::Open {
             self.totals.begin(op);
+            self.judged += usize::from(!is_others);
+            if is_others && (self.totals.ops - self.judged).is_multiple_of(OTHERS) {
+                self.settle_sums();
+            }
         } else {
             self.totals.end(op);
             if op.asks_the_service() {
                 self.hangs.take(op);
                 self.service.take(op);
+            }
+            if is_others {
+                self.pairing.ops.forget(index);
+                return;
             }
             self.runs.take(op);
             self.guarded.take(op);
@@ -432,7 +460,7 @@ fn judged(run: &Run<'_>) -> (BTreeMap<String, CheckerResult>, Vec<Anomaly>) {
         anomalies.extend(found);
     }
     lockup::signature::name_zombies(&mut anomalies);
-    anomalies.sort_by(|a, b| (a.kind, a.at_ns, &a.ops, &a.key).cmp(&(b.kind, b.at_ns, &b.ops, &b.key)));
+    anomalies.sort_by(by_weight);
     (results, anomalies)
 }
 

@@ -32,10 +32,7 @@ struct Plan {
 impl Judge {
     /// Settles what is past.
     pub(super) fn settle(&mut self) {
-        let under_way = self.pairing.ops.iter().filter(|op| op.ended.is_none());
-        let oldest = under_way.map(|op| op.invoked).min().unwrap_or(self.end);
-        self.hangs.settle(oldest.min(self.end));
-        self.service.settle();
+        self.settle_sums();
         if self.form.is_flawed() || self.reopened {
             // What is kept will not be judged here.
             self.pairing.ops.all.retain(|op| op.ended.is_none());
@@ -47,6 +44,14 @@ impl Judge {
         let kept = self.pairing.ops.all.len();
         let every = self.settling.map_or(usize::MAX, |settling| settling.every);
         self.settle_at = kept.saturating_add(every.max(kept / 2));
+    }
+
+    /// Settles what is kept of all ops together.
+    pub(super) fn settle_sums(&mut self) {
+        let under_way = self.pairing.ops.iter().filter(|op| op.ended.is_none());
+        let oldest = under_way.map(|op| op.invoked).min().unwrap_or(self.end);
+        self.hangs.settle(oldest.min(self.end));
+        self.service.settle();
     }
 
     fn plan(&self) -> Plan {

@@ -50,6 +50,7 @@ use super::pairs::{CallsError, Paired};
 use super::register::Words;
 use super::{Budget, Reading, Witness};
 use crate::history::{Event, EventType, Process};
+use crate::part::Part;
 use key::Key;
 use register::LiveRegister;
 
@@ -87,6 +88,8 @@ pub enum SoFar {
 #[derive(Debug)]
 pub struct Live<'a> {
     objects: Objects,
+    /// Which keys are searched.
+    part: Part,
     words: Words,
     budget: Budget<'a>,
     keys: BTreeMap<String, Key>,
@@ -109,6 +112,7 @@ impl<'a> Live<'a> {
         let words = Words { initial: reading.initial, fails: reading.fails, null_reads: reading.nulls };
         Self {
             objects,
+            part: Part::WHOLE,
             words,
             budget,
             keys: BTreeMap::new(),
@@ -117,6 +121,17 @@ impl<'a> Live<'a> {
             events: 0,
             broken: BTreeMap::new(),
         }
+    }
+
+    /// The same of a part of the keys alone.
+    #[must_use]
+    pub fn of_part(self, part: Part) -> Self {
+        Self { part, ..self }
+    }
+
+    fn is_passed_over(&self, call: &Paired<'_>) -> bool {
+        let key = call.key();
+        self.broken.contains_key(&key) || !self.part.has(&key)
     }
 
     /// Takes in the next event, in the order of time. What is known then: [`Self::so_far`].
@@ -135,7 +150,7 @@ impl<'a> Live<'a> {
                 return Err(CallsError::StillUnderWay { event: place, process });
             }
             let paired = Paired { op, process, begun: event, ended: None, place };
-            if self.broken.contains_key(&paired.key()) {
+            if self.is_passed_over(&paired) {
                 return Ok(());
             }
             let words = self.words.clone();
@@ -153,7 +168,7 @@ impl<'a> Live<'a> {
             });
         }
         let paired = Paired { op, process, begun: &begun, ended: Some(event), place };
-        if self.broken.contains_key(&paired.key()) {
+        if self.is_passed_over(&paired) {
             return Ok(());
         }
         let words = self.words.clone();
