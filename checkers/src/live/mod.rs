@@ -332,6 +332,9 @@ impl Judge {
     fn take_op(&mut self, index: usize, event: &Event) {
         let op = &self.pairing.ops[index];
         let is_others = !self.part.has(&op.key);
+        if !is_others {
+            self.replicas.take(op, event);
+        }
         if op.outcome == Outcome::Open {
             self.totals.begin(op);
             self.judged += usize::from(!is_others);
@@ -351,7 +354,6 @@ impl Judge {
             self.runs.take(op);
             self.guarded.take(op);
         }
-        self.replicas.take(op, event);
         self.reopened |= self.speaks_of_the_past(index);
         self.note_stranger(index);
     }
