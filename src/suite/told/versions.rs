@@ -99,6 +99,7 @@ mod tests {
             seed,
             seconds: 9,
             shortened: false,
+            measured_ms: None,
             faults: true,
             expect: Expectation::Valid,
         };
@@ -109,6 +110,7 @@ mod tests {
             exit: Some(0),
             why: margin_ns.map(|_| "its lease ended early".to_owned()).unwrap_or_default(),
             found: found.into_iter().collect(),
+            latency: None,
             took_ms: 1,
         };
         (cell, result)
