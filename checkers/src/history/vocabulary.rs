@@ -313,7 +313,7 @@ pub struct LinkValue {
     pub refused: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+/// Serde hands a reference.
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
