@@ -24,7 +24,7 @@ impl Part {
     /// The part of this number, counted from 1, of so many; `None` where there is no such part.
     #[must_use]
     pub fn new(number: usize, of: usize) -> Option<Self> {
-        (1..=of).contains(&number).then_some(Self { index: number as u64 - 1, of: of as u64 })
+        (1..=of).contains(&number).then(|| Self { index: number as u64 - 1, of: of as u64 })
     }
 
     /// Whether a key is in it.

@@ -225,7 +225,8 @@ pub struct Anomaly {
 pub struct Stuck {
     /// The operation whose answer cannot be explained, by its index, as in [`Anomaly::ops`].
     pub op: usize,
-    /// The states that the object may have been in before that answer, in words; none where they are not known.
+    /// States that the object may have been in before that answer, in words: each follows from some order of what was answered until
+    /// then, and there may be others. None where they are not known.
     pub states_before: Vec<String>,
 }
 

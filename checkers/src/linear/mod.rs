@@ -77,7 +77,7 @@ pub struct Witness {
     pub ops: Vec<usize>,
     /// Where the longest explainable prefix ends: the operation whose return could not be explained.
     pub stuck_at: usize,
-    /// The states that the object may have been in before it, in words.
+    /// States that the object may have been in before it, in words. There may be others.
     pub states_before: Vec<String>,
     /// One plain sentence.
     pub explanation: String,

@@ -313,7 +313,8 @@ impl<'a> Contradiction<'a> {
     }
 }
 
-/// What the stuck operation says, what contradicts it, and what the object, named so, may have been.
+/// What the stuck operation says, what contradicts it, and what the object, named so, may have been: some of it, for a search
+/// leaves out orders that cannot explain more than others.
 pub(in crate::linear) fn sentence(stuck: &str, others: &[String], object: &str, states_before: &[String]) -> String {
     let mut sentence = match others.len() {
         0 => format!("{stuck}, but nothing called before it returned explains that"),
@@ -322,9 +323,10 @@ pub(in crate::linear) fn sentence(stuck: &str, others: &[String], object: &str, 
     };
     match states_before {
         [] => {}
-        [only] => sentence += &format!("; before it returned {object} can only have been {only}"),
+        [only] => sentence += &format!("; what was answered before can be ordered so that {object} is {only} then"),
         [some @ .., last] => {
-            sentence += &format!("; before it returned {object} was {} or {last}", some.join(", "));
+            let some = some.join(", ");
+            sentence += &format!("; what was answered before can be ordered so that {object} is {some} or {last} then");
         }
     }
     sentence
