@@ -56,7 +56,7 @@ munge_answers() { [ -S "$folder/munge/socket" ]; }
 nodes_are_up() { [ "$(sinfo --noheader --format=%T 2>/dev/null | sort -u)" = idle ]; }
 is_half_done() {   # a task on node b that has a result, and has not ended
   task=$(squeue --noheader --nodelist=b --states=RUNNING --format=%a_%i 2>/dev/null | sed 's/.*_//' | head -1)
-  [ -n "$task" ] && [ "$(cat "$folder/results/part-$task/cells.jsonl" 2>/dev/null | wc -l)" = 1 ]
+  [ -n "$task" ] && [ "$(grep -c . "$folder/results/part-$task/cells.jsonl" 2>/dev/null)" = 1 ]
 }
 is_requeued() { [ "$(squeue --noheader --states=all --jobs="${array}_$task" --format=%T 2>/dev/null)" != RUNNING ]; }
 all_ended() { [ -z "$(squeue --noheader --jobs="$array" 2>/dev/null)" ]; }
@@ -78,7 +78,7 @@ kill -KILL "${pid[b]}"; wait "${pid[b]}" 2>/dev/null || true
 say "node b is dead, with task $task half done:"
 cut -d, -f1,2 "$folder/results/part-$task/cells.jsonl"
 wait_until 120 is_requeued
-state() { scontrol --oneliner show job "${array}_$task" | grep -oE '(JobState|Restarts|NodeList)=[^ ]*' | xargs; }
+state() { scontrol --oneliner show job "${array}_$task" | grep -oE '(JobState|Restarts)=[^ ]*' | xargs; }
 say "the controller has noticed: $(state)"
 start_node b
 wait_until 600 all_ended
