@@ -95,7 +95,7 @@ fn check_part(path: &Path, part: Shard, arguments: &CheckArguments) -> Result<Ex
         let mut events = Events::open(BufReader::new(file), &Options::default()).map_err(|error| wrong(&error))?;
         let header = events.header().cloned().expect("a record that is not foreign has a header");
         let mut judge = Judge::of_part(header, by_parts::keys(part));
-        while let Some(event) = events.next() {
+        for event in events.by_ref() {
             judge.observe(&event.map_err(|error| wrong(&error))?);
         }
         (judge.finish(events.truncated()).or_exit(Exit::Internal)?, String::new())
