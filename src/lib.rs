@@ -16,6 +16,7 @@ pub mod cli;
 pub mod clients;
 pub mod clock;
 pub mod cluster;
+mod digest;
 pub mod disk;
 pub mod engine;
 pub mod fuzz;

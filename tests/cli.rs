@@ -207,6 +207,52 @@ fn broken_histories_give_a_clear_error_or_an_unknown_verdict() {
 }
 
 #[test]
+fn the_suite_of_the_schedulers_example_is_shared_out() {
+    let part = |number: usize| {
+        let output = run(&["suite", "./examples/slurm/try.toml", "--list", "--shard", &format!("{number}/4")]);
+        assert!(output.status.success(), "{}", told(&output));
+        stdout(&output).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let parts: Vec<Vec<String>> = (1..=4).map(part).collect();
+    assert!(parts.iter().all(|runs| runs.len() == 2), "{parts:?}");
+}
+
+#[test]
+fn a_history_is_checked_in_parts_and_the_parts_make_the_whole() {
+    let root = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| root.path().join(name).to_string_lossy().into_owned();
+    let part = |number: usize, history: &str, name: &str| {
+        let output = run(&["check", history, "--shard", &format!("{number}/3"), "--out", &path(name)]);
+        assert!(stdout(&output).contains(&format!("part {number}/3 of ")), "{}", told(&output));
+        path(name)
+    };
+    let parts = [1, 2, 3].map(|number| part(number, "results/example", &format!("{number}.json")));
+    let merged = |parts: &[&str]| run(&[&["check", "--json", "--merge"], parts].concat());
+    let output = merged(&[&parts[2], &parts[0], &parts[1]]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let json = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).expect("JSON");
+    let (merged_parts, whole) = (json(&output.stdout), json(&run(&["check", "--json", "results/example"]).stdout));
+    for field in ["verdict", "anomalies", "ops"] {
+        assert_eq!(merged_parts[field], whole[field], "{field}");
+    }
+
+    let refused = |parts: &[&str], why: &str| {
+        let output = merged(parts);
+        assert_eq!(output.status.code(), Some(65), "{}", told(&output));
+        assert!(stderr(&output).contains(why), "{why}: {}", told(&output));
+    };
+    refused(&[&parts[0], &parts[2]], "part 2/3 is missing");
+    refused(&[&parts[0], &parts[1], &parts[1]], "are both part 2/3");
+    let other = path("other.jsonl");
+    let text = fs::read_to_string("results/example/history.jsonl").expect("the example");
+    fs::write(&other, text.trim_end().rsplit_once('\n').expect("lines").0).expect("room");
+    refused(&[&parts[0], &parts[1], &part(3, &other, "other.json")], "is about another history");
+    refused(&["results/example/verdict.json"], "is no part of a verdict");
+    let output = run(&["check", "results/example", "--shard", "1/3"]);
+    assert_eq!(output.status.code(), Some(64), "a part without a file is of no use: {}", told(&output));
+}
+
+#[test]
 fn lists_are_complete_and_clean_in_a_pipe() {
     let scenarios = run(&["scenarios"]);
     assert!(stdout(&scenarios).contains("etcd-v2-early-expiry"));

@@ -3,6 +3,8 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use common::{Run, alone, leasehold};
 
@@ -180,7 +182,14 @@ fn a_server_program_of_the_users_own_is_run() {
     let fetched = leasehold().args(["fetch", "etcd@3.5.16"]).output().expect("the program starts");
     let line = String::from_utf8_lossy(&fetched.stdout).into_owned();
     let path = line.split_whitespace().last().unwrap_or_else(|| panic!("{}", common::told(&fetched)));
-    let program = format!("etcd={path}");
+    // By the example's script, which starts it in its own way.
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/servers/etcd.sh");
+    let script = fs::read_to_string(example).expect("it comes along").replace("exec etcd", &format!("exec {path}"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let script_path = folder.path().join("etcd.sh");
+    fs::write(&script_path, script).expect("room");
+    fs::set_permissions(&script_path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let program = format!("etcd={}", script_path.display());
     let run = must_be_valid(&["etcd-v3-calm", "--server-bin", &program, "--seconds", "10", "--seed", "11"]);
     let text = fs::read_to_string(run.folder.join("summary.md")).expect("a summary");
     assert!(text.contains(&program), "the command to reproduce it names the program: {text}");

@@ -1,5 +1,6 @@
 //! How the servers of one cluster are started and asked, whatever they are.
 
+use std::ffi::OsString;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -94,6 +95,25 @@ pub struct Place<'a> {
     pub joins: bool,
 }
 
+impl Place<'_> {
+    /// The same as variables, for a script of the user's own that starts a server in its own way: `docs/own-client.md`.
+    ///
+    /// # Panics
+    /// If the node is none of the members.
+    fn in_words(&self) -> [(OsString, OsString); 5] {
+        let own =
+            self.members.iter().find(|(node, _)| *node == self.node).expect("a server is a member of its cluster");
+        let peers: Vec<String> = self.members.iter().map(|(node, address)| format!("{node}={address}")).collect();
+        [
+            ("LEASEHOLD_NODE".into(), self.node.to_string().into()),
+            ("LEASEHOLD_ADDRESS".into(), own.1.to_string().into()),
+            ("LEASEHOLD_PEERS".into(), peers.join(",").into()),
+            ("LEASEHOLD_DATA".into(), self.data.into()),
+            ("LEASEHOLD_CLUSTER".into(), if self.joins { "existing" } else { "new" }.into()),
+        ]
+    }
+}
+
 impl Deployment {
     /// The program for a network in which a packet and its answer take up to `longest_round_trip`.
     ///
@@ -158,7 +178,7 @@ impl Deployment {
     #[must_use]
     pub fn launch(&self, place: &Place<'_>) -> Launch {
         let Place { node, members, data, joins } = *place;
-        match self {
+        let mut launch = match self {
             Self::Etcd { program, options } => {
                 let cluster_state = if joins { ClusterState::Existing } else { ClusterState::New };
                 let options = EtcdOptions { cluster_state, ..options.clone() };
@@ -168,7 +188,9 @@ impl Deployment {
                 consul::launch(program, node, members, data, &ConsulOptions { joins, ..options.clone() })
             }
             Self::ZooKeeper { java, jars, options } => zookeeper::launch(java, jars, node, members, data, options),
-        }
+        };
+        launch.environment.extend(place.in_words());
+        launch
     }
 
     /// What asks these servers about themselves; `log_of` says where each writes its log.
@@ -182,5 +204,24 @@ impl Deployment {
                 Box::new(ZooKeeperProbes::new(with_logs))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_told_its_place_in_variables_too() {
+        let members: Vec<_> = NodeId::first(2).map(|node| (node, Ipv4Addr::new(10, 0, 0, node.number()))).collect();
+        let etcd = Deployment::Etcd { program: "etcd".into(), options: EtcdOptions::default() };
+        let place = Place { node: NodeId::new(2), members: &members, data: Path::new("/data/n2"), joins: true };
+        let told = etcd.launch(&place).environment;
+        let told = told.iter().map(|(name, value)| format!("{}={}", name.to_string_lossy(), value.to_string_lossy()));
+        assert_eq!(
+            told.collect::<Vec<_>>().join(" "),
+            "GOMAXPROCS=2 LEASEHOLD_NODE=n2 LEASEHOLD_ADDRESS=10.0.0.2 LEASEHOLD_PEERS=n1=10.0.0.1,n2=10.0.0.2 \
+             LEASEHOLD_DATA=/data/n2 LEASEHOLD_CLUSTER=existing"
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use leasehold_checkers::verdict::Verdict;
 
 use super::cell::group_of;
-use super::{CellResult, Kind, SuiteError, SuiteFolder};
+use super::{CellResult, Expectation, Kind, Outcome, SuiteError, SuiteFolder};
 
 /// How many times as long requests must take, and by how many microseconds longer, to count as slower: a busy machine does less.
 const SLOWER_TIMES: u64 = 2;
@@ -15,7 +15,7 @@ const SLOWER_BY_US: u64 = 1_000;
 /// How a run differs from the time before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
-    /// Its verdict is worse, or more is found.
+    /// It came to what was expected and does not any more; or its verdict is worse, or more is found.
     Worse,
     /// Runs that differ in their seeds only came to one verdict before, and now to several.
     Flaky,
@@ -63,6 +63,8 @@ pub struct Difference {
 /// # Errors
 /// If one of the folders holds none.
 pub fn diff(old: &SuiteFolder, new: &SuiteFolder) -> Result<Vec<Difference>, SuiteError> {
+    let expected: BTreeMap<&str, &Expectation> =
+        new.plan().cells.iter().map(|cell| (&*cell.id, &cell.expect)).collect();
     let (old, new) = (old.results()?, new.results()?);
     let mut differences = of_groups(&old, &new);
     let by_id = |results: Vec<CellResult>| -> BTreeMap<String, CellResult> {
@@ -73,7 +75,7 @@ pub fn diff(old: &SuiteFolder, new: &SuiteFolder) -> Result<Vec<Difference>, Sui
         let before = old.get(cell);
         let change = match before {
             None => Some(Change::New),
-            Some(before) => change(before, after),
+            Some(before) => change(before, after, expected.get(cell.as_str()).copied().unwrap_or(&Expectation::Valid)),
         };
         if let Some(change) = change {
             let before = before.map(in_words).unwrap_or_default();
@@ -142,7 +144,15 @@ fn in_ms(us: u64) -> String {
     format!("{}.{} ms", us / 1_000, us % 1_000 / 100)
 }
 
-fn change(before: &CellResult, after: &CellResult) -> Option<Change> {
+fn change(before: &CellResult, after: &CellResult, expect: &Expectation) -> Option<Change> {
+    // A run that is there to find something is worse off if it finds nothing.
+    let is_good = |result: &CellResult| Outcome::of(result, expect) <= Outcome::Known;
+    match (is_good(before), is_good(after)) {
+        (true, false) => return Some(Change::Worse),
+        (false, true) => return Some(Change::Better),
+        _ => {}
+    }
+
     // A run that came to no verdict is worse than one that found something: nobody knows.
     let rank = |result: &CellResult| match result.verdict {
         Some(Verdict::Valid) => 0,
@@ -190,6 +200,7 @@ mod tests {
     #[test]
     fn what_became_worse_or_better_is_told_from_what_is_merely_other() {
         use AnomalyKind::{DoubleAcquisition as Double, Fencing, PrematureExpiry as Early};
+        let change = |before: &CellResult, after: &CellResult| change(before, after, &Expectation::Valid);
         let valid = result(Some(Verdict::Valid), &[]);
         let early = result(Some(Verdict::Invalid), &[Early]);
         let both = result(Some(Verdict::Invalid), &[Double, Early]);
@@ -200,6 +211,15 @@ mod tests {
         assert_eq!(change(&early, &result(Some(Verdict::Invalid), &[Fencing])), Some(Change::Other));
         assert_eq!(change(&both, &both), None);
         assert_eq!(change(&early, &result(None, &[])), Some(Change::Worse));
+    }
+
+    #[test]
+    fn a_run_that_is_to_find_something_is_worse_if_it_finds_nothing() {
+        let kinds = vec![AnomalyKind::PrematureExpiry];
+        let expect = Expectation::Invalid { kinds: kinds.clone(), also: Vec::new() };
+        let (valid, found) = (result(Some(Verdict::Valid), &[]), result(Some(Verdict::Invalid), &kinds));
+        assert_eq!(change(&found, &valid, &expect), Some(Change::Worse));
+        assert_eq!(change(&valid, &found, &expect), Some(Change::Better));
     }
 
     #[test]

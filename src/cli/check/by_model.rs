@@ -14,6 +14,7 @@ use leasehold_checkers::history::Event;
 use leasehold_checkers::linear::locks::{LeaseTerms, LockModel};
 use leasehold_checkers::linear::register::NullReads;
 use leasehold_checkers::linear::{self, Apt, Budget, Fails, Linearized, Model, Reading, Unreadable};
+use leasehold_checkers::part::Part;
 use leasehold_checkers::verdict::{Judgement, Verdict};
 
 use super::super::terminal::note;
@@ -122,9 +123,14 @@ pub(super) fn read(path: &Path, arguments: &ByModelArguments) -> Result<ByModel,
 }
 
 impl ByModel {
-    pub(super) fn judge(&self) -> Result<Judgement, Failure> {
+    /// By what it is judged, so that parts can be told that were judged otherwise.
+    pub(super) fn how(&self) -> String {
+        format!("{:?} with {:?}", self.model, self.reading)
+    }
+
+    pub(super) fn judge(&self, part: Part) -> Result<Judgement, Failure> {
         let mut judgement =
-            self.within_limit(|budget| linear::judge(&self.events, &self.model, &self.reading, budget))?;
+            self.within_limit(|budget| linear::judge_part(&self.events, &self.model, &self.reading, budget, part))?;
         if self.is_cut {
             judgement.checkers.values_mut().for_each(|checker| checker.reason.push_str(CUT));
         }
@@ -177,9 +183,9 @@ fn model(record: &Record, named: Option<Model>) -> Result<Model, Failure> {
 }
 
 /// The verdict in words.
-pub(super) fn in_words(path: &Path, judgement: &Judgement) -> String {
+pub(super) fn in_words(what: &str, judgement: &Judgement) -> String {
     let verdict = judgement.verdict.to_string().to_uppercase();
-    let mut text = format!("{verdict}  {}\n", path.display());
+    let mut text = format!("{verdict}  {what}\n");
     for (name, checker) in &judgement.checkers {
         text.push_str(&format!("{name}: {}\n", checker.reason));
     }

@@ -1,13 +1,9 @@
 //! Whether a package is the one that the manifest pins.
 
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use super::FetchError;
+use crate::digest::sha256;
 
 /// Verifies that the file has this hash.
 pub(super) fn verify(package: &Path, expected: &str) -> Result<(), FetchError> {
@@ -16,23 +12,6 @@ pub(super) fn verify(package: &Path, expected: &str) -> Result<(), FetchError> {
         return Ok(());
     }
     Err(FetchError::WrongHash { package: package.to_owned(), expected: expected.to_owned(), found })
-}
-
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut block = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut block)? {
-            0 => break,
-            n => hash.update(&block[..n]),
-        }
-    }
-    let mut hex = String::new();
-    for byte in hash.finalize() {
-        write!(hex, "{byte:02x}").map_err(io::Error::other)?;
-    }
-    Ok(hex)
 }
 
 #[cfg(test)]
