@@ -211,7 +211,7 @@ fn an_empty_history_has_a_report() {
     let judgement = leasehold_checkers::check(&history);
     is_harmless(&history, &judgement);
     let folder = tempfile::tempdir().expect("a folder");
-    assert_eq!(report::write_all(&history, &judgement, folder.path()).expect("it can be written").len(), 4);
+    assert_eq!(report::write_all(&history, &judgement, folder.path()).expect("it can be written").len(), 5);
 }
 
 #[test]

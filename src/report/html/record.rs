@@ -284,7 +284,8 @@ fn head<'a>(story: &Story<'_>, words: &'a mut Words) -> Head<'a> {
         processes: &words.processes.all,
         names: lines(&words.names.all, 40),
         errors: &words.errors.all,
-        stems: lines(words.names_told.stems(), 80),
+        // In one line already, and a blank at the end belongs to them: a number follows.
+        stems: words.names_told.stems().to_vec(),
         faults: story.faults.iter().map(|fault| band(story, fault)).collect(),
         leaders: story
             .reigns
