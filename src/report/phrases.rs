@@ -21,6 +21,7 @@ pub(super) fn outcome(story: &Story<'_>) -> &'static str {
     match story.judgement.verdict {
         Verdict::Invalid if worst == Some(AnomalyKind::DoubleRun) => "the job ran twice",
         Verdict::Invalid if worst == Some(AnomalyKind::Lockup) => "the cluster locked up",
+        Verdict::Invalid if worst == Some(AnomalyKind::Divergence) => "the servers do not have the same",
         Verdict::Invalid if story.is_about_registers() => "no order explains the answers",
         Verdict::Invalid => "the lock did not hold",
         Verdict::Unknown => "this run proves nothing",
@@ -49,6 +50,11 @@ pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String 
         // Nobody has promised to serve, and where nobody is served it is not about one lock or another.
         AnomalyKind::Lockup if !is_of_corruption(story) => {
             format!("{service} locked up {times}; at worst {} {}", in_words(worst), margin(worst))
+        }
+        // Nobody has promised by when a replica catches up.
+        AnomalyKind::Divergence => {
+            let since = if is_of_corruption(story) { " since packets between them were changed" } else { "" };
+            format!("{service}'s replicas differ{since}; at worst {} {}", in_words(worst), margin(worst))
         }
         _ => {
             let what = if is_of_corruption(story) { "did not survive changed packets:" } else { "broke its promise" };

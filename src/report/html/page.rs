@@ -138,6 +138,7 @@ fn closeup(story: &Story<'_>) -> &'static str {
     match story.telling_anomaly().map(|anomaly| anomaly.kind) {
         Some(AnomalyKind::Nonlinearizable) => "The same as a picture, with what else was asked of the register then",
         Some(AnomalyKind::Lockup) => "When nothing was served",
+        Some(AnomalyKind::Divergence) => "For how long they differed",
         _ => "The holds around the broken promise",
     }
 }
