@@ -110,8 +110,6 @@ impl fmt::Display for AnomalyKind {
 }
 
 /// What a lockup looks like. `docs/poison.md` has an example of each.
-///
-/// S6, a server that answers nobody, is named there and not here: nothing in a record tells it from a server that is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Signature {
@@ -130,6 +128,9 @@ pub enum Signature {
     /// The other way round: one server's reads or keep-alives hang while what takes agreement is served.
     #[serde(rename = "S5")]
     Inverse,
+    /// One server answers nobody, not even who asks for its health, and its process runs.
+    #[serde(rename = "S6")]
+    Deaf,
     /// No majority of the servers answers any more.
     #[serde(rename = "S7")]
     QuorumLost,
@@ -154,6 +155,7 @@ impl Signature {
             Self::OneServer => "S3",
             Self::OneServersWrites => "S4",
             Self::Inverse => "S5",
+            Self::Deaf => "S6",
             Self::QuorumLost => "S7",
             Self::NoElection => "S8",
             Self::Divergence => "S9",
@@ -170,6 +172,7 @@ impl Signature {
             Self::OneServer => "one server serves nothing behind good health",
             Self::OneServersWrites => "one server writes nothing behind good health, and goes on with the rest",
             Self::Inverse => "one server's reads hang while writes go on",
+            Self::Deaf => "one server answers nobody, and its process runs",
             Self::QuorumLost => "no majority of the servers answers",
             Self::NoElection => "the servers answer, and nobody is elected",
             Self::Divergence => "replicas that differ behind good health",

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use leasehold_checkers::history::vocabulary::{ClockValue, HealthValue, LeaderValue, LinkValue, NetworkValue, f};
+use leasehold_checkers::history::vocabulary::{
+    ClockValue, HealthValue, LeaderValue, LinkValue, NetworkValue, ProcessValue, f,
+};
 use leasehold_checkers::history::{ErrorInfo, EventType, Process};
 use serde::Serialize;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -46,6 +48,11 @@ pub(super) async fn health_and_clock(cluster: Arc<Cluster>, recorder: Recorder, 
     while beats.next().await {
         let health = cluster.health_of(node).await.map(|healthy| HealthValue { healthy });
         record(&recorder, Some(node), f::HEALTH, health);
+        // Whoever is asked in vain need not be down. Of servers that are not ours nobody knows.
+        if let (Ok(up), Ok(None)) = (cluster.up_for(node), cluster.has_ended(node)) {
+            let up_ms = u64::try_from(up.as_millis()).unwrap_or(u64::MAX);
+            record::<_, ClusterError>(&recorder, Some(node), f::PROCESS, Ok(ProcessValue { up_ms }));
+        }
         record(&recorder, Some(node), f::CLOCK, cluster.measure_clock(node).await);
         // One that no fault moves is not measured.
         if let Some(monotonic) = cluster.measure_monotonic(node).transpose() {

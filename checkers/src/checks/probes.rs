@@ -16,6 +16,8 @@ pub struct Probes {
     pub answers: BTreeMap<Word, Vec<RunTime>>,
     /// What each node said of its health, in order; `None` where it did not answer.
     pub health: BTreeMap<Word, Vec<(RunTime, Option<bool>)>>,
+    /// When each node's process was known to run, in order.
+    pub running: BTreeMap<Word, Vec<RunTime>>,
     /// What was measured of each node's wall clock, in order.
     pub clocks: BTreeMap<Word, Vec<(RunTime, ClockValue)>>,
 }
@@ -38,6 +40,7 @@ impl Probes {
                 let healthy = answered::<HealthValue>(event).map(|health| health.healthy);
                 self.health.entry(node).or_default().push((event.time, healthy));
             }
+            f::PROCESS if event.kind == EventType::Ok => self.running.entry(node).or_default().push(event.time),
             f::CLOCK => {
                 if let Some(clock) = answered(event) {
                     self.clocks.entry(node).or_default().push((event.time, clock));

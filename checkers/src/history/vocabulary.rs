@@ -10,6 +10,7 @@
 //! | nemesis | the package: `clock`, `pause`, … | [`FaultValue`] | [`FaultValue`] with the proof of effect: `ok` if it bit, `info` if it did not |
 //! | probe | `leader` | – | [`LeaderValue`], as `node` sees it |
 //! | probe | `health` | – | [`HealthValue`], as `node` claims |
+//! | probe | `process` | – | [`ProcessValue`], only while the process of `node` runs, by the word of the harness that started it |
 //! | probe | `clock` | – | [`ClockValue`], measured on `node` |
 //! | probe | `monotonic-clock` | – | [`ClockValue`], by how much the monotonic clock of `node`'s process is ahead since that was started; only while a fault moves such clocks |
 //! | probe | `host-clock` | – | [`ClockValue`], how far the machine's own wall clock has moved since the start of the run |
@@ -44,6 +45,8 @@ pub mod f {
     pub const LEADER: &str = "leader";
     /// A probe of what a server says of its own health.
     pub const HEALTH: &str = "health";
+    /// A probe of whether a server's process runs.
+    pub const PROCESS: &str = "process";
     /// A probe of a server's wall clock; also the nemesis package that moves it. Whatever else moves clocks, and does
     /// nothing else, has a name that begins with this and a dash.
     pub const CLOCK: &str = "clock";
@@ -255,6 +258,13 @@ pub struct LeaderValue {
 pub struct HealthValue {
     /// Its claim.
     pub healthy: bool,
+}
+
+/// That a node's process runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessValue {
+    /// Since when, in milliseconds.
+    pub up_ms: u64,
 }
 
 /// How far a clock of a node is from the harness's.

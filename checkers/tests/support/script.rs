@@ -7,7 +7,7 @@ use std::ops::Range;
 use leasehold_checkers::contract::{Contract, LatestExpiry, Patience};
 use leasehold_checkers::history::vocabulary::{
     AcquireValue, ClockValue, FaultPhase, FaultValue, Guard, HealthValue, HeldValue, LeaderValue, OwnerValue, Piece,
-    ReadValue, WorkValue, code, f,
+    ProcessValue, ReadValue, WorkValue, code, f,
 };
 use leasehold_checkers::history::{
     ErrorInfo, Event, EventType, FORMAT_VERSION, Header, History, Process, RunTime, Word,
@@ -343,6 +343,11 @@ impl Script {
     /// A node says whether it is well.
     pub fn health(self, at: u64, node: &str, healthy: bool) -> Self {
         self.probe(at, node, f::HEALTH, json_of(HealthValue { healthy }))
+    }
+
+    /// A node's process runs.
+    pub fn runs(self, at: u64, node: &str) -> Self {
+        self.probe(at, node, f::PROCESS, json_of(ProcessValue { up_ms: at }))
     }
 
     /// A node's wall clock is measured, in milliseconds.

@@ -11,6 +11,9 @@ use crate::holds::Span;
 /// A node that has not answered a probe for longer than this may be down.
 const HEARD: Duration = Duration::from_secs(1);
 
+/// A process that was not seen to run for longer than this may have ended. It is looked at once a second, after questions that may take another.
+const SEEN_TO_RUN: Duration = Duration::from_secs(4);
+
 /// The spans in which a cluster ought to serve, in order and disjoint.
 #[derive(Clone, Debug)]
 pub struct Calm {
@@ -19,6 +22,7 @@ pub struct Calm {
     /// Quiet, and a majority of the nodes answers.
     pub serving: Vec<Span>,
     heard: BTreeMap<Word, Vec<Span>>,
+    running: BTreeMap<Word, Vec<Span>>,
 }
 
 impl Calm {
@@ -26,11 +30,19 @@ impl Calm {
     #[must_use]
     pub fn of(run: &Run<'_>) -> Self {
         let heard: BTreeMap<Word, Vec<Span>> =
-            run.probes.answers.iter().map(|(node, answers)| (node.clone(), heard(answers))).collect();
+            run.probes.answers.iter().map(|(node, answers)| (node.clone(), unbroken(answers, HEARD))).collect();
+        let running = &run.probes.running;
+        let running = running.iter().map(|(node, seen)| (node.clone(), unbroken(seen, SEEN_TO_RUN))).collect();
         let quiet = quiet(run);
         let majority = usize::from(run.header.nodes) / 2 + 1;
         let serving = common(&quiet, &at_least(majority, &heard));
-        Self { quiet, serving, heard }
+        Self { quiet, serving, heard, running }
+    }
+
+    /// The spans in which the cluster ought to serve and this node's process runs, whether it answers or not.
+    #[must_use]
+    pub fn serving_while_running(&self, node: &str) -> Vec<Span> {
+        self.running.get(node).map_or_else(Vec::new, |running| common(&self.serving, running))
     }
 
     /// The spans in which the cluster ought to serve and this node answers.
@@ -92,18 +104,18 @@ fn with_aftermath(fault: &Fault, recovery: Duration) -> Span {
     Span { from: fault.begun, until: over.unwrap_or(RunTime(u64::MAX)) }
 }
 
-/// From the first to the last of its answers, but for where they are too far apart.
-fn heard(answers: &[RunTime]) -> Vec<Span> {
-    let mut heard: Vec<Span> = Vec::new();
-    for pair in answers.windows(2) {
+/// From the first to the last of these instants, but for where they are too far apart.
+fn unbroken(instants: &[RunTime], at_most: Duration) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    for pair in instants.windows(2) {
         let [from, until] = [pair[0], pair[1]];
-        match heard.last_mut() {
-            _ if until.since(from) > HEARD => {}
+        match spans.last_mut() {
+            _ if until.since(from) > at_most => {}
             Some(last) if last.until == from => last.until = until,
-            _ => heard.push(Span { from, until }),
+            _ => spans.push(Span { from, until }),
         }
     }
-    heard
+    spans
 }
 
 /// Where so many of the nodes are heard.

@@ -9,7 +9,7 @@
 //! Five shapes, told apart in the sentence:
 //!
 //! * **op**: one op, or everything that one node was asked, goes without an answer for longer than the bound, while the
-//!   cluster ought to serve (and the node itself answers who leads).
+//!   cluster ought to serve (and the node itself answers who leads, or its process runs by the word of the harness).
 //! * **cluster**: writes were tried through a majority of the nodes, without a pause longer than a second, for longer than the
 //!   bound, and none on any node was served, although some had been served before.
 //! * **class**: one node serves none of the writes, reads, keep-alives, new sessions, acquisitions or releases that it is asked for, at

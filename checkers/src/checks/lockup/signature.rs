@@ -107,7 +107,14 @@ impl<'a> Picture<'a> {
         if writes_go_on.is_empty() && writes_stop.len() >= self.majority {
             return self.of_cluster();
         }
-        if self.is_led_anew || !self.is_led || !self.well.contains(node) {
+        if self.is_led_anew || !self.is_led {
+            return None;
+        }
+        // Such a lockup is only found where its process ran.
+        if !self.heard.contains(node) && !writes_go_on.is_empty() && !writes_go_on.contains(node) {
+            return Some(Signature::Deaf);
+        }
+        if !self.well.contains(node) {
             return None;
         }
         let is_passive = |class: Class| !class.takes_agreement();
@@ -211,6 +218,30 @@ mod tests {
             asked(probed(), |node, f| node == "n2" && f == "local-read" || node == "n3"),
             &[Some(Inverse), Some(OneServer)],
         );
+    }
+
+    /// From 5 s on `n2` answers nobody, and is seen to run until some instant.
+    fn deaf(runs_until: u64) -> Script {
+        let others = (0..END + 1).step_by(200).fold(script(), |story, at| {
+            let told = story.leader(at, "n1", Some("n1"), 5).leader(at, "n3", Some("n1"), 5);
+            if at < STOPS { told.leader(at, "n2", Some("n1"), 5) } else { told }
+        });
+        let others = well(others, &["n1", "n3"]).acquire(100_000, "z", 0..10, 500);
+        let story = (0..runs_until).step_by(1_500).fold(others, |story, at| story.runs(at, "n2"));
+        asked(story, |node, _| node == "n2")
+    }
+
+    #[test]
+    fn who_answers_nobody_is_deaf_only_while_its_process_runs() {
+        let found = lockups(deaf(END));
+        assert_eq!(found.iter().map(|lockup| lockup.signature).collect::<Vec<_>>(), [Some(Signature::Deaf)]);
+        let sentence = &found[0].explanation;
+        assert!(sentence.starts_with("n2 locked up: none of"), "{sentence}");
+        assert!(sentence.contains("nor did it say who leads, though its process ran, for 32.5 s"), "{sentence}");
+        shows(deaf(STOPS), &[]);
+        shows(deaf(STOPS + 15_000), &[]);
+        let kill = Fault(1, "kill", "kill", "n2");
+        shows(deaf(END).fault(kill, STOPS - 100..STOPS, None), &[]);
     }
 
     #[test]

@@ -79,13 +79,20 @@ fn of_nodes(run: &Run<'_>, calm: &Calm) -> Vec<Lockup> {
         .into_iter()
         .flat_map(|(node, ops)| {
             let served = run.service.nodes.get(node).map_or(&[][..], Served::instants);
-            let droughts = droughts(served, &ops, &calm.serving_through(node), bound, run.end);
+            let within = |spans: &[Span]| droughts(served, &ops, spans, bound, run.end);
             let is_whole_node = |drought: &Drought<'_>| drought.served_before && drought.tried >= REQUESTS;
-            droughts.into_iter().filter(is_whole_node).map(move |drought| {
-                let tried = drought.tried;
-                let what = format!("{node} locked up: none of {tried} requests to it was served");
+            let named = |drought: Drought<'_>, how: &str| {
+                let what = format!("{node} locked up: none of {} requests to it was served{how}", drought.tried);
                 Lockup { node: Some(node.to_owned()), ..drought.lockup(Grade::Proven, what) }
-            })
+            };
+            let answering = within(&calm.serving_through(node)).into_iter().filter(is_whole_node);
+            let mut found: Vec<Lockup> = answering.map(|drought| named(drought, "")).collect();
+            for drought in within(&calm.serving_while_running(node)).into_iter().filter(is_whole_node) {
+                if found.iter().all(|known| known.span.overlap(drought.span).is_zero()) {
+                    found.push(named(drought, ", nor did it say who leads, though its process ran,"));
+                }
+            }
+            found
         })
         .collect()
 }
