@@ -85,6 +85,7 @@ pub const ALL: &[Named] = named!["scenarios":
     "zookeeper-clock-back",
     "zookeeper-corrupt-links",
     "zookeeper-corrupt-links-detected",
+    "zookeeper-corrupt-payload",
     "zookeeper-leader-change",
     "zookeeper-membership",
     "zookeeper-wiped-server",
@@ -108,3 +109,26 @@ pub const ALL: &[Named] = named!["scenarios":
 
 /// All suites that come with the program.
 pub const SUITES: &[Named] = named!["suites": "smoke", "failure-friday", "museum", "matrix", "zookeeper-followers"];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The names of the files in a folder of this crate.
+    fn files(folder: &str) -> BTreeSet<String> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let entries = std::fs::read_dir(folder).expect("the folder can be listed");
+        let names = entries.map(|entry| entry.expect("it can be listed").file_name().to_string_lossy().into_owned());
+        names.filter_map(|name| name.strip_suffix(".toml").map(str::to_owned)).collect()
+    }
+
+    #[test]
+    fn every_file_comes_along() {
+        for (folder, all) in [("scenarios", ALL), ("suites", SUITES)] {
+            let named: BTreeSet<String> = all.iter().map(|named| named.name.to_owned()).collect();
+            assert_eq!(named, files(folder), "{folder}");
+        }
+    }
+}

@@ -20,7 +20,7 @@ pub enum FetchError {
     },
     /// The service is known, this version of it is not.
     #[error(
-        "{spec} cannot be fetched; known versions: {}{}; for another, give the program: --server-bin {}=PATH",
+        "{spec} cannot be fetched; known versions: {}{}; for another, give `leasehold run` the program: --server-bin {}=PATH",
         known.join(", "),
         nearest.as_ref().map(|version| format!(" (the nearest is {version})")).unwrap_or_default(),
         spec.service
