@@ -1,8 +1,9 @@
 //! Replicas that differ, and go on to differ.
 //!
-//! A server that answers from what it has itself (`local-read`, and reads that need not be current) may be behind, and nobody
+//! A server that answers from what it has itself (`local-read`s of registers) may be behind, and nobody
 //! promises by how much. As with [`super::lockup`], what is judged is that it lasts for longer than any election, disk or busy machine can
-//! explain: the bound `L` is that of one op in [`crate::contract::Patience`].
+//! explain: the bound `L` is that of one op in [`crate::contract::Patience`], and 15 s at least.
+//! Reads of locks that need not be current are passed over: where they come from, and how old they may be, is nobody's word.
 //!
 //! No instant needs to be still for that. Let `A` show the value `v` in reads of which the first was answered at `t1` and the last was
 //! asked at `t2`, and `B` show `w` from `s1` to `s2` likewise, with no other value between. Every value is put in once, so in the
@@ -12,8 +13,7 @@
 //!
 //! # Assumptions
 //!
-//! * Every value of a register is written once, and it begins with `null`; what is asked for twice is passed over. Names of holders are
-//!   used once, as everywhere; that nobody holds a lock is passed over.
+//! * Every value of a register is written once, and it begins with `null`; what is asked for twice is passed over.
 //! * `B` ought to have been in touch for `L` before `s2`, and `A` for `L` before `t2`: no fault was active, its aftermath was over,
 //!   a majority and the server itself answered who leads ([`super::lockup::calm`]).
 
@@ -26,11 +26,14 @@ use super::lockup::calm::{Calm, span_around};
 use super::{Finding, Run, word};
 use crate::explain::{Count, human, lock, when};
 use crate::history::vocabulary::f;
-use crate::history::{Action, Event, EventType, Op, Outcome, RunTime, Word};
+use crate::history::{Event, EventType, Op, Outcome, RunTime, Word};
 use crate::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Signature};
 
 /// The name of this checker.
 pub const NAME: &str = "divergence";
+
+/// Nobody is taken to have diverged sooner, however impatient a run is.
+const AT_LEAST: Duration = Duration::from_secs(15);
 
 /// Two servers that differ are noted again when it has gone on for so long.
 const STEP: Duration = Duration::from_secs(1);
@@ -75,7 +78,7 @@ struct Pair([(Word, Shown); 2]);
 impl Replicas {
     /// With so much patience.
     pub(crate) fn new(bound: Duration) -> Self {
-        Self { bound, ..Self::default() }
+        Self { bound: bound.max(AT_LEAST), ..Self::default() }
     }
 
     /// Takes an op that begins or has ended, with the event that tells of it.
@@ -130,11 +133,7 @@ fn put_in(op: &Op, asked: &Value) -> Option<Value> {
 
 /// What an answered read shows of the server's own state.
 fn shown(op: &Op, told: &Value) -> Option<String> {
-    match &op.action {
-        Action::Read { linearizable: false, seen: Some(Some(holder)) } => Some(holder.clone()),
-        _ if op.f == *f::LOCAL_READ && op.outcome == Outcome::Ok => Some(told.to_string()),
-        _ => None,
-    }
+    (op.f == *f::LOCAL_READ && op.outcome == Outcome::Ok).then(|| told.to_string())
 }
 
 impl Pair {
