@@ -86,9 +86,17 @@ use crate::verdict::{Anomaly, CheckerResult, Judgement, Verdict, by_weight};
 /// A checker that takes the record's form for granted.
 type Checker = fn(&Run<'_>) -> (CheckerResult, Vec<Anomaly>);
 
-/// Those of a lock.
-const OF_LOCKS: &[(&str, Checker)] = &[
+/// Those of every run.
+const OF_ALL: [(&str, Checker); 5] = [
     (activity::NAME, activity::check),
+    (divergence::NAME, divergence::check),
+    (lockup::NAME, lockup::check),
+    (stats::NAME, stats::check),
+    (clock::NAME, clock::check),
+];
+
+/// Those that look at one lock after the other.
+const OF_LOCKS: [(&str, Checker); 9] = [
     (premature_expiry::NAME, premature_expiry::check),
     (double_acquisition::NAME, double_acquisition::check),
     (split_belief::NAME, split_belief::check),
@@ -98,21 +106,10 @@ const OF_LOCKS: &[(&str, Checker)] = &[
     (fencing::NAME, fencing::check),
     (lock_delay::NAME, lock_delay::check),
     (stale_read::NAME, stale_read::check),
-    (divergence::NAME, divergence::check),
-    (lockup::NAME, lockup::check),
-    (stats::NAME, stats::check),
-    (clock::NAME, clock::check),
 ];
 
-/// Those of registers: there is no lease that could end, and nobody holds anything.
-const OF_REGISTERS: &[(&str, Checker)] = &[
-    (activity::NAME, activity::check),
-    (nonlinearizable::NAME, nonlinearizable::check),
-    (divergence::NAME, divergence::check),
-    (lockup::NAME, lockup::check),
-    (stats::NAME, stats::check),
-    (clock::NAME, clock::check),
-];
+/// That of registers: there is no lease that could end, and nobody holds anything.
+const OF_REGISTERS: (&str, Checker) = (nonlinearizable::NAME, nonlinearizable::check);
 
 /// Those of a lock that rest on there being one holder, whom reads and refusals name, and on whose end the lock's delay follows.
 const OF_ONE_HOLDER: [&str; 4] = [overdue_expiry::NAME, phantom_grant::NAME, lock_delay::NAME, stale_read::NAME];
@@ -122,10 +119,19 @@ fn is_left_out(header: &Header, name: &str) -> bool {
     OF_ONE_HOLDER.contains(&name) && header.permits().is_some_and(|permits| permits > 1)
 }
 
+/// Those that look at the locks of this run.
+fn of_locks(header: &Header) -> impl Iterator<Item = (&'static str, Checker)> {
+    OF_LOCKS.into_iter().filter(|(name, _)| !is_left_out(header, name))
+}
+
 /// The checkers of a run, by what it is about.
 fn checkers(header: &Header) -> Vec<(&'static str, Checker)> {
-    let mut checkers = if header.model == CAS_REGISTER { OF_REGISTERS } else { OF_LOCKS }.to_vec();
-    checkers.retain(|(name, _)| !is_left_out(header, name));
+    let mut checkers = OF_ALL.to_vec();
+    if header.model == CAS_REGISTER {
+        checkers.push(OF_REGISTERS);
+    } else {
+        checkers.extend(of_locks(header));
+    }
     if header.workload == JOB {
         checkers.push((double_run::NAME, double_run::check));
     }

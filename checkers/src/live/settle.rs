@@ -3,14 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::{Checker, Judge, is_left_out, seen_by};
+use super::{Judge, seen_by};
 use crate::checks::lockup::calm::Calm;
 use crate::checks::lockup::stuck;
 use crate::checks::overdue_expiry::{Renewals, overdue, sightings};
-use crate::checks::{
-    Run, SettledLock, double_acquisition, double_run, fencing, lock_delay, lost_grant, nonlinearizable, overdue_expiry,
-    phantom_grant, premature_expiry, split_belief, stale_read,
-};
+use crate::checks::{Run, SettledLock, double_run, nonlinearizable};
 use crate::context::JUST_SEEN;
 use crate::history::{Action, Op, Outcome, RunTime, Word};
 use crate::holds::Grant;
@@ -104,19 +101,7 @@ impl Judge {
 
 /// What is found on single locks.
 fn of_locks(run: &Run<'_>) -> Vec<Anomaly> {
-    const CHECKERS: [(&str, Checker); 9] = [
-        (premature_expiry::NAME, premature_expiry::check),
-        (double_acquisition::NAME, double_acquisition::check),
-        (split_belief::NAME, split_belief::check),
-        (overdue_expiry::NAME, overdue_expiry::check),
-        (phantom_grant::NAME, phantom_grant::check),
-        (lost_grant::NAME, lost_grant::check),
-        (fencing::NAME, fencing::check),
-        (lock_delay::NAME, lock_delay::check),
-        (stale_read::NAME, stale_read::check),
-    ];
-    let asked = CHECKERS.into_iter().filter(|(name, _)| !is_left_out(run.header, name));
-    asked.flat_map(|(_, checker)| checker(run).1).collect()
+    super::of_locks(run.header).flat_map(|(_, checker)| checker(run).1).collect()
 }
 
 /// Whether no later event can take an anomaly back, with the instant before which everything that was asked for on its lock has
