@@ -39,6 +39,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) end: u64,
     /// When each node told who leads.
     pub(crate) beats: BTreeMap<&'a str, Vec<u64>>,
+    /// For each server the times at which its process was seen to run.
+    pub(crate) runs: BTreeMap<&'a str, Vec<u64>>,
     signs: OnceCell<Vec<u64>>,
 }
 
@@ -105,6 +107,10 @@ impl<'a> Facts<'a> {
         for view in &surroundings.leaders {
             beats.entry(&view.node).or_default().push(view.time.0);
         }
+        let mut runs: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for event in history.events.iter().filter(|event| event.f == "process") {
+            runs.entry(event.node.as_deref().unwrap_or_default()).or_default().push(event.time.0);
+        }
         Self {
             header: &history.header,
             ops: &ops.all,
@@ -114,6 +120,7 @@ impl<'a> Facts<'a> {
             begin: history.events.first().map_or(0, |event| event.time.0),
             end: history.events.last().map_or(0, |event| event.time.0),
             beats,
+            runs,
             signs: OnceCell::new(),
         }
     }

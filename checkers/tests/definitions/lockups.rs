@@ -1,6 +1,6 @@
 //! Lockups: of the cluster, of a node, of an op, of a lock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_checkers::history::vocabulary::code;
 use leasehold_checkers::history::{Action, Op, Outcome, Word};
@@ -66,11 +66,11 @@ fn is_quiet(facts: &Facts<'_>, at: u64) -> bool {
     })
 }
 
-/// The node tells who leads at least once a second, before and after.
-fn is_heard(beats: &[u64], at: u64) -> bool {
-    let before = beats.iter().filter(|beat| **beat <= at).max();
-    let after = beats.iter().filter(|beat| **beat > at).min();
-    before.zip(after).is_some_and(|(before, after)| after - before <= SECOND)
+/// There is a sign before and one after, and not more than so much between them.
+fn is_between(signs: &[u64], at: u64, most: u64) -> bool {
+    let before = signs.iter().filter(|sign| **sign <= at).max();
+    let after = signs.iter().filter(|sign| **sign > at).min();
+    before.zip(after).is_some_and(|(before, after)| after - before <= most)
 }
 
 /// Between two neighbouring instants at which anything changes.
@@ -78,7 +78,10 @@ struct Moment<'a> {
     from: u64,
     until: u64,
     quiet: bool,
+    /// Who tells who leads, at least once a second.
     heard: BTreeSet<&'a str>,
+    /// Whose process is seen to run, at least once in four seconds.
+    running: BTreeSet<&'a str>,
     serving: bool,
 }
 
@@ -88,16 +91,18 @@ fn moments<'a>(facts: &Facts<'a>) -> Vec<Moment<'a>> {
         let ended = fault.ended.unwrap_or(facts.end);
         [fault.begun, ended, ended + recovery, ended + (ended - fault.begun)]
     });
-    let beats = facts.beats.values().flatten().copied();
+    let beats = facts.beats.values().chain(facts.runs.values()).flatten().copied();
     let turns: BTreeSet<u64> = beats.chain(of_faults).chain([0, facts.end]).filter(|at| *at <= facts.end).collect();
     let turns: Vec<u64> = turns.into_iter().collect();
     let moment = |pair: &[u64]| {
         let [from, until] = [pair[0], pair[1]];
         let quiet = is_quiet(facts, from);
-        let heard: BTreeSet<&str> =
-            facts.beats.iter().filter(|(_, beats)| is_heard(beats, from)).map(|(node, _)| *node).collect();
+        let seen = |signs: &BTreeMap<&'a str, Vec<u64>>, most: u64| -> BTreeSet<&'a str> {
+            signs.iter().filter(|(_, signs)| is_between(signs, from, most)).map(|(node, _)| *node).collect()
+        };
+        let (heard, running) = (seen(&facts.beats, SECOND), seen(&facts.runs, 4 * SECOND));
         let serving = quiet && heard.len() > usize::from(facts.header.nodes) / 2;
-        Moment { from, until, quiet, heard, serving }
+        Moment { from, until, quiet, heard, running, serving }
     };
     turns.windows(2).map(moment).collect()
 }
@@ -195,12 +200,20 @@ fn nodes(facts: &Facts<'_>, moments: &[Moment<'_>]) -> Vec<Lockup> {
     let nodes: BTreeSet<&Word> = facts.ops.iter().filter_map(|op| op.node.as_ref()).collect();
     let of_node = |node: &Word| {
         let asked: Vec<&Op> = facts.ops.iter().filter(|op| op.node.as_ref() == Some(node)).collect();
-        let calm = stretches(facts, moments, |moment| moment.serving && moment.heard.contains(node.as_str()));
-        let found = droughts(facts, &asked, &calm, bound).into_iter();
+        let among = |calm: &[(u64, u64)]| -> Vec<Lockup> {
+            let found = droughts(facts, &asked, calm, bound).into_iter();
+            found
+                .filter(|found| found.served_before && found.tried.len() >= 3)
+                .map(|found| Lockup { node: Some(node.clone()), ..found.lockup })
+                .collect()
+        };
+        let answers = stretches(facts, moments, |moment| moment.serving && moment.heard.contains(node.as_str()));
+        let runs = stretches(facts, moments, |moment| moment.serving && moment.running.contains(node.as_str()));
+        let mut found = among(&answers);
+        let silent = among(&runs).into_iter().filter(|lockup| !found.iter().any(|other| lockup.meets(other)));
+        let silent: Vec<Lockup> = silent.collect();
+        found.extend(silent);
         found
-            .filter(|found| found.served_before && found.tried.len() >= 3)
-            .map(|found| Lockup { node: Some(node.clone()), ..found.lockup })
-            .collect::<Vec<_>>()
     };
     nodes.into_iter().flat_map(of_node).collect()
 }

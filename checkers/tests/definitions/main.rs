@@ -16,7 +16,7 @@ use leasehold_checkers::history::{Ops, Surroundings};
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Grade, Verdict};
 use oracles::random::Random;
 use oracles::story::{Ask, Story, Terms, Told};
-use oracles::tell::{Plan, faults, tell, views};
+use oracles::tell::{Plan, faults, runs, tell, views};
 use oracles::{cases, for_all};
 
 /// A definition, and of a thousand histories in how many it must be met at least, so that the comparison means something:
@@ -195,6 +195,13 @@ fn leave_leases_on(random: &mut Random, story: &mut Story) {
 #[test]
 fn lockups() {
     let (kind, of) = (AnomalyKind::Lockup, lockups::lockups);
-    let tells = |random: &mut Random| among_faults(random, 250, 14, 40, 1);
+    let tells = |random: &mut Random| {
+        let mut story = among_faults(random, 250, 14, 40, 1);
+        if random.percent(50) {
+            let until = story.requests.iter().map(|request| request.ended.unwrap_or(request.invoked)).max().unwrap_or(0);
+            story.runs = runs(random, &story.terms, 8, until + 12);
+        }
+        story
+    };
     agree([Definition { kind, of, proven_per_mille: 5, possible_per_mille: 1 }], tells);
 }

@@ -20,6 +20,8 @@ pub struct Story {
     pub requests: Vec<Request>,
     pub watches: Vec<Watch>,
     pub views: Vec<View>,
+    /// When which server's process was seen to run.
+    pub runs: Vec<(u64, u8)>,
     pub faults: Vec<Fault>,
 }
 
@@ -146,6 +148,7 @@ impl Story {
         }
         events.extend(self.watches.iter().map(|watch| self.watched(watch)));
         events.extend(self.views.iter().map(|view| self.viewed(view)));
+        events.extend(self.runs.iter().map(|(at, node)| self.ran(*at, *node)));
         events.extend(self.faults.iter().map(|fault| self.of_nemesis(fault)));
         events.sort_by_key(|event| event.time);
         History::new(self.header(), events)
@@ -225,6 +228,11 @@ impl Story {
         Event { node, ..self.event(view.at, Process::Probe, EventType::Ok, f::LEADER, value) }
     }
 
+    fn ran(&self, at: u64, node: u8) -> Event {
+        let node = Some(format!("n{node}").into());
+        Event { node, ..self.event(at, Process::Probe, EventType::Ok, f::PROCESS, json!({ "up_ms": at })) }
+    }
+
     fn of_nemesis(&self, fault: &Fault) -> Event {
         let nodes: Vec<String> = fault.node.iter().map(|node| format!("n{node}")).collect();
         let phase = if fault.begins { "inject" } else { "heal" };
@@ -266,6 +274,9 @@ impl Story {
         });
         without(self.views.len(), &|part, place| {
             part.views.remove(place);
+        });
+        without(self.runs.len(), &|part, place| {
+            part.runs.remove(place);
         });
         without(self.watches.len(), &|part, place| {
             part.watches.remove(place);

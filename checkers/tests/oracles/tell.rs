@@ -83,6 +83,7 @@ pub fn tell(random: &mut Random, plan: Plan, terms: Terms) -> Story {
         requests: teller.requests,
         watches: teller.watches,
         views: Vec::new(),
+        runs: Vec::new(),
         faults: Vec::new(),
     }
 }
@@ -299,6 +300,19 @@ pub fn views(random: &mut Random, terms: &Terms, every: u64, until: u64, calm: b
         }
     }
     views
+}
+
+/// When the servers' processes were seen to run: at irregular times, and perhaps not at all for long.
+pub fn runs(random: &mut Random, terms: &Terms, every: u64, until: u64) -> Vec<(u64, u8)> {
+    let mut runs = Vec::new();
+    for node in 1..=terms.nodes {
+        let mut at = random.of(0..every);
+        while at < until {
+            runs.push((at, node));
+            at += if random.percent(80) { random.of(1..every + 1) } else { random.of(1..4 * every) };
+        }
+    }
+    runs
 }
 
 /// The faults: begun, perhaps confirmed, perhaps healed, perhaps healed again.

@@ -335,6 +335,32 @@ mod tests {
         finds(in_vain(before(), 1_000, 20_000, &["n2"]).read(8, 9_000..9_010, None).through("n2"), &[]);
     }
 
+    /// It does not say who leads either, but the harness sees that its process runs.
+    #[test]
+    fn a_node_that_is_silent_altogether_and_runs() {
+        let others_well = |node: &'static str| move |script: Script, at| script.leader(at, node, Some("n1"), 5);
+        let majority = |script: Script| {
+            let script = (0..40_001).step_by(200).fold(script, others_well("n1"));
+            let script = (0..40_001_u64).step_by(500).fold(script, |script, at| {
+                script.acquire_held(500 + at, &format!("o{at}"), at..at + 10, "stranger").through("n1")
+            });
+            script.acquire(0, "z", 0..10, 500).read(7, 100..110, None).through("n2")
+        };
+        let silent = |script: Script| in_vain(script, 1_000, 20_000, &["n2"]);
+        let whole = |script: Script| silent((0..40_001).step_by(200).fold(majority(script), others_well("n3")));
+        let runs = |every: usize| (0..40_001).step_by(every).fold(script(), |script, at| script.runs(at, "n2"));
+        finds(whole(runs(1_000)), &[(Grade::Proven, 19_000)]);
+        finds(whole(runs(4_000)), &[(Grade::Proven, 19_000)]);
+        let found = found_of_kind(whole(runs(1_000)), AnomalyKind::Lockup);
+        let words = "n2 locked up: none of 10 requests to it was served, nor did it say who leads, though its process ran, for 19 s";
+        assert!(found[0].explanation.starts_with(words), "{found:?}");
+        // It may have died in between, or all the while.
+        finds(whole(runs(4_001)), &[]);
+        finds(whole(script()), &[]);
+        // Without the others it has no majority.
+        finds(silent(majority(runs(1_000))), &[]);
+    }
+
     #[test]
     fn one_request_that_hangs() {
         let busy = |script: Script| {
