@@ -55,10 +55,10 @@ fn error(rest: &mut &[u8], lexicon: &mut Lexicon) -> Option<ErrorInfo> {
 
 /// A whole value of any shape.
 fn json(rest: &mut &[u8]) -> Option<Json> {
-    if let Some(length) = length_of_flat_object(rest) {
+    if let Some(length) = length_of_flat(rest) {
         let (text, after) = rest.split_at(length);
         *rest = after;
-        return std::str::from_utf8(text).ok().map(Json::of_flat_object);
+        return std::str::from_utf8(text).ok().map(Json::of_flat);
     }
     let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
     let json = Json::of_raw(values.next()?.ok()?).ok()?;
@@ -66,18 +66,28 @@ fn json(rest: &mut &[u8]) -> Option<Json> {
     Some(json)
 }
 
-/// How long an object is that holds nothing but strings without escapes, whole numbers and words: nearly all that the recorder
-/// writes. `None` for any other value.
-fn length_of_flat_object(bytes: &[u8]) -> Option<usize> {
+/// How long a value is that holds nothing but strings without escapes, whole numbers and words, one below another at most: nearly all
+/// that the recorder writes. `None` for any other value.
+fn length_of_flat(bytes: &[u8]) -> Option<usize> {
     let rest = &mut &*bytes;
-    literal(rest, b"{")?;
+    let (is_object, end) = match bytes.first()? {
+        b'{' => (true, b'}'),
+        b'[' => (false, b']'),
+        _ => {
+            scalar(rest)?;
+            return Some(bytes.len() - rest.len());
+        }
+    };
+    *rest = &rest[1..];
     loop {
-        string(rest)?;
-        literal(rest, b":")?;
+        if is_object {
+            string(rest)?;
+            literal(rest, b":")?;
+        }
         scalar(rest)?;
         match rest.split_first()? {
             (b',', after) => *rest = after,
-            (b'}', after) => return Some(bytes.len() - after.len()),
+            (byte, after) if *byte == end => return Some(bytes.len() - after.len()),
             _ => return None,
         }
     }
@@ -92,7 +102,7 @@ fn scalar(rest: &mut &[u8]) -> Option<()> {
         _ => {
             number(rest)?;
             // No fraction, no exponent.
-            rest.first().filter(|next| matches!(next, b',' | b'}')).map(|_| ())
+            rest.first().filter(|next| matches!(next, b',' | b'}' | b']')).map(|_| ())
         }
     }
 }

@@ -51,9 +51,22 @@ impl Json {
         }
     }
 
-    /// Takes a text that is known to be JSON: an object without escapes, fractions, exponents or anything nested.
-    pub(crate) fn of_flat_object(text: &str) -> Self {
-        Self { text: Some(text.into()), tree: OnceLock::new() }
+    /// Its text, where that is short to tell: a string without escapes, or a whole number that is small and positive. A tree of it would be
+    /// printed in the same way.
+    pub(crate) fn scalar(&self) -> Option<&str> {
+        self.text.as_deref().filter(|text| is_scalar(text))
+    }
+
+    /// The texts of two such, where it is an array of two.
+    pub(crate) fn scalars(&self) -> Option<[&str; 2]> {
+        let pair: [&RawValue; 2] = serde_json::from_str(self.text.as_deref()?).ok()?;
+        let pair = pair.map(RawValue::get);
+        pair.iter().all(|text| is_scalar(text)).then_some(pair)
+    }
+
+    /// Takes a text that is known to be JSON: without escapes, fractions, exponents or anything nested in what is nested.
+    pub(crate) fn of_flat(text: &str) -> Self {
+        Self { text: (text != "null").then(|| text.into()), tree: OnceLock::new() }
     }
 
     /// Takes a text that is known to look like JSON. What only a full parse would find wrong with it is found now.
@@ -62,7 +75,15 @@ impl Json {
         if !is_plain(text.as_bytes()) {
             serde_json::from_str::<Value>(text)?;
         }
-        Ok(Self { text: (text != "null").then(|| text.into()), tree: OnceLock::new() })
+        Ok(Self::of_flat(text))
+    }
+}
+
+/// Whether a text that is JSON is printed by its tree as it stands here.
+fn is_scalar(text: &str) -> bool {
+    match text.as_bytes() {
+        [b'"', string @ .., b'"'] => !string.contains(&b'\\'),
+        digits => digits.len() < 19 && digits.iter().all(u8::is_ascii_digit),
     }
 }
 
@@ -178,6 +199,23 @@ mod tests {
         assert_eq!(json["owner"], "a");
         assert_eq!(json.clone(), json);
         assert_eq!(serde_json::to_value(&json).expect("it can be written"), value);
+    }
+
+    #[test]
+    fn what_is_told_without_a_tree_is_what_the_tree_tells() {
+        for text in ["7", "0", "999999999999999999", r#""""#, r#""é""#, "[1,2]", r#"[ "a" , 7 ]"#] {
+            let json = read(text).expect("it is JSON");
+            let printed: Vec<String> = json.as_array().into_iter().flatten().map(Value::to_string).collect();
+            let told = (json.scalar().map(str::to_owned), json.scalars().map(|pair| pair.map(str::to_owned).to_vec()));
+            let expected = if printed.is_empty() { (Some(json.to_string()), None) } else { (None, Some(printed)) };
+            assert_eq!(told, expected, "{text}");
+        }
+        for text in
+            ["null", "-1", "1.0", "1000000000000000000", r#""\u0061""#, "[1]", "[1,-2]", "[1,2,3]", "[[1,2],3]", "{}"]
+        {
+            let json = read(text).expect("it is JSON");
+            assert_eq!((json.scalar(), json.scalars()), (None, None), "{text}");
+        }
     }
 
     #[test]

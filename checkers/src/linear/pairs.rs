@@ -66,8 +66,8 @@ pub(super) struct Paired<'a> {
 }
 
 impl<'a> Paired<'a> {
-    pub(super) fn key(&self) -> String {
-        self.begun.key.as_deref().unwrap_or_default().to_owned()
+    pub(super) fn key(&self) -> &'a str {
+        self.begun.key.as_deref().unwrap_or_default()
     }
 
     /// How it ended: as if it had timed out, where the history ends before it.
@@ -82,6 +82,21 @@ impl<'a> Paired<'a> {
     pub(super) fn malformed(&self, needed: &'static str) -> CallsError {
         CallsError::Malformed { event: self.place, f: self.begun.f.to_string(), needed }
     }
+}
+
+/// What becomes of the operations on each key, one after the other.
+pub(super) fn by_key<T>(
+    events: &[Event],
+    empty: impl Fn() -> T,
+    mut take: impl FnMut(&mut T, &Paired<'_>) -> Result<(), CallsError>,
+) -> Result<BTreeMap<String, T>, CallsError> {
+    // Many histories are of one register that has no name. To compare empty strings costs more than to see that there are none.
+    let mut parts: BTreeMap<Option<&str>, T> = BTreeMap::new();
+    for paired in pair(events)? {
+        let key = Some(paired.key()).filter(|key| !key.is_empty());
+        take(parts.entry(key).or_insert_with(&empty), &paired)?;
+    }
+    Ok(parts.into_iter().map(|(key, part)| (key.unwrap_or_default().to_owned(), part)).collect())
 }
 
 /// All operations of clients, in the order of their begin.

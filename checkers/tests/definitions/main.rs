@@ -198,7 +198,8 @@ fn lockups() {
     let tells = |random: &mut Random| {
         let mut story = among_faults(random, 250, 14, 40, 1);
         if random.percent(50) {
-            let until = story.requests.iter().map(|request| request.ended.unwrap_or(request.invoked)).max().unwrap_or(0);
+            let until =
+                story.requests.iter().map(|request| request.ended.unwrap_or(request.invoked)).max().unwrap_or(0);
             story.runs = runs(random, &story.terms, 8, until + 12);
         }
         story

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::KvAction;
 use crate::history::{Event, EventType};
 use crate::linear::Call;
-use crate::linear::pairs::{CallsError, Paired, pair};
+use crate::linear::pairs::{CallsError, Paired, by_key};
 
 /// The operations on each key. They are numbered by their place among all operations of clients, in the order of their
 /// begin.
@@ -18,12 +18,11 @@ use crate::linear::pairs::{CallsError, Paired, pair};
 ///
 /// Where the events cannot be paired to operations, or a value is no string.
 pub fn calls_by_key(events: &[Event]) -> Result<BTreeMap<String, Vec<Call<KvAction>>>, CallsError> {
-    let mut keys: BTreeMap<String, Vec<Call<KvAction>>> = BTreeMap::new();
-    for paired in pair(events)? {
-        if let Some(call) = call(&paired)? {
-            keys.entry(paired.key()).or_default().push(call);
-        }
-    }
+    let mut keys = by_key(events, Vec::new, |calls, paired| {
+        calls.extend(call(paired)?);
+        Ok(())
+    })?;
+    keys.retain(|_, calls| !calls.is_empty());
     Ok(keys)
 }
 

@@ -131,7 +131,7 @@ impl<'a> Live<'a> {
 
     fn is_passed_over(&self, call: &Paired<'_>) -> bool {
         let key = call.key();
-        self.broken.contains_key(&key) || !self.part.has(&key)
+        self.broken.contains_key(key) || !self.part.has(key)
     }
 
     /// Takes in the next event, in the order of time. What is known then: [`Self::so_far`].
@@ -176,9 +176,9 @@ impl<'a> Live<'a> {
         key.ends(&paired, &words)?;
         let room = self.room();
         let budget = Budget { out_of_time: self.budget.out_of_time, memory_bytes: room };
-        let key = self.keys.get_mut(&paired.key()).unwrap_or_else(|| unreachable!("it was called before"));
+        let key = self.keys.get_mut(paired.key()).unwrap_or_else(|| unreachable!("it was called before"));
         if let Some(witness) = key.settle(&budget) {
-            self.broken.insert(paired.key(), witness);
+            self.broken.insert(paired.key().to_owned(), witness);
         }
         Ok(())
     }

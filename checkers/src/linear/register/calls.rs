@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Initial, RegisterAction, RegisterHistory, ValueId, Values};
-use crate::history::{Event, EventType};
-use crate::linear::pairs::{CallsError, Paired, pair};
+use crate::history::{Event, EventType, Json};
+use crate::linear::pairs::{CallsError, Paired, by_key};
 use crate::linear::{Call, Fails};
 
 /// What a read that was answered with `null` says.
@@ -39,12 +39,14 @@ pub struct Words {
 ///
 /// Where the events cannot be paired to operations, or the value of a swap is no pair.
 pub fn calls_by_key(events: &[Event], words: &Words) -> Result<BTreeMap<String, RegisterHistory>, CallsError> {
-    let mut registers: BTreeMap<String, RegisterHistory> = BTreeMap::new();
-    for paired in pair(events)? {
-        let register = registers.entry(paired.key()).or_insert_with(|| empty(words.initial.as_ref()));
-        register.calls.extend(call(&paired, words, &mut register.values)?);
-    }
-    Ok(registers)
+    by_key(
+        events,
+        || empty(words.initial.as_ref()),
+        |register, paired| {
+            register.calls.extend(call(paired, words, &mut register.values)?);
+            Ok(())
+        },
+    )
 }
 
 /// What an operation did; `None` if it changed nothing and says nothing.
@@ -65,14 +67,18 @@ fn empty(initial: Option<&Value>) -> RegisterHistory {
 }
 
 fn action(paired: &Paired<'_>, words: &Words, values: &mut Values) -> Result<Option<RegisterAction>, CallsError> {
-    let asked = &paired.begun.value;
     Ok(match (paired.begun.f.as_str(), paired.kind()) {
         ("read", EventType::Ok) => {
-            let seen = paired.ended.map_or(&Value::Null, |event| &event.value);
-            (words.null_reads == NullReads::Observe || !seen.is_null())
-                .then(|| RegisterAction::Read(values.intern(seen)))
+            let seen = paired.ended.map(|event| &event.value).filter(|seen| !seen.is_null());
+            match seen {
+                Some(seen) => Some(RegisterAction::Read(number(seen, values))),
+                None if words.null_reads == NullReads::Observe => {
+                    Some(RegisterAction::Read(values.intern(&Value::Null)))
+                }
+                None => None,
+            }
         }
-        ("write", EventType::Ok | EventType::Info) => Some(RegisterAction::Write(values.intern(asked))),
+        ("write", EventType::Ok | EventType::Info) => Some(RegisterAction::Write(number(&paired.begun.value, values))),
         ("cas", EventType::Ok | EventType::Info) => {
             let (expected, new) = swapped(paired, values)?;
             Some(RegisterAction::Cas { expected, new })
@@ -87,7 +93,18 @@ fn action(paired: &Paired<'_>, words: &Words, values: &mut Values) -> Result<Opt
     })
 }
 
+/// A value's number. Most need no tree to be built.
+fn number(value: &Json, values: &mut Values) -> ValueId {
+    match value.scalar() {
+        Some(text) => values.intern_name(text),
+        None => values.intern(value),
+    }
+}
+
 fn swapped(paired: &Paired<'_>, values: &mut Values) -> Result<(ValueId, ValueId), CallsError> {
+    if let Some([expected, new]) = paired.begun.value.scalars() {
+        return Ok((values.intern_name(expected), values.intern_name(new)));
+    }
     match paired.begun.value.as_array().map(Vec::as_slice) {
         Some([expected, new]) => Ok((values.intern(expected), values.intern(new))),
         _ => Err(paired.malformed("a pair of the old and the new value")),

@@ -1,6 +1,7 @@
 //! Values by number.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
@@ -15,6 +16,8 @@ pub struct Values {
     numbers: HashMap<String, u32>,
     /// Numbers that were given up.
     free: Vec<u32>,
+    /// Room for the text of the value that is asked for.
+    scratch: String,
 }
 
 impl Values {
@@ -22,7 +25,14 @@ impl Values {
     pub fn intern(&mut self, value: &Value) -> ValueId {
         match value {
             Value::Null => self.intern_name("nil"),
-            other => self.intern_name(&other.to_string()),
+            other => {
+                let mut text = std::mem::take(&mut self.scratch);
+                text.clear();
+                write!(text, "{other}").expect("a text takes all that is written");
+                let number = self.intern_name(&text);
+                self.scratch = text;
+                number
+            }
         }
     }
 
