@@ -229,7 +229,8 @@ pub struct Stuck {
     /// The operation whose answer cannot be explained, by its index, as in [`Anomaly::ops`].
     pub op: usize,
     /// States that the object may have been in before that answer, in words: each follows from some order of what was answered until
-    /// then, and there may be others. None where they are not known.
+    /// then, or, of a long history of a lock, from some order of the other answers among the anomaly's. There may be others. None where
+    /// they are not known.
     pub states_before: Vec<String>,
 }
 

@@ -30,8 +30,8 @@ impl Story<'_> {
         let known: Vec<String> = known.iter().map(|state| in_words(state)).collect();
         let before = match &known[..] {
             [] => "what it was before is not known".to_owned(),
-            [only] => format!("it can only have been {only}"),
-            [some @ .., last] => format!("it was {} or {last}", some.join(", ")),
+            [only] => format!("it may have been {only}"),
+            [some @ .., last] => format!("it may have been {} or {last}", some.join(", ")),
         };
         let exchange = self.exchange(stuck);
         let told = match (exchange.found, exchange.made) {

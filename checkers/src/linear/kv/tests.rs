@@ -98,3 +98,37 @@ fn ambiguous_strings_agree_with_all_orders() {
     let valid = (0..cases()).filter(|&seed| agrees(seed, false)).count() as u64;
     assert!(valid > cases() / 5 && valid < cases() * 9 / 10, "{valid}");
 }
+
+/// Whether the key may have had this string when an operation was about to return: some order explains all that had returned
+/// before, with that answer left out, and a get of the string at that instant.
+fn may_have_been(calls: &[Call<KvAction>], stuck: &Call<KvAction>, string: &str) -> bool {
+    let end = stuck.returned.expect("a search is stuck at a return");
+    let is_effect = |call: &Call<KvAction>| !matches!(call.action, KvAction::Get(_)) || call.returned.is_some();
+    let before = calls.iter().filter(|call| call.called <= end && call.op != stuck.op);
+    let known = before.map(|call| Call { returned: call.returned.filter(|returned| *returned < end), ..call.clone() });
+    let mut calls: Vec<_> = known.filter(is_effect).collect();
+    let action = KvAction::Get(string.to_owned());
+    let returned = Some(RunTime(end.0 + 1));
+    calls.push(Call { op: usize::MAX, process: u64::MAX, called: end, returned, action });
+    any_order(&Key, &calls)
+}
+
+#[test]
+fn the_states_before_are_those_that_some_order_leads_to() {
+    let mut told = 0;
+    for seed in 0..cases() {
+        let calls = tiny(seed, seed % 2 == 0);
+        let Decision::Broken(witness) = decide(&calls, &ENDLESS) else { continue };
+        let stuck = calls.iter().find(|call| call.op == witness.stuck_at).expect("it is there");
+        if calls.iter().any(|call| call.returned == stuck.returned && call.op != stuck.op) {
+            continue;
+        }
+        // Of long strings only the end is told, and strings that no get showed are not told apart.
+        for state in witness.states_before.iter().filter(|state| state.starts_with('"') && !state.contains("...")) {
+            told += 1;
+            let string = state.trim_matches('"');
+            assert!(may_have_been(&calls, stuck, string), "seed {seed}: not {state} in {witness:?} of {calls:#?}");
+        }
+    }
+    assert!(told * 20 > cases(), "only {told} in {}", cases());
+}
