@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use leasehold::index;
-use leasehold::report;
+use leasehold::report::Report;
 use tokio::sync::oneshot;
 
 use crate::browser::Browser;
@@ -19,7 +19,8 @@ fn lay(folder: &Path, scenario: &str, seed: u64, wanted: &str) {
         "start": format!("2026-11-22T0{seed}:00:00Z"), "schedule": [], "ending": "completed"});
     fs::write(folder.join("run.json"), run.to_string()).expect("it is written");
     fs::write(folder.join("verdict.json"), judgement.to_json()).expect("it is written");
-    fs::write(folder.join("report.html"), report::page(&history, &judgement).expect("a page")).expect("it is written");
+    fs::write(folder.join("report.html"), Report::of(&history, &judgement).page().expect("a page"))
+        .expect("it is written");
 }
 
 /// How many rows of the list are to be seen.

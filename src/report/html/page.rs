@@ -53,7 +53,8 @@ pub(super) struct Page {
     /// Where the service's promises are written down, where that certainly is an address.
     pub(super) source: Option<String>,
     pub(super) command: String,
-    pub(super) was_cut: bool,
+    /// That the run or its record did not come to an end.
+    pub(super) cut_short: Vec<Prose>,
 }
 
 /// All anomalies of a kind.
@@ -119,7 +120,7 @@ impl Page {
             limits: limits(story),
             source: source(&story.history.header.contract.source),
             command: command::reproduce(&story.history.header),
-            was_cut: story.history.truncated,
+            cut_short: phrases::cut_short(story).iter().map(|line| sentence(line)).collect(),
         }
     }
 
@@ -161,6 +162,14 @@ fn blame(story: &Story<'_>) -> Option<Prose> {
 
 fn facts(story: &Story<'_>) -> Vec<(&'static str, String)> {
     let header = &story.history.header;
+    if story.is_foreign() {
+        return vec![
+            ("record", one_line(&header.scenario, 60)),
+            ("format", one_line(&header.workload, 40)),
+            ("length", span(story.end.0)),
+            ("operations", thousands(story.ops.len())),
+        ];
+    }
     vec![
         ("scenario", one_line(&header.scenario, 60)),
         ("workload", one_line(&header.workload, 40)),
@@ -285,12 +294,13 @@ fn limits(story: &Story<'_>) -> Vec<Prose> {
         slack => format!("up to {} before", span(slack.saturating_mul(1_000_000))),
     };
     let unknown = story.ops.iter().filter(|op| op.is_unanswered()).count();
+    let clock = match story.is_foreign() {
+        true => "all times are those of the record".to_owned(),
+        false => format!("all times are the harness's {}, which no fault touches", one_line(&header.clock, 40)),
+    };
+    let leases = format!("; a lease may end {early} its TTL after the request that granted or renewed it");
     let mut lines = vec![
-        sentence(&format!(
-            "all times are the harness's {}, which no fault touches; a lease may end {early} its TTL after the request \
-             that granted or renewed it",
-            one_line(&header.clock, 40)
-        )),
+        sentence(&if story.is_about_registers() { clock } else { clock + &leases }),
         sentence(&match unknown {
             0 => "the outcome of every operation is known".to_owned(),
             some => {
