@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use leasehold_checkers::checks::well_formed::CUT;
 use leasehold_checkers::contract::{Contract, Patience};
 use leasehold_checkers::explain::{human, lock};
@@ -44,7 +44,7 @@ pub(in crate::cli) struct ByModelArguments {
     #[arg(long, value_name = "JSON", requires = "model", value_parser = json)]
     initial: Option<serde_json::Value>,
     /// How long the search may take; then the verdict is `unknown`.
-    #[arg(long, value_name = "S", requires = "model", default_value = "60", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "S", requires = "model", default_value_t = LIMIT_S, value_parser = clap::value_parser!(u64).range(1..))]
     limit_s: u64,
     /// Print, for each key whose answers can be explained, an order of the operations that does so: one step a line, with the
     /// leases that have to have run out.
@@ -55,13 +55,15 @@ pub(in crate::cli) struct ByModelArguments {
 impl Default for ByModelArguments {
     /// What holds where nothing is said.
     fn default() -> Self {
-        #[derive(Parser)]
-        #[command(no_binary_name = true)]
-        struct Nothing {
-            #[command(flatten)]
-            by_model: ByModelArguments,
+        Self {
+            model: None,
+            format: None,
+            fails: Says::Ignore,
+            nulls: Says::Observe,
+            initial: None,
+            limit_s: LIMIT_S,
+            linearization: false,
         }
-        Nothing::parse_from::<_, &str>([]).by_model
     }
 }
 
@@ -74,6 +76,9 @@ enum Says {
     Observe,
     Ignore,
 }
+
+/// How long a search may take, in seconds, where nothing is said.
+const LIMIT_S: u64 = 60;
 
 /// The memory that a search may take.
 const MEMORY_BYTES: usize = 2 << 30;

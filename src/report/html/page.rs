@@ -140,7 +140,8 @@ fn closeup(story: &Story<'_>) -> &'static str {
         Some(AnomalyKind::Nonlinearizable) => "The same as a picture, with what else was asked of the register then",
         Some(AnomalyKind::Lockup) => "When nothing was served",
         Some(AnomalyKind::Divergence) => "For how long they differed",
-        _ => "The holds around the broken promise",
+        _ if story.telling_anomaly() == story.worst_anomaly() => "The holds around the worst",
+        _ => "The holds around the first that was nearly as bad as the worst",
     }
 }
 
@@ -228,7 +229,7 @@ fn kind(story: &Story<'_>, kind: AnomalyKind, impact: &Impact<'_>) -> Kind {
 fn doubles(impact: &Impact<'_>) -> Option<Prose> {
     (impact.double_runs > 0).then(|| {
         sentence(&format!(
-            "one lock was promised to two at once {}, for up to {} each; summed over the locks, for {} of the run",
+            "one lock was promised to two at once {}, for up to {} each; added up over the locks, for {}",
             if impact.double_runs == 1 {
                 "once".to_owned()
             } else {

@@ -78,9 +78,8 @@ fn distribution(sheet: &mut Sheet<'_>, panel: &Panel, ends: &[(u64, f64)], early
         let ink = if is_early { early } else { LATE };
         sheet.picture.block(Area { left, right: left + length, top, bottom }, ink.faint(0.5));
     }
-    let top = panel.area(sheet).top;
     let caption = format!("longest bar: {}", counted(most, "lease", "leases"));
-    sheet.picture.fitted(&caption, (left + 4, top + 10), DISTRIBUTION - 8, SMALL, QUIET);
+    sheet.picture.fitted(&caption, (left, panel.area(sheet).bottom + 16), DISTRIBUTION, SMALL, QUIET);
 }
 
 fn level(sheet: &mut Sheet<'_>, panel: &Panel, value: f64, ink: Ink) {

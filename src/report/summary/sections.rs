@@ -31,7 +31,7 @@ pub(super) fn impact(story: &Story<'_>, impact: &Impact<'_>) -> Vec<String> {
         .collect();
     if impact.double_runs > 0 {
         lines.push(format!(
-            "promised to two at once: {} times, for up to {} each; summed over the locks, for {} of the run",
+            "promised to two at once: {} times, for up to {} each; added up over the locks, for {}",
             thousands(impact.double_runs),
             span(impact.double_worst_ns),
             span(impact.double_total_ns),
