@@ -79,6 +79,75 @@ fn the_report_of_a_stored_run_is_written_anew() {
 }
 
 #[test]
+fn a_record_without_a_run_has_a_report_beside_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    fs::copy("results/example/history.jsonl", file("old.jsonl")).expect("a copy");
+    let output = run(&["report", &file("old.jsonl")]);
+    assert!(output.status.success(), "{}", told(&output));
+    let page = fs::read_to_string(file("old-report/report.html")).expect("a page");
+    assert!(page.contains("The lock did not hold") && page.contains("double-acquisition"));
+
+    let edn = "{:process 0, :type :invoke, :f :write, :value 3}\n{:process 0, :type :ok, :f :write, :value 3}\n\
+               {:process 1, :type :invoke, :f :read, :value nil}\n{:process 1, :type :ok, :f :read, :value 7}\n";
+    fs::write(file("jepsen.edn"), edn).expect("it is written");
+    let output = run(&["report", &file("jepsen.edn"), "--out", &file("out")]);
+    assert!(output.status.success(), "{}", told(&output));
+    let page = fs::read_to_string(file("out/report.html")).expect("a page");
+    for needed in
+        ["No order explains the answers", "jepsen.edn", "jepsen-edn", "<code>read 7</code>", "leasehold check "]
+    {
+        assert!(page.contains(needed), "{needed:?} is missing");
+    }
+    assert!(!page.contains("seed"), "nobody knows the seed of another tool's run");
+
+    let mutex = "{:process 0, :type :invoke, :f :acquire}\n{:process 0, :type :ok, :f :acquire}\n";
+    fs::write(file("mutex.edn"), mutex).expect("it is written");
+    for (name, said) in [("mutex.edn", "--model mutex"), ("none.jsonl", "holds no run")] {
+        let output = run(&["report", &file(name)]);
+        assert!(!output.status.success() && stderr(&output).contains(said), "{}", told(&output));
+    }
+}
+
+#[test]
+fn a_run_that_did_not_come_to_its_end_says_so_wherever_it_is_told_of() {
+    let root = tempfile::tempdir().expect("a folder");
+    let record = fs::read("results/example/history.jsonl").expect("a record");
+    let made = fs::read_to_string("results/example/run.json").expect("what was asked for");
+    let mut made: serde_json::Value = serde_json::from_str(&made).expect("JSON");
+    let cases = [
+        ("a", serde_json::json!("completed"), 0, None, None),
+        ("b", serde_json::json!("interrupted"), 0, Some("run was interrupted after"), Some("interrupted")),
+        ("c", serde_json::json!(null), 0, Some("run never ended"), Some("not ended")),
+        ("d", serde_json::json!({"failed": "no space left"}), 0, Some("no space left"), Some("broke off")),
+        ("e", serde_json::json!("completed"), 5, Some("record was cut short"), None),
+    ];
+    for (name, ending, missing, said, listed) in cases {
+        let folder = root.path().join(name);
+        fs::create_dir(&folder).expect("a folder");
+        made["ending"] = ending;
+        fs::write(folder.join("run.json"), made.to_string()).expect("it is written");
+        fs::write(folder.join("history.jsonl"), &record[..record.len() - missing]).expect("it is written");
+        let output = run(&["report", &folder.to_string_lossy()]);
+        assert!(output.status.success(), "{}", told(&output));
+        let page = fs::read_to_string(folder.join("report.html")).expect("a page");
+        let summary = fs::read_to_string(folder.join("summary.md")).expect("a summary");
+        let checked = stdout(&run(&["check", &folder.to_string_lossy()]));
+        for (text, mark) in [(&page, "class=\"warning\""), (&summary, "**Cut short:**"), (&checked, "cut short")] {
+            assert_eq!(text.contains(mark), said.is_some(), "{name}: {mark}");
+            // Lines are wrapped at the terminal.
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(said.is_none_or(|said| text.contains(said)), "{name}: {text}");
+        }
+        let head = page.find("class=\"warning\"").zip(page.find("<main>"));
+        assert!(said.is_none() || head.is_some_and(|(warning, main)| warning < main), "{name}: it is said too late");
+        let runs = leasehold::index::below(root.path()).expect("it can be read");
+        let listed_as = runs.iter().find(|run| run.path == name).expect("it is listed").cut_short;
+        assert_eq!(listed_as, listed, "{name}");
+    }
+}
+
+#[test]
 fn an_unknown_scenario_names_the_nearest_and_all() {
     let output = run(&["run", "etcd-v2-clam"]);
     assert_eq!(output.status.code(), Some(64));

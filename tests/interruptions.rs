@@ -99,6 +99,10 @@ fn an_interrupted_run_is_judged_and_says_so() {
     assert!(folder.join("verdict.json").exists(), "{stdout}");
     let run = fs::read_to_string(folder.join("run.json")).expect("run.json");
     assert!(run.contains("interrupted"), "{run}");
+    for told in ["report.html", "summary.md"] {
+        let told = fs::read_to_string(folder.join(told)).expect("it is told of");
+        assert!(told.contains("he run was interrupted after"), "{told}");
+    }
 }
 
 #[test]

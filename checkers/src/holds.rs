@@ -69,7 +69,7 @@
 //! Nobody but the owner's own release, and the end of its lease, may take the lock from it. Unanswered renewals ask for
 //! the TTL that the history says, or else for no shorter one than was granted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::beliefs::beliefs;
@@ -219,8 +219,8 @@ struct Owned {
     releases: Vec<usize>,
 }
 
-fn ops_by_owner(ops: &Ops) -> BTreeMap<(&str, &str), Owned> {
-    let mut by_owner: BTreeMap<(&str, &str), Owned> = BTreeMap::new();
+fn ops_by_owner(ops: &Ops) -> HashMap<(&str, &str), Owned> {
+    let mut by_owner: HashMap<(&str, &str), Owned> = HashMap::new();
     for op in ops {
         match &op.action {
             Action::Renew { owner, .. } => by_owner.entry((&op.key, owner)).or_default().renewals.push(op.index),
@@ -261,7 +261,7 @@ impl Promise {
         }
     }
 
-    fn grant(&self, op: &Op, ops: &Ops, by_owner: &BTreeMap<(&str, &str), Owned>) -> Option<Grant> {
+    fn grant(&self, op: &Op, ops: &Ops, by_owner: &HashMap<(&str, &str), Owned>) -> Option<Grant> {
         let Action::Acquire { owner, granted: Some(Granted { ttl_ms, token }), .. } = &op.action else { return None };
         let ended = op.ended?;
         let nothing = Owned::default();

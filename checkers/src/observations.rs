@@ -22,7 +22,7 @@
 //! The service saw the loss at some instant before the observation's completion, so completions are what counts. Where
 //! times are equal, the order is not known, and nothing is concluded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::history::vocabulary::code;
 use crate::history::{Action, Header, Loss, Op, Ops, Outcome, RunTime, Surroundings};
@@ -195,7 +195,7 @@ impl<'a> Witnesses<'a> {
 }
 
 /// Whom a linearizable read or a refused acquisition showed, with the lock.
-fn owners_seen(ops: &Ops) -> BTreeSet<(&str, &str)> {
+fn owners_seen(ops: &Ops) -> HashSet<(&str, &str)> {
     fn holder(action: &Action) -> Option<&str> {
         match action {
             Action::Read { linearizable: true, seen: Some(seen) } => seen.as_deref(),

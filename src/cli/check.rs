@@ -1,6 +1,6 @@
 //! `leasehold check`.
 
-mod by_model;
+pub(super) mod by_model;
 mod by_parts;
 
 use std::error::Error;
@@ -17,8 +17,8 @@ use leasehold_checkers::verdict::Judgement;
 
 use super::terminal::{colour, note, say, width};
 use super::{Exit, Failure, OrExit};
-use crate::report;
-use crate::results::{ResultsError, RunFolder, write_atomically};
+use crate::report::Report;
+use crate::results::{ResultsError, RunFile, RunFolder, write_atomically};
 use crate::suite::Shard;
 
 /// What to judge.
@@ -79,7 +79,11 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
         say(&judgement.to_json())?;
     } else {
         let folder = path.parent().unwrap_or(Path::new("."));
-        say(&report::console(&history, &judgement, folder, colour(&io::stdout()), width()))?;
+        say(&Report::of(&history, &judgement).of_run(RunFile::of(folder)).console(
+            folder,
+            colour(&io::stdout()),
+            width(),
+        ))?;
     }
     Ok(judgement.verdict.into())
 }

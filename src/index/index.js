@@ -1,18 +1,25 @@
 "use strict";
 const rows = [...document.querySelectorAll("tbody tr")].map((row) => ({ row, text: row.textContent.toLowerCase() }));
 const [find, verdict, count] = ["find", "verdict", "count"].map((id) => document.getElementById(id));
+const more = document.getElementById("more");
 const compare = document.getElementById("compare");
 
-/** Shows the rows that have all the words, and the verdict. */
+let atOnce = Number(more?.dataset.atOnce);
+
+/** Shows the rows that have all the words, and the verdict: the first of them, until all are asked for. */
 function filter() {
   const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
-  let shown = 0;
+  let found = 0;
   for (const { row, text } of rows) {
     const fits = words.every((word) => text.includes(word)) && (!verdict.value || row.dataset.verdict === verdict.value);
-    row.hidden = !fits;
-    shown += fits;
+    found += fits;
+    row.hidden = !fits || found > atOnce;
   }
-  count.textContent = shown === rows.length ? `${shown} runs` : `${shown} of ${rows.length} runs`;
+  count.textContent = found === rows.length ? `${found} runs` : `${found} of ${rows.length} runs`;
+  if (more) {
+    more.hidden = found <= atOnce;
+    more.textContent = `Show all ${found}, and not the first ${atOnce} only`;
+  }
 }
 
 /** Sorts by a column, and the other way round when it is asked for again. */
@@ -26,6 +33,7 @@ function sort(button) {
   for (const other of heading.parentElement.children) other.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", down ? "descending" : "ascending");
   document.querySelector("tbody")?.append(...rows.map(({ row }) => row));
+  filter();
 }
 
 /** Two can be compared, no more and no fewer. */
@@ -36,6 +44,7 @@ function choose() {
 find.addEventListener("input", filter);
 verdict.addEventListener("change", filter);
 document.addEventListener("change", choose);
+more?.addEventListener("click", () => { atOnce = Infinity; filter(); });
 for (const button of document.querySelectorAll("[data-sort]")) button.addEventListener("click", () => sort(button));
 // The keys of a search field are not a wish to compare.
 find.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });

@@ -8,6 +8,9 @@ use super::STYLE;
 use super::runs::Run;
 use crate::report::hash;
 
+/// More rows than these are shown when they are asked for: a browser takes seconds to lay out ten thousand.
+const AT_ONCE: usize = 500;
+
 const SCRIPT: &str = include_str!("index.js");
 
 /// What was expected of a run of a suite, and how it came out.

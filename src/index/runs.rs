@@ -30,6 +30,8 @@ pub struct Run {
     pub start: String,
     /// What came of it.
     pub state: State,
+    /// That it did not come to its end, in a word.
+    pub cut_short: Option<&'static str>,
     /// The proven anomalies of each kind, with the greatest margin in nanoseconds.
     pub proven: BTreeMap<AnomalyKind, Proven>,
     /// How many operations were judged.
@@ -122,7 +124,7 @@ fn collect(folder: &Path, path: &str, depth: usize, runs: &mut Vec<Run>) -> io::
 }
 
 fn read(folder: &Path, path: &str) -> Option<Run> {
-    let file: RunFile = serde_json::from_slice(&fs::read(folder.join("run.json")).ok()?).ok()?;
+    let file = RunFile::of(folder)?;
     let judged: Option<Judged> =
         fs::read(RunFolder::verdict_in(folder)).ok().and_then(|text| serde_json::from_slice(&text).ok());
     let mut proven: BTreeMap<AnomalyKind, Proven> = BTreeMap::new();
@@ -144,6 +146,12 @@ fn read(folder: &Path, path: &str) -> Option<Run> {
         seconds: file.seconds,
         start: file.start,
         state,
+        cut_short: match file.ending {
+            Some(Ending::Completed) => None,
+            Some(Ending::Interrupted) => Some("interrupted"),
+            Some(Ending::Failed(_)) => Some("broke off"),
+            None => Some("not ended"),
+        },
         proven,
         ops: judged.map(|judged| judged.ops),
         has_report: folder.join("report.html").exists(),

@@ -27,6 +27,8 @@ pub(super) fn of(story: &Story<'_>) -> String {
         ("seed", header.seed.to_string()),
         ("started", one_line(&header.start, 40)),
     ];
+    let cut_short = phrases::cut_short(story).into_iter().map(|line| Property::new("cut-short", line));
+    suite.add_properties(cut_short);
     suite.add_properties(facts.map(|(name, value)| Property::new(name, value)));
     for (name, result) in &story.judgement.checkers {
         suite.add_test_case(case(story, &one_line(name, 60), result, &scenario));

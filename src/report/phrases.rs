@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::proof;
 use super::story::{Effect, End, Fault, Impact, Story, in_words};
 use super::words::{self, counted, instant, span, thousands};
+use crate::results::Ending;
 
 /// The package that changes what servers tell each other.
 const CORRUPT: &str = "corrupt";
@@ -30,6 +31,32 @@ pub(super) fn outcome(story: &Story<'_>) -> &'static str {
     }
 }
 
+/// Why what is told is not the whole of what was to be: the run did not come to its end, or its record did not.
+pub(super) fn cut_short(story: &Story<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(run) = &story.run {
+        let of = run.seconds.map_or_else(String::new, |seconds| format!(" of {seconds} s"));
+        let reached = format!("after {}{of}", span(story.end.0));
+        lines.extend(match &run.ending {
+            Some(Ending::Completed) => None,
+            Some(Ending::Interrupted) => {
+                Some(format!("the run was interrupted {reached}; what was recorded until then was judged"))
+            }
+            Some(Ending::Failed(why)) => Some(format!("the run broke off {reached}: {}", words::one_line(why, 300))),
+            None => Some(format!("the run never ended: it was killed, or goes on still; its record ends {reached}")),
+        });
+    }
+    if story.history.truncated {
+        lines.push("the record was cut short in the middle of a line: what came after is not known".to_owned());
+    }
+    lines
+}
+
+/// What the service is called.
+pub(super) fn service(story: &Story<'_>) -> String {
+    if story.is_foreign() { "the service".to_owned() } else { words::one_line(&story.history.header.service, 40) }
+}
+
 /// How often the promise was broken, and how badly.
 pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String {
     let Some(worst) = story.worst_anomaly() else {
@@ -39,7 +66,7 @@ pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String 
         1 => "once".to_owned(),
         many => format!("{} times", thousands(many)),
     };
-    let service = words::one_line(&story.history.header.service, 40);
+    let service = service(story);
     let keys = keys(story, impact.keys.len());
     match worst.kind {
         AnomalyKind::DoubleRun => {

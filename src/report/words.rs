@@ -59,6 +59,9 @@ pub(super) fn list<S: AsRef<str>>(items: &[S]) -> String {
 /// other people's files: line breaks, control characters and marks that turn the direction of writing have no place
 /// in a report, and XML forbids most of them.
 pub(super) fn one_line(text: &str, max: usize) -> String {
+    if text.len() <= max && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return text.to_owned();
+    }
     let mut line = String::new();
     let mut length = 0;
     let mut gap = false;

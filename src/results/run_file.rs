@@ -1,8 +1,13 @@
 //! `run.json`: what was asked for, by which program, and how it ended.
 
+use std::fs;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::{ResultsError, RunFolder};
+
+const NAME: &str = "run.json";
 
 /// The contents of `run.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +46,12 @@ pub enum Ending {
 }
 
 impl RunFile {
+    /// That of the run in this folder; none where there is no run, or it was another program's.
+    #[must_use]
+    pub fn of(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(folder.join(NAME)).ok()?).ok()
+    }
+
     /// Writes it into the folder.
     ///
     /// # Errors
@@ -48,6 +59,6 @@ impl RunFile {
     pub fn write(&self, folder: &RunFolder) -> Result<(), ResultsError> {
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');
-        folder.write("run.json", text.as_bytes())
+        folder.write(NAME, text.as_bytes())
     }
 }

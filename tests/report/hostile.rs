@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use leasehold::report;
+use leasehold::report::Report;
 use leasehold_checkers::history::{CAS_REGISTER, ErrorInfo, Event, EventType, History, Process, RunTime, Word};
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, CheckerResult, Grade, Judgement, Signature, Stuck, Verdict};
 use proptest::collection::vec;
@@ -146,10 +146,10 @@ fn judgement() -> impl Strategy<Value = Judgement> {
 }
 
 fn is_harmless(history: &History, judgement: &Judgement) {
-    let summary = report::summary(history, judgement);
+    let summary = Report::of(history, judgement).summary();
     assert!(!outside_code(&summary).contains("<script"), "{summary}");
     assert!(!summary.contains('\u{1b}') && !summary.contains('\u{202e}'), "{summary}");
-    let junit = report::junit(history, judgement);
+    let junit = Report::of(history, judgement).junit();
     quick_junit::Report::deserialize_from_str(&junit).unwrap_or_else(|error| panic!("{error}: {junit}"));
     assert!(!junit.contains("<script"), "{junit}");
     let headings = summary.lines().filter(|line| line.starts_with("# ")).count();
@@ -157,11 +157,11 @@ fn is_harmless(history: &History, judgement: &Judgement) {
     assert_eq!(summary.lines().filter(|line| line.starts_with("```")).count(), 2, "{summary}");
     assert!(summary.lines().count() < 80, "too long:\n{summary}");
 
-    for (_, svg) in report::plots(history, judgement).expect("plots can be drawn") {
+    for (_, svg) in Report::of(history, judgement).plots().expect("plots can be drawn") {
         xml::labels(&svg);
     }
-    crate::html::is_harmless(&report::page(history, judgement).expect("a page"));
-    let console = report::console(history, judgement, Path::new("run"), false, 80);
+    crate::html::is_harmless(&Report::of(history, judgement).page().expect("a page"));
+    let console = Report::of(history, judgement).console(Path::new("run"), false, 80);
     assert!(!console.contains('\u{1b}') && !console.contains('\u{202e}'), "{console}");
 }
 
@@ -211,7 +211,7 @@ fn an_empty_history_has_a_report() {
     let judgement = leasehold_checkers::check(&history);
     is_harmless(&history, &judgement);
     let folder = tempfile::tempdir().expect("a folder");
-    assert_eq!(report::write_all(&history, &judgement, folder.path()).expect("it can be written").len(), 5);
+    assert_eq!(Report::of(&history, &judgement).write_all(folder.path()).expect("it can be written").len(), 5);
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn thousands_of_operations_make_pictures_of_a_bearable_size() {
     let history = writer.finish();
     let judgement = leasehold_checkers::check(&history);
     is_harmless(&history, &judgement);
-    for (name, svg) in report::plots(&history, &judgement).expect("plots can be drawn") {
+    for (name, svg) in Report::of(&history, &judgement).plots().expect("plots can be drawn") {
         assert!(svg.len() < 2_000_000, "{name} takes {} bytes", svg.len());
     }
 }

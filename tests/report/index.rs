@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use leasehold::index;
-use leasehold::report;
+use leasehold::report::Report;
 use tokio::sync::oneshot;
 
 use crate::browser::Browser;
@@ -19,7 +19,8 @@ fn lay(folder: &Path, scenario: &str, seed: u64, wanted: &str) {
         "start": format!("2026-11-22T0{seed}:00:00Z"), "schedule": [], "ending": "completed"});
     fs::write(folder.join("run.json"), run.to_string()).expect("it is written");
     fs::write(folder.join("verdict.json"), judgement.to_json()).expect("it is written");
-    fs::write(folder.join("report.html"), report::page(&history, &judgement).expect("a page")).expect("it is written");
+    fs::write(folder.join("report.html"), Report::of(&history, &judgement).page().expect("a page"))
+        .expect("it is written");
 }
 
 /// How many rows of the list are to be seen.
@@ -81,7 +82,7 @@ fn the_list_of_runs_is_filtered_sorted_and_compared_in_a_browser() {
 /// `LEASEHOLD_INDEX_RUNS=10000` makes it ten thousand.
 #[test]
 fn many_runs_are_listed_at_once() {
-    let count: usize = std::env::var("LEASEHOLD_INDEX_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(500);
+    let count: usize = std::env::var("LEASEHOLD_INDEX_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(600);
     let root = tempfile::tempdir().expect("a folder");
     let judgement = story("early").1.to_json();
     for run in 0..count {
@@ -98,4 +99,18 @@ fn many_runs_are_listed_at_once() {
     let html = index::page("results", &runs, &std::collections::BTreeMap::new(), true);
     eprintln!("{count} runs: read in {read:?}, the page of {} bytes in {:?}", html.len(), begun.elapsed() - read);
     assert_eq!((runs.len(), html.matches("<tr class").count()), (count, count));
+
+    // A browser lays out the first of them, and the others when they are asked for or looked for.
+    let Some(mut browser) = Browser::start() else { return };
+    let page = root.path().join("runs.html");
+    fs::write(&page, html).expect("it is written");
+    let begun = Instant::now();
+    browser.visit(&format!("file://{}", page.display()));
+    browser.settle();
+    eprintln!("shown after {:?}, {:?} of a processor", begun.elapsed(), browser.worked());
+    assert_eq!(browser.value(SHOWN), 500);
+    browser.value("find.value = 'seed/none'; find.dispatchEvent(new Event('input'))");
+    assert_eq!((browser.value(SHOWN), browser.value("more.hidden")), (0.into(), true.into()));
+    browser.value("find.value = ''; find.dispatchEvent(new Event('input')); more.click()");
+    assert_eq!((browser.value(SHOWN), browser.value("more.hidden")), (count.into(), true.into()));
 }

@@ -10,7 +10,7 @@ mod xml;
 use std::fs;
 use std::path::Path;
 
-use leasehold::report::{self, ReportError};
+use leasehold::report::{Report, ReportError};
 use leasehold_checkers::history::History;
 use leasehold_checkers::verdict::{Judgement, Verdict};
 
@@ -39,7 +39,7 @@ fn story(wanted: &str) -> (History, Judgement) {
 }
 
 fn svg(history: &History, judgement: &Judgement, wanted: &str) -> String {
-    let plots = report::plots(history, judgement).expect("plots can be drawn");
+    let plots = Report::of(history, judgement).plots().expect("plots can be drawn");
     plots.into_iter().find(|(name, _)| *name == wanted).expect("the plot is there").1
 }
 
@@ -50,7 +50,7 @@ fn texts(svg: &str) -> Vec<String> {
 #[test]
 fn the_summary_of_a_broken_lock_reads_like_an_incident_report() {
     let (history, judgement) = story("early");
-    let summary = report::summary(&history, &judgement);
+    let summary = Report::of(&history, &judgement).summary();
     for needed in [
         "# INVALID: the lock did not hold (etcd 3.4.23, `early-expiry`)",
         "**etcd-v2 broke its promise 44 times on 2 locks; at worst one lock was promised to two clients at once for 8.83 s**",
@@ -74,7 +74,7 @@ fn the_summary_of_a_broken_lock_reads_like_an_incident_report() {
 #[test]
 fn a_valid_run_says_what_was_tried() {
     let (history, judgement) = story("storm");
-    let summary = report::summary(&history, &judgement);
+    let summary = Report::of(&history, &judgement).summary();
     assert!(summary.starts_with("# VALID: the lock held"));
     assert!(summary.contains("**No promise was broken** in 133 acquisitions, 194 renewals, 133 releases"), "{summary}");
     assert!(summary.contains("8 faults were injected, 1 of which had no effect"), "{summary}");
@@ -86,11 +86,11 @@ fn a_valid_run_says_what_was_tried() {
 fn an_unknown_run_is_never_called_a_pass_and_says_why() {
     let (history, judgement) = story("nothing");
     assert_eq!(judgement.verdict, Verdict::Unknown);
-    let summary = report::summary(&history, &judgement);
+    let summary = Report::of(&history, &judgement).summary();
     assert!(summary.contains("**This is not a pass:**"), "{summary}");
     assert!(summary.contains("no acquisition succeeded in 40 ops"), "{summary}");
     assert!(summary.contains("30 × timeout, first with the words: the server said: timeout"), "{summary}");
-    assert!(report::console(&history, &judgement, Path::new("x"), false, 80).contains("not a pass"));
+    assert!(Report::of(&history, &judgement).console(Path::new("x"), false, 80).contains("not a pass"));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn of_many_locks_the_broken_ones_come_first_and_the_rest_is_counted() {
 #[test]
 fn no_label_covers_another() {
     for (story, history, judgement) in stories() {
-        for (plot, svg) in report::plots(&history, &judgement).expect("plots can be drawn") {
+        for (plot, svg) in Report::of(&history, &judgement).plots().expect("plots can be drawn") {
             let labels = xml::labels(&svg);
             for (index, one) in labels.iter().enumerate() {
                 for other in &labels[index + 1..] {
@@ -147,7 +147,7 @@ fn the_same_run_gives_the_same_bytes() {
     let (history, judgement) = story("early");
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
     let written = folders.each_ref().map(|folder| {
-        let paths = report::write_all(&history, &judgement, folder.path()).expect("everything can be written");
+        let paths = Report::of(&history, &judgement).write_all(folder.path()).expect("everything can be written");
         let names: Vec<_> =
             paths.iter().map(|path| path.strip_prefix(folder.path()).expect("below it").to_owned()).collect();
         let bytes: Vec<_> = paths.iter().map(|path| fs::read(path).expect("it is there")).collect();
@@ -164,7 +164,7 @@ fn one_plot_that_fails_does_not_lose_the_others() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir_all(folder.path().join("plots/gantt.svg")).expect("a folder in the way");
     fs::create_dir_all(folder.path().join("plots/rate.png")).expect("another one");
-    let error = report::write_all(&history, &judgement, folder.path()).expect_err("two files cannot be written");
+    let error = Report::of(&history, &judgement).write_all(folder.path()).expect_err("two files cannot be written");
     let said = error.to_string();
     let ReportError::Parts { written, failed } = error else { panic!("{error}") };
     assert_eq!((written.len(), failed.len()), (9, 2), "{said}");
@@ -174,7 +174,7 @@ fn one_plot_that_fails_does_not_lose_the_others() {
 #[test]
 fn the_console_is_plain_without_colour_and_keeps_to_its_width() {
     let (history, judgement) = story("early");
-    let plain = report::console(&history, &judgement, Path::new("results/latest"), false, 80);
+    let plain = Report::of(&history, &judgement).console(Path::new("results/latest"), false, 80);
     assert!(plain.starts_with("INVALID   early-expiry on etcd 3.4.23"), "{plain}");
     assert!(plain.contains(
         "22 ×      double-acquisition: one lock was promised to two clients at once, at\n          worst for 8.83 s"
@@ -182,7 +182,7 @@ fn the_console_is_plain_without_colour_and_keeps_to_its_width() {
     assert!(plain.contains("results/latest/plots/gantt-anomaly.svg"));
     assert!(!plain.contains('\x1b'));
     assert!(plain.lines().all(|line| line.chars().count() <= 80), "{plain}");
-    let coloured = report::console(&history, &judgement, Path::new("results/latest"), true, 80);
+    let coloured = Report::of(&history, &judgement).console(Path::new("results/latest"), true, 80);
     assert!(coloured.starts_with("\x1b[1;31mINVALID\x1b[0m"));
 }
 
@@ -191,7 +191,7 @@ fn the_console_is_plain_without_colour_and_keeps_to_its_width() {
 fn every_story_is_written_whole() {
     for (name, history, judgement) in stories() {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stories").join(name);
-        let written = report::write_all(&history, &judgement, &folder).expect("everything can be written");
+        let written = Report::of(&history, &judgement).write_all(&folder).expect("everything can be written");
         assert!(written.iter().all(|file| file.metadata().is_ok_and(|file| file.len() > 0)), "{written:?}");
     }
 }
@@ -212,7 +212,7 @@ fn fixture(name: &str) -> (History, Judgement) {
 #[test]
 fn registers_are_shown_without_locks() {
     let (history, judgement) = fixture("etcd-v3-register-stale-read.jsonl");
-    let summary = report::summary(&history, &judgement);
+    let summary = Report::of(&history, &judgement).summary();
     for needed in [
         "# INVALID: no order explains the answers (etcd 3.5.30, `etcd-v3-register-calm`)",
         "on 1 register; at worst no order of the operations explains all answers shown by 2 operations",
@@ -221,7 +221,7 @@ fn registers_are_shown_without_locks() {
     }
     assert!(!summary.contains("lease may end") && !summary.contains("acquisition"), "{summary}");
     let names: Vec<&str> =
-        report::plots(&history, &judgement).expect("drawn").into_iter().map(|(name, _)| name).collect();
+        Report::of(&history, &judgement).plots().expect("drawn").into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["gantt-anomaly", "latency", "rate", "availability"]);
     let witness = texts(&svg(&history, &judgement, "gantt-anomaly"));
     assert!(witness.iter().any(|text| text.starts_with("read 4, from ")), "{witness:?}");
@@ -229,21 +229,21 @@ fn registers_are_shown_without_locks() {
     for needed in ["before", "it was 106 or 85", "by that answer", "it was 4, and stayed so"] {
         assert!(witness.iter().any(|text| text == needed), "{needed:?} is missing from {witness:?}");
     }
-    let told = report::console(&history, &judgement, Path::new("results/latest"), false, 100);
+    let told = Report::of(&history, &judgement).console(Path::new("results/latest"), false, 100);
     assert!(told.contains("results/latest/plots/gantt-anomaly.svg"), "{told}");
     for needed in ["├", "read 4", "before      it was 106 or 85", "by its end  it was 4, and stayed so"] {
         assert!(told.contains(needed), "{needed:?} is missing from\n{told}");
     }
 
     let (history, judgement) = fixture("etcd-v3-register.jsonl");
-    let told = report::console(&history, &judgement, Path::new("results/latest"), false, 100);
+    let told = Report::of(&history, &judgement).console(Path::new("results/latest"), false, 100);
     assert!(told.contains("results/latest/plots/rate.svg") && told.contains(" swaps"), "{told}");
 }
 
 #[test]
 fn a_job_that_ran_twice_is_no_broken_promise() {
     let (history, judgement) = fixture("etcd-v3-job-frozen-holder.jsonl");
-    let summary = report::summary(&history, &judgement);
+    let summary = Report::of(&history, &judgement).summary();
     assert!(summary.starts_with("# INVALID: the job ran twice"), "{summary}");
     assert!(summary.contains("at worst for 2.19 s; etcd-v3 kept its word"), "{summary}");
     assert!(summary.contains("**first double run**") && !summary.contains("broken promise"), "{summary}");
@@ -256,7 +256,7 @@ fn a_job_that_ran_twice_is_no_broken_promise() {
 #[test]
 fn the_console_shows_what_broke_in_characters() {
     let (history, judgement) = story("early");
-    let told = report::console(&history, &judgement, Path::new("results/latest"), false, 100);
+    let told = Report::of(&history, &judgement).console(Path::new("results/latest"), false, 100);
     let row =
         |name: &str| told.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}:\n{told}"));
     assert!(row("fault       ").contains("▒ clock +9 s on n2 ▒"), "{told}");
@@ -267,11 +267,11 @@ fn the_console_shows_what_broke_in_characters() {
     let column = |line: &str, letter: char| line.chars().position(|c| c == letter).expect("it is drawn");
     assert!(column(held, '✕').abs_diff(column(row("broken "), '▀')) <= 1, "{told}");
     let whole = story("storm");
-    let told = report::console(&whole.0, &whole.1, Path::new("results/latest"), false, 100);
+    let told = Report::of(&whole.0, &whole.1).console(Path::new("results/latest"), false, 100);
     assert!(told.contains("jobs/4") && told.contains("2 × pause") && told.contains("unknown "), "{told}");
     for (name, history, judgement) in stories() {
         for width in [40, 80, 160] {
-            let told = report::console(&history, &judgement, Path::new("x"), false, width);
+            let told = Report::of(&history, &judgement).console(Path::new("x"), false, width);
             let wide = told.lines().filter(|line| !line.starts_with("again")).find(|line| line.chars().count() > width);
             assert_eq!(wide, None, "{name} at {width}");
         }
@@ -281,7 +281,7 @@ fn the_console_shows_what_broke_in_characters() {
 #[test]
 fn every_run_is_told_for_continuous_integration() {
     for (name, history, judgement) in stories() {
-        let junit = report::junit(&history, &judgement);
+        let junit = Report::of(&history, &judgement).junit();
         let read = quick_junit::Report::deserialize_from_str(&junit).expect("it can be read");
         assert_eq!(read.tests, judgement.checkers.len());
         let of = |wanted: Verdict| judgement.checkers.values().filter(|result| result.verdict == wanted).count();
@@ -296,7 +296,7 @@ fn every_run_is_told_for_continuous_integration() {
         assert!(junit.contains("again: leasehold run "), "{name}:\n{junit}");
     }
     let (history, judgement) = story("early");
-    let junit = report::junit(&history, &judgement);
+    let junit = Report::of(&history, &judgement).junit();
     for needed in ["<property name=\"seed\" value=\"42\"/>", "still held `jobs/1` for another 8.68 s", "and 2 more"] {
         assert!(junit.contains(needed), "{needed:?} is missing from\n{junit}");
     }
@@ -310,7 +310,7 @@ fn the_network_is_counted_and_drawn() {
         assert!(lanes.iter().any(|text| text == needed), "{needed:?} is missing from {lanes:?}");
     }
     assert!(!lanes.iter().any(|text| text.contains("harness")), "nothing happened to the probes: {lanes:?}");
-    let page = report::page(&history, &judgement).expect("a page");
+    let page = Report::of(&history, &judgement).page().expect("a page");
     let row = page.lines().find(|line| line.contains("<td>n1 → n2</td>")).expect("the link has a row");
     assert!(row.contains("<td>2,360</td><td>2,000</td>") && row.contains("\">27</td>"), "{row}");
     assert!(page.contains("held back</th>") && !page.contains("doubled</th>"), "only columns that say something");

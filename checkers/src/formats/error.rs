@@ -27,7 +27,9 @@ impl Error {
         Self { path: None, line: None, problem: problem.into() }
     }
 
-    pub(crate) fn in_file(self, path: &Path) -> Self {
+    /// The same, naming the file that was read.
+    #[must_use]
+    pub fn in_file(self, path: &Path) -> Self {
         Self { path: Some(path.to_owned()), ..self }
     }
 }

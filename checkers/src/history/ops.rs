@@ -228,11 +228,11 @@ enum Doing {
     RetiredBy(usize),
 }
 
-/// Pairs events as they come.
+/// Pairs events as they come, for whoever does not have them all at once.
 #[derive(Debug, Default)]
-pub(crate) struct Pairing {
+pub struct Pairing {
     /// The ops so far. Whoever needs one no more may take it out once it has ended.
-    pub(crate) ops: Ops,
+    pub ops: Ops,
     pub(crate) names: Names,
     /// How many ops there were.
     pub(crate) count: usize,
@@ -243,12 +243,17 @@ pub(crate) struct Pairing {
 
 impl Pairing {
     /// For the events of a run with this header.
-    pub(crate) fn of(header: &Header) -> Self {
+    #[must_use]
+    pub fn of(header: &Header) -> Self {
         Self { registers: header.model == CAS_REGISTER, ..Self::default() }
     }
 
-    /// Takes the event of a client, and gives the index of the op that it begins or ends.
-    pub(crate) fn take(&mut self, line: usize, process: u64, event: &Event) -> Result<usize, FlawKind> {
+    /// Takes the event of a client, which stands on this line, and gives the index of the op that it begins or ends.
+    ///
+    /// # Errors
+    ///
+    /// Where the event breaks the form of a record.
+    pub fn take(&mut self, line: usize, process: u64, event: &Event) -> Result<usize, FlawKind> {
         match event.kind {
             EventType::Invoke => self.invoke(line, process, event),
             EventType::Ok => self.complete(process, event, Outcome::Ok),

@@ -31,6 +31,20 @@ impl History {
             .map_err(|error| error.in_file(path))
     }
 
+    /// Begins to read a history from a file: its header, and its events one at a time, so that they need not all be held.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read or is not a history; the error names the file, the line and the reason. Those of the events
+    /// themselves do not name the file: see [`Error::in_file`].
+    pub fn open(path: impl AsRef<Path>) -> Result<(Header, Events<'static>), Error> {
+        let path = path.as_ref();
+        File::open(path)
+            .map_err(Error::of_all)
+            .and_then(|file| with_header(std::io::BufReader::with_capacity(PIECE_BYTES, file)))
+            .map_err(|error| error.in_file(path))
+    }
+
     /// Reads a history from anything that can be read by lines.
     ///
     /// # Errors

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use leasehold_checkers::checks::well_formed::CUT;
+use leasehold_checkers::contract::{Contract, Patience};
 use leasehold_checkers::explain::{human, lock};
 use leasehold_checkers::formats::{Events, Format, Options, Record};
-use leasehold_checkers::history::Event;
+use leasehold_checkers::history::{CAS_REGISTER, Event, FORMAT_VERSION, Header, History};
 use leasehold_checkers::linear::locks::{LeaseTerms, LockModel};
 use leasehold_checkers::linear::register::NullReads;
 use leasehold_checkers::linear::{self, Apt, Budget, Fails, Linearized, Model, Reading, Unreadable};
@@ -22,7 +23,7 @@ use super::super::{Exit, Failure, OrExit};
 
 /// How to judge by a model.
 #[derive(Debug, Args)]
-pub(super) struct ByModelArguments {
+pub(in crate::cli) struct ByModelArguments {
     /// Judge only whether some order of the operations explains all answers, under this model: `cas-register`, `kv`, `mutex`,
     /// `owner-mutex`, `reentrant-mutex:N`, `fenced-mutex`, `semaphore:N` or `lease-lock`, with `lease-lock:10s` for the TTL
     /// where answers tell none. For histories of any origin. Without, a history of another tool is judged by the model that
@@ -43,12 +44,27 @@ pub(super) struct ByModelArguments {
     #[arg(long, value_name = "JSON", requires = "model", value_parser = json)]
     initial: Option<serde_json::Value>,
     /// How long the search may take; then the verdict is `unknown`.
-    #[arg(long, value_name = "S", requires = "model", default_value = "60", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "S", requires = "model", default_value_t = LIMIT_S, value_parser = clap::value_parser!(u64).range(1..))]
     limit_s: u64,
     /// Print, for each key whose answers can be explained, an order of the operations that does so: one step a line, with the
     /// leases that have to have run out.
     #[arg(long, requires = "model", conflicts_with = "json")]
     pub(super) linearization: bool,
+}
+
+impl Default for ByModelArguments {
+    /// What holds where nothing is said.
+    fn default() -> Self {
+        Self {
+            model: None,
+            format: None,
+            fails: Says::Ignore,
+            nulls: Says::Observe,
+            initial: None,
+            limit_s: LIMIT_S,
+            linearization: false,
+        }
+    }
 }
 
 fn json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
@@ -61,26 +77,30 @@ enum Says {
     Ignore,
 }
 
+/// How long a search may take, in seconds, where nothing is said.
+const LIMIT_S: u64 = 60;
+
 /// The memory that a search may take.
 const MEMORY_BYTES: usize = 2 << 30;
 
 /// What is judged, as the model shall read it.
-pub(super) struct ByModel {
+pub(in crate::cli) struct ByModel {
     events: Vec<Event>,
     /// Whether the file ended in the middle of a line, which is left out.
     is_cut: bool,
+    format: Format,
     model: Model,
     reading: Reading,
     limit: Duration,
 }
 
 /// Whether a file is to be judged by a model although none is named: it is no record of a run of ours.
-pub(super) fn is_foreign(path: &Path) -> bool {
+pub(in crate::cli) fn is_foreign(path: &Path) -> bool {
     let events = File::open(path).ok().and_then(|file| Events::open(BufReader::new(file), &Options::default()).ok());
     events.is_some_and(|events| events.format() != Format::Leasehold || events.header().is_none())
 }
 
-pub(super) fn read(path: &Path, arguments: &ByModelArguments) -> Result<ByModel, Failure> {
+pub(in crate::cli) fn read(path: &Path, arguments: &ByModelArguments) -> Result<ByModel, Failure> {
     let options = Options { format: arguments.format, ..Options::default() };
     let mut record = Record::read(path, &options).or_exit(Exit::BadInput)?;
     if let (true, Some(last)) = (record.truncated, record.lines.last()) {
@@ -118,8 +138,8 @@ pub(super) fn read(path: &Path, arguments: &ByModelArguments) -> Result<ByModel,
             Says::Ignore => NullReads::Ignore,
         },
     };
-    let is_cut = record.truncated;
-    Ok(ByModel { events: record.events, is_cut, model, reading, limit: Duration::from_secs(arguments.limit_s) })
+    let (is_cut, format) = (record.truncated, record.format);
+    Ok(ByModel { events: record.events, is_cut, format, model, reading, limit: Duration::from_secs(arguments.limit_s) })
 }
 
 impl ByModel {
@@ -128,13 +148,51 @@ impl ByModel {
         format!("{:?} with {:?}", self.model, self.reading)
     }
 
-    pub(super) fn judge(&self, part: Part) -> Result<Judgement, Failure> {
+    pub(in crate::cli) fn judge(&self, part: Part) -> Result<Judgement, Failure> {
         let mut judgement =
             self.within_limit(|budget| linear::judge_part(&self.events, &self.model, &self.reading, budget, part))?;
         if self.is_cut {
             judgement.checkers.values_mut().for_each(|checker| checker.reason.push_str(CUT));
         }
         Ok(judgement)
+    }
+
+    /// The same as a history of registers, for a report that has no more to go by: this is what it is about, in this format.
+    pub(in crate::cli) fn into_history(self, path: &Path) -> Result<History, Failure> {
+        if let Model::Lock(_) = self.model {
+            let text = "only records of runs and other tools' histories of registers and stores can be told of; `leasehold check` \
+                        judges this one";
+            return Err(Failure::new(Exit::BadInput, format!("{}: {text}", path.display())));
+        }
+        let word = path.display().to_string();
+        let header = Header {
+            leasehold: FORMAT_VERSION,
+            scenario: path.file_name().map_or_else(|| word.clone(), |name| name.to_string_lossy().into_owned()),
+            workload: self.format.to_string(),
+            model: CAS_REGISTER.to_owned(),
+            service: String::new(),
+            servers: String::new(),
+            nodes: 0,
+            seed: 0,
+            clock: String::new(),
+            start: String::new(),
+            command: ["leasehold", "check", &word].map(str::to_owned).to_vec(),
+            contract: Contract {
+                service: String::new(),
+                early_slack_ms: 0,
+                latest_expiry: None,
+                counts_from_request: true,
+                second_hand: None,
+                ends_with_its_server: false,
+                fencing_tokens: false,
+                lock_delay_ms: None,
+                patience: Patience::default(),
+                source: String::new(),
+            },
+            clock_rate_error_ppm: 0,
+            beliefs_must_exclude: false,
+        };
+        Ok(History { truncated: self.is_cut, ..History::new(header, self.events) })
     }
 
     /// An order of each key's operations, one step a line.

@@ -13,7 +13,7 @@ use super::super::{Exit, Failure, OrExit};
 use super::prepared::Prepared;
 use crate::engine::{EngineError, RunEnd};
 use crate::nemesis::clock_rate_error_ppm;
-use crate::report;
+use crate::report::Report;
 use crate::results::Ending;
 
 /// Judges what was recorded, however the run ended, and writes and tells the result. `live` is what was judged on the way.
@@ -93,28 +93,32 @@ fn judge(prepared: &Prepared, live: Option<Judgement>) -> Result<Verdict, Failur
     let write =
         |judgement: &Judgement| folder.write("verdict.json", judgement.to_json().as_bytes()).or_exit(Exit::Internal);
     live.iter().try_for_each(write)?;
-    let history = History::read(folder.history()).or_exit(Exit::Internal)?;
     let judgement = match live {
         Some(judgement) => judgement,
         None => {
-            let judgement = leasehold_checkers::check(&history);
+            let judgement = leasehold_checkers::check(&History::read(folder.history()).or_exit(Exit::Internal)?);
             write(&judgement)?;
             judgement
         }
     };
+    let report = Report::read(&folder.history(), &judgement).or_exit(Exit::Internal)?;
+    let report = report.of_run(Some(prepared.run_file.clone()));
     // The verdict stands whatever becomes of its report, which can be written anew.
-    if let Err(error) = report::write_all(&history, &judgement, folder.path()) {
+    if let Err(error) = report.write_all(folder.path()) {
         note(&format!("leasehold: {error}; `leasehold report` writes it anew"));
     }
-    tell(prepared, &history, &judgement)?;
+    tell(prepared, &report, &judgement)?;
     Ok(judgement.verdict)
 }
 
-fn tell(prepared: &Prepared, history: &History, judgement: &Judgement) -> Result<(), Failure> {
-    let replayed = prepared
-        .original
-        .as_ref()
-        .map(|original| (original.name(), original.differences(&Told::of(history, judgement))));
+fn tell(prepared: &Prepared, report: &Report<'_>, judgement: &Judgement) -> Result<(), Failure> {
+    let replayed = match &prepared.original {
+        Some(original) => {
+            let history = History::read(prepared.folder.history()).or_exit(Exit::Internal)?;
+            Some((original.name(), original.differences(&Told::of(&history, judgement))))
+        }
+        None => None,
+    };
     if prepared.json {
         let run = prepared.folder.path().display().to_string();
         let mut object = serde_json::to_value(judgement).or_exit(Exit::Internal)?;
@@ -125,7 +129,7 @@ fn tell(prepared: &Prepared, history: &History, judgement: &Judgement) -> Result
         }
         return say(&format!("{object}\n"));
     }
-    say(&report::console(history, judgement, prepared.folder.path(), colour(&io::stdout()), width()))?;
+    say(&report.console(prepared.folder.path(), colour(&io::stdout()), width()))?;
     match replayed {
         None => Ok(()),
         Some((name, differences)) if differences.is_empty() => {

@@ -71,15 +71,21 @@ impl Screen {
             Verdict::Unknown => ("1;33", "not a pass: the run does not allow a judgement".to_owned()),
         };
         let word = story.judgement.verdict.to_string().to_uppercase();
-        let run = format!(
-            "{} on {} ({}, {}, seed {})",
-            words::one_line(&header.scenario, 40),
-            words::one_line(&header.servers, 40),
-            words::one_line(&header.service, 24),
-            counted(usize::from(header.nodes), "server", "servers"),
-            header.seed
-        );
+        let run = match story.is_foreign() {
+            true => format!("{}, {}", words::one_line(&header.scenario, 60), words::one_line(&header.workload, 40)),
+            false => format!(
+                "{} on {} ({}, {}, seed {})",
+                words::one_line(&header.scenario, 40),
+                words::one_line(&header.servers, 40),
+                words::one_line(&header.service, 24),
+                counted(usize::from(header.nodes), "server", "servers"),
+                header.seed
+            ),
+        };
         self.styled_entry(&word, style, &run);
+        for line in phrases::cut_short(story) {
+            self.styled_entry("cut short", "1;33", &line);
+        }
         self.entry("", &said);
     }
 

@@ -15,6 +15,9 @@ mod prose;
 mod record;
 mod witness;
 
+use std::panic::resume_unwind;
+use std::thread;
+
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -93,10 +96,16 @@ impl Whole {
 
 /// The whole file.
 pub(super) fn of(story: &Story<'_>) -> Result<String, ReportError> {
+    // To pack the run takes as long as to tell and draw it.
+    let (record, page, inlines) = thread::scope(|scope| {
+        let record = scope.spawn(|| record::packed(story));
+        let (page, inlines) = (Page::of(story), Inlines::of(story));
+        (record.join().unwrap_or_else(|panic| resume_unwind(panic)), page, inlines)
+    });
     let whole = Whole {
-        page: Page::of(story),
-        inlines: Inlines::of(story)?,
-        record: record::packed(story).map_err(|source| ReportError::Page { reason: source.to_string() })?,
+        page,
+        inlines: inlines?,
+        record: record.map_err(|source| ReportError::Page { reason: source.to_string() })?,
         policy: policy(),
         style: STYLE,
         script: SCRIPT,

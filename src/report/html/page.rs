@@ -53,7 +53,8 @@ pub(super) struct Page {
     /// Where the service's promises are written down, where that certainly is an address.
     pub(super) source: Option<String>,
     pub(super) command: String,
-    pub(super) was_cut: bool,
+    /// That the run or its record did not come to an end.
+    pub(super) cut_short: Vec<Prose>,
 }
 
 /// All anomalies of a kind.
@@ -119,7 +120,7 @@ impl Page {
             limits: limits(story),
             source: source(&story.history.header.contract.source),
             command: command::reproduce(&story.history.header),
-            was_cut: story.history.truncated,
+            cut_short: phrases::cut_short(story).iter().map(|line| sentence(line)).collect(),
         }
     }
 
@@ -139,7 +140,8 @@ fn closeup(story: &Story<'_>) -> &'static str {
         Some(AnomalyKind::Nonlinearizable) => "The same as a picture, with what else was asked of the register then",
         Some(AnomalyKind::Lockup) => "When nothing was served",
         Some(AnomalyKind::Divergence) => "For how long they differed",
-        _ => "The holds around the broken promise",
+        _ if story.telling_anomaly() == story.worst_anomaly() => "The holds around the worst",
+        _ => "The holds around the first that was nearly as bad as the worst",
     }
 }
 
@@ -161,6 +163,14 @@ fn blame(story: &Story<'_>) -> Option<Prose> {
 
 fn facts(story: &Story<'_>) -> Vec<(&'static str, String)> {
     let header = &story.history.header;
+    if story.is_foreign() {
+        return vec![
+            ("record", one_line(&header.scenario, 60)),
+            ("format", one_line(&header.workload, 40)),
+            ("length", span(story.end.0)),
+            ("operations", thousands(story.ops.len())),
+        ];
+    }
     vec![
         ("scenario", one_line(&header.scenario, 60)),
         ("workload", one_line(&header.workload, 40)),
@@ -219,7 +229,7 @@ fn kind(story: &Story<'_>, kind: AnomalyKind, impact: &Impact<'_>) -> Kind {
 fn doubles(impact: &Impact<'_>) -> Option<Prose> {
     (impact.double_runs > 0).then(|| {
         sentence(&format!(
-            "one lock was promised to two at once {}, for up to {} each; summed over the locks, for {} of the run",
+            "one lock was promised to two at once {}, for up to {} each; added up over the locks, for {}",
             if impact.double_runs == 1 {
                 "once".to_owned()
             } else {
@@ -285,12 +295,13 @@ fn limits(story: &Story<'_>) -> Vec<Prose> {
         slack => format!("up to {} before", span(slack.saturating_mul(1_000_000))),
     };
     let unknown = story.ops.iter().filter(|op| op.is_unanswered()).count();
+    let clock = match story.is_foreign() {
+        true => "all times are those of the record".to_owned(),
+        false => format!("all times are the harness's {}, which no fault touches", one_line(&header.clock, 40)),
+    };
+    let leases = format!("; a lease may end {early} its TTL after the request that granted or renewed it");
     let mut lines = vec![
-        sentence(&format!(
-            "all times are the harness's {}, which no fault touches; a lease may end {early} its TTL after the request \
-             that granted or renewed it",
-            one_line(&header.clock, 40)
-        )),
+        sentence(&if story.is_about_registers() { clock } else { clock + &leases }),
         sentence(&match unknown {
             0 => "the outcome of every operation is known".to_owned(),
             some => {

@@ -116,6 +116,7 @@ pub(super) fn of(story: &Story<'_>) -> Picture {
     let bins = Bins::over(story.end.0);
     let nodes = nodes(story, lanes, &bins);
     for (name, node) in nodes.iter().take(NODES_MAX) {
+        let name = one_line(name, 12);
         let asked = node.asked.iter().map(|(number, lane)| (lanes.name(*number), lane, false));
         for (what, lane, is_health) in asked.chain([("health", &node.health, true)]) {
             if lane.iter().any(|answers| !answers.is_empty()) {
@@ -150,11 +151,11 @@ fn draw_lane(sheet: &mut Sheet<'_>, name: &str, lane: &Lane, bins: &Bins, inks: 
     sheet.y += if is_health { ROW - 6 } else { ROW };
 }
 
-fn nodes(story: &Story<'_>, lanes: Lanes, bins: &Bins) -> BTreeMap<String, Node> {
-    let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
+fn nodes<'s>(story: &'s Story<'_>, lanes: Lanes, bins: &Bins) -> BTreeMap<&'s str, Node> {
+    let mut nodes: BTreeMap<&str, Node> = BTreeMap::new();
     for op in &story.ops {
         let Some(node) = &op.node else { continue };
-        let node = nodes.entry(one_line(node, 12)).or_default();
+        let node = nodes.entry(node).or_default();
         for (lane, answered) in lanes.take(op) {
             bins.count(node.asked.entry(lane).or_default(), op.ended.unwrap_or(story.end).0, answered);
         }
@@ -163,7 +164,7 @@ fn nodes(story: &Story<'_>, lanes: Lanes, bins: &Bins) -> BTreeMap<String, Node>
     for event in probes {
         let Some(node) = &event.node else { continue };
         let healthy = event.kind == EventType::Ok && event.value.read::<HealthValue>().is_ok_and(|value| value.healthy);
-        bins.count(&mut nodes.entry(one_line(node, 12)).or_default().health, event.time.0, healthy);
+        bins.count(&mut nodes.entry(node).or_default().health, event.time.0, healthy);
     }
     nodes.values_mut().for_each(|node| bins.carry_on(&mut node.health));
     nodes

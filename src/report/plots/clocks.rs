@@ -18,7 +18,7 @@ const NOISE_NS: f64 = 20e6;
 pub(super) fn of(story: &Story<'_>) -> Picture {
     let mut sheet = Sheet::new(story, "Server clocks, measured against the harness", (0, story.end.0));
     // Monotonic clocks come last, so that every node has the colour that it has elsewhere.
-    let mut clocks: BTreeMap<(bool, &str), Vec<&ClockReading<'_>>> = BTreeMap::new();
+    let mut clocks: BTreeMap<(bool, &str), Vec<&ClockReading>> = BTreeMap::new();
     for reading in &story.clocks {
         clocks.entry((reading.is_monotonic, &reading.clock)).or_default().push(reading);
     }
@@ -32,7 +32,7 @@ pub(super) fn of(story: &Story<'_>) -> Picture {
 
     let largest = story.clocks.iter().map(|reading| reading.offset_ns.unsigned_abs()).max().unwrap_or(0);
     let (per_unit, unit) = if largest >= 1_000_000_000 { (1e9, "s") } else { (1e6, "ms") };
-    let value = |reading: &ClockReading<'_>| reading.offset_ns as f64 / per_unit;
+    let value = |reading: &ClockReading| reading.offset_ns as f64 / per_unit;
     // Drawn as large as the picture, the noise of the measurement would look like a fault.
     let is_noise = largest < NOISE_NS as u64;
     let least = [-NOISE_NS, NOISE_NS].into_iter().filter(|_| is_noise).map(|offset| offset / per_unit);

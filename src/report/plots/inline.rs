@@ -1,5 +1,6 @@
 //! The plots as they stand within a page: without a title, and in colours that the page may change.
 
+use super::latency::Latencies;
 use super::picture::Picture;
 use super::{availability, clocks, gantt, latency, lifelines, network, rate, svg};
 use crate::report::ReportError;
@@ -65,9 +66,10 @@ fn is_light(picture: &Picture) -> bool {
 
 /// The latencies with as many marks as a page bears.
 fn light_latency(story: &Story<'_>) -> Picture {
+    let latencies = Latencies::of(story);
     let mut spot = latency::FINE;
     loop {
-        let picture = latency::of(story, spot);
+        let picture = latencies.draw(spot);
         if is_light(&picture) || spot > 12 {
             return picture;
         }

@@ -1,6 +1,6 @@
 //! How long each operation took, and how it ended.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use leasehold_checkers::history::{Op, Outcome};
 
@@ -17,21 +17,39 @@ const HEIGHT: i32 = 150;
 /// The room, in pixels, in which marks of one outcome are drawn once.
 pub(super) const FINE: i32 = 3;
 
-/// Draws a field for each kind of operation, with spots of this size.
-pub(super) fn of(story: &Story<'_>, spot: i32) -> Picture {
-    let mut sheet = Sheet::new(story, "How long operations took", (0, story.end.0));
-    sheet.legend(&[
-        (Mark::Dot(palette::outcome(Outcome::Ok)), "ok: it happened"),
-        (Mark::Diamond(palette::outcome(Outcome::Fail)), "fail: it certainly did not"),
-        (Mark::Cross(palette::outcome(Outcome::Info)), "info: nobody knows, or no answer by the end of the run"),
-    ]);
-    sheet.surroundings();
-    let scale = Scale::decades(story.ops.iter().map(|op| milliseconds(story, op)));
-    for (name, ops) in by_name(story) {
-        let panel = Panel::open(&mut sheet, name, HEIGHT, scale, &Unit::Latency);
-        draw_points(&mut sheet, &panel, &ops, spot);
+/// What there is to draw: of the operations that fall on one pixel the first of each outcome.
+pub(super) struct Latencies<'a> {
+    story: &'a Story<'a>,
+    scale: Scale,
+    fields: Vec<(&'a str, Vec<&'a Op>)>,
+}
+
+impl<'a> Latencies<'a> {
+    pub(super) fn of(story: &'a Story<'_>) -> Self {
+        let scale = Scale::decades(story.ops.iter().map(|op| milliseconds(story, op)));
+        // Where a field is does not matter: on any, the same fall on one pixel.
+        let mut sheet = Sheet::new(story, "", (0, story.end.0));
+        let panel = Panel::open(&mut sheet, "", HEIGHT, scale, &Unit::Latency);
+        let fields = by_name(story).into_iter().map(|(name, ops)| (name, thinned(&sheet, &panel, ops, 1))).collect();
+        Self { story, scale, fields }
     }
-    sheet.finish()
+
+    /// Draws a field for each kind of operation, with spots of this size.
+    pub(super) fn draw(&self, spot: i32) -> Picture {
+        let mut sheet = Sheet::new(self.story, "How long operations took", (0, self.story.end.0));
+        sheet.legend(&[
+            (Mark::Dot(palette::outcome(Outcome::Ok)), "ok: it happened"),
+            (Mark::Diamond(palette::outcome(Outcome::Fail)), "fail: it certainly did not"),
+            (Mark::Cross(palette::outcome(Outcome::Info)), "info: nobody knows, or no answer by the end of the run"),
+        ]);
+        sheet.surroundings();
+        for (name, ops) in &self.fields {
+            let panel = Panel::open(&mut sheet, name, HEIGHT, self.scale, &Unit::Latency);
+            let ops = thinned(&sheet, &panel, ops.clone(), spot);
+            draw_points(&mut sheet, &panel, &ops);
+        }
+        sheet.finish()
+    }
 }
 
 /// How long an operation took; one that was never answered lasts until the end of the run.
@@ -40,21 +58,29 @@ fn milliseconds(story: &Story<'_>, op: &Op) -> f64 {
     (ended.since(op.invoked).as_nanos() as f64 / 1e6).max(0.001)
 }
 
-/// Draws the operations, the rare outcomes over the common ones. Of those that fall on one spot only one is drawn.
-fn draw_points(sheet: &mut Sheet<'_>, panel: &Panel, ops: &[&Op], spot: i32) {
-    let mut drawn = BTreeSet::new();
-    let mut by_outcome: Vec<&Op> = ops.to_vec();
-    by_outcome.sort_by_key(|op| op.outcome);
-    for op in by_outcome {
-        let (x, y) = (sheet.time.x(op.invoked.0), panel.y(milliseconds(sheet.story, op)));
-        if !drawn.insert((op.outcome, x / spot, y / spot)) {
-            continue;
-        }
+fn place(sheet: &Sheet<'_>, panel: &Panel, op: &Op) -> (i32, i32) {
+    (sheet.time.x(op.invoked.0), panel.y(milliseconds(sheet.story, op)))
+}
+
+/// The operations, the rare outcomes after the common ones. Of those that fall on one spot only the first is kept.
+fn thinned<'o>(sheet: &Sheet<'_>, panel: &Panel, mut ops: Vec<&'o Op>, spot: i32) -> Vec<&'o Op> {
+    let mut taken = HashSet::new();
+    ops.sort_by_key(|op| op.outcome);
+    ops.retain(|op| {
+        let (x, y) = place(sheet, panel, op);
+        taken.insert((op.outcome, x / spot, y / spot))
+    });
+    ops
+}
+
+fn draw_points(sheet: &mut Sheet<'_>, panel: &Panel, ops: &[&Op]) {
+    for op in ops {
+        let at = place(sheet, panel, op);
         let ink = palette::outcome(op.outcome);
         match op.outcome {
-            Outcome::Ok => sheet.picture.dot((x, y), 3, ink),
-            Outcome::Fail => diamond(&mut sheet.picture, (x, y), 4, ink),
-            Outcome::Info | Outcome::Open => cross(&mut sheet.picture, (x, y), 4, ink),
+            Outcome::Ok => sheet.picture.dot(at, 3, ink),
+            Outcome::Fail => diamond(&mut sheet.picture, at, 4, ink),
+            Outcome::Info | Outcome::Open => cross(&mut sheet.picture, at, 4, ink),
         }
     }
 }

@@ -29,6 +29,7 @@ use plotters::prelude::{BitMapBackend, IntoDrawingArea as _, SVGBackend};
 
 pub(super) use self::broken::margin_text;
 pub(super) use self::inline::{Inline, Inlines};
+use self::latency::Latencies;
 use self::picture::Picture;
 pub(super) use self::scale::round_step;
 use super::ReportError;
@@ -94,7 +95,7 @@ fn pictures(story: &Story<'_>) -> Vec<(&'static str, Picture)> {
     }
     pictures.extend(close_up(story).map(|picture| (CLOSEUP, picture)));
     if !story.ops.is_empty() {
-        pictures.push(("latency", latency::of(story, latency::FINE)));
+        pictures.push(("latency", Latencies::of(story).draw(latency::FINE)));
         pictures.push((RATE, rate::of(story)));
         pictures.push(("availability", availability::of(story)));
     }

@@ -70,8 +70,7 @@ impl Panel {
     /// Opens a field of this height on the sheet.
     pub(super) fn open(sheet: &mut Sheet<'_>, name: &str, height: i32, scale: Scale, unit: &Unit) -> Self {
         let panel = Self { top: sheet.y + 6, bottom: sheet.y + height, scale };
-        let ground = Area { left: sheet.left(), top: panel.top, right: sheet.right(), bottom: panel.bottom };
-        sheet.picture.ground(ground, LANE);
+        sheet.picture.ground(panel.area(sheet), LANE);
         let name = words::one_line(name, 24);
         sheet.picture.fitted(&name, (MARGIN, panel.top + 10), 118, HEAD, TEXT);
         let (ticks, step) = scale.ticks();
@@ -84,6 +83,11 @@ impl Panel {
         sheet.y = panel.bottom + 18;
         debug_assert!(sheet.right() < WIDTH);
         panel
+    }
+
+    /// Where the field is.
+    pub(super) fn area(&self, sheet: &Sheet<'_>) -> Area {
+        Area { left: sheet.left(), top: self.top, right: sheet.right(), bottom: self.bottom }
     }
 
     /// The row of a value.

@@ -54,6 +54,11 @@ impl<'a> Sheet<'a> {
         self.time.right
     }
 
+    /// Keeps what is drawn against time out of so many columns at the right. Nothing may be drawn against it before.
+    pub(super) fn make_room(&mut self, columns: i32) {
+        self.time.right -= columns;
+    }
+
     fn run_line(&mut self) {
         let header = &self.story.history.header;
         let verdict = self.story.judgement.verdict;
@@ -65,14 +70,17 @@ impl<'a> Sheet<'a> {
         let word = verdict.to_string().to_uppercase();
         self.picture.text(word.as_str(), (MARGIN, self.y), Anchor::Start, STRONG, ink);
         let x = MARGIN + font::width(&word, STRONG) + 14;
-        let line = format!(
-            "{}, {}, {}, {}, seed {}",
-            words::one_line(&header.scenario, 40),
-            words::one_line(&header.servers, 40),
-            words::one_line(&header.service, 24),
-            words::counted(usize::from(header.nodes), "server", "servers"),
-            header.seed,
-        );
+        let line = match self.story.is_foreign() {
+            true => format!("{}, {}", words::one_line(&header.scenario, 60), words::one_line(&header.workload, 40)),
+            false => format!(
+                "{}, {}, {}, {}, seed {}",
+                words::one_line(&header.scenario, 40),
+                words::one_line(&header.servers, 40),
+                words::one_line(&header.service, 24),
+                words::counted(usize::from(header.nodes), "server", "servers"),
+                header.seed,
+            ),
+        };
         self.picture.fitted(&line, (x, self.y), WIDTH - MARGIN - x, BODY, QUIET);
         self.y += 30;
     }

@@ -1,31 +1,29 @@
 //! What the probes measured of the servers' clocks.
 
-use std::borrow::Cow;
-
 use leasehold_checkers::history::vocabulary::{ClockValue, f};
-use leasehold_checkers::history::{Event, EventType, Process, RunTime};
+use leasehold_checkers::history::{Event, EventType, Process, RunTime, Word};
 
 /// One measurement of one clock.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::report) struct ClockReading<'a> {
+pub(in crate::report) struct ClockReading {
     /// When it was read.
     pub at: RunTime,
     /// The node, and which of its clocks, where it is not the wall clock.
-    pub clock: Cow<'a, str>,
+    pub clock: Word,
     /// Whether it is the monotonic clock.
     pub is_monotonic: bool,
     /// By how much it is ahead of the harness, in ns.
     pub offset_ns: i64,
 }
 
-pub(super) fn of(events: &[Event]) -> Vec<ClockReading<'_>> {
+pub(super) fn of(events: &[Event]) -> Vec<ClockReading> {
     events
         .iter()
         .filter(|event| event.process == Process::Probe && event.kind == EventType::Ok)
         .filter_map(|event| {
-            let node = event.node.as_deref()?;
+            let node = event.node.as_ref()?;
             let clock = match event.f.as_str() {
-                f::CLOCK => node.into(),
+                f::CLOCK => node.clone(),
                 f::MONOTONIC_CLOCK => format!("{node} monotonic").into(),
                 _ => return None,
             };

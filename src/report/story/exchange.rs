@@ -1,18 +1,16 @@
 //! What operations asked for and were told beyond what every operation has: values of registers, leases, pieces of work.
 
-use std::collections::HashMap;
-
 use leasehold_checkers::history::vocabulary::{AcquireValue, Piece, f};
-use leasehold_checkers::history::{Action, EventType, History, Json, Op, Outcome, Process};
+use leasehold_checkers::history::{Action, Event, EventType, Json, Op, Outcome};
 use serde_json::Value;
 
 use crate::report::words::one_line;
 
 const VALUE_MAX: usize = 40;
 
-/// Where in the record each operation was answered, by its index.
-#[derive(Debug)]
-pub(super) struct Answers(Vec<Option<usize>>);
+/// What operations came upon and made, by their index, as far as the operations themselves do not tell.
+#[derive(Debug, Default)]
+pub(super) struct Exchanges(Vec<Option<Box<Exchange>>>);
 
 /// What an operation came upon, and what it made, in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,63 +21,74 @@ pub(in crate::report) struct Exchange {
     pub(in crate::report) made: Option<String>,
 }
 
-impl Answers {
-    pub(super) fn of(history: &History, ops: &[Op]) -> Self {
-        let mut answers = vec![None; ops.len()];
-        let mut under_way: HashMap<u64, usize> = HashMap::new();
-        let mut coming = ops.iter().enumerate().peekable();
-        for (index, (line, event)) in history.lines().enumerate() {
-            let Process::Client(process) = event.process else { continue };
-            if event.kind != EventType::Invoke {
-                if let Some(op) = under_way.remove(&process) {
-                    answers[op] = Some(index);
-                }
-            } else if let Some((op, _)) = coming.next_if(|(_, op)| op.line == line) {
-                under_way.insert(process, op);
-            }
+impl Exchanges {
+    /// Takes what an event says, by which this op was asked or answered.
+    pub(super) fn take(&mut self, op: &Op, event: &Event) {
+        let exchange = match event.kind {
+            EventType::Invoke => Exchange::asked(op, &event.value),
+            EventType::Ok => Exchange::answered(op, &event.value),
+            EventType::Fail | EventType::Info => return,
+        };
+        if exchange == Exchange::default() {
+            return;
         }
-        Self(answers)
+        if self.0.len() <= op.index {
+            self.0.resize_with(op.index + 1, || None);
+        }
+        let noted = self.0[op.index].get_or_insert_default();
+        noted.made = exchange.made.or_else(|| noted.made.take());
+        noted.found = exchange.found.filter(|found| noted.made.as_ref() != Some(found)).or_else(|| noted.found.take());
+    }
+
+    /// What was asked by an op, and answered.
+    pub(super) fn of(&self, op: &Op) -> Exchange {
+        let noted = || self.0.get(op.index).and_then(Option::as_deref).cloned();
+        Exchange::of_work(op).or_else(noted).unwrap_or_default()
     }
 }
 
 impl Exchange {
-    /// What was asked by an op of this history, and answered.
-    pub(super) fn of(history: &History, answers: &Answers, op: &Op) -> Self {
-        let answer = answers.0.get(op.index).copied().flatten().and_then(|at| history.events.get(at));
-        let told = || answer.filter(|_| op.outcome == Outcome::Ok).map(|event| value(&event.value));
-        match &op.action {
-            Action::Register { .. } => {
-                let asked = || asked_of(history, op).map(value);
-                match op.f.as_str() {
-                    f::WRITE => Self { found: None, made: asked().as_ref().map(plain) },
-                    f::CAS => match asked() {
-                        Some(Value::Array(pair)) if pair.len() == 2 => {
-                            Self { found: Some(plain(&pair[0])), made: Some(plain(&pair[1])) }
-                        }
-                        _ => Self::default(),
-                    },
-                    _ => Self { found: told().as_ref().map(plain), made: None },
-                }
-            }
-            Action::Acquire { granted: Some(_), .. } => {
-                let value = answer.and_then(|event| event.value.read::<AcquireValue>().ok());
-                Self { found: value.and_then(|value| value.lease).map(|lease| lease.to_string()), made: None }
-            }
-            Action::Work(work) => {
-                let piece = match work.piece {
-                    Piece::Begin => "begin",
-                    Piece::Read => "read",
-                    Piece::Write => "write",
-                    Piece::End => "end",
-                };
-                let base = work.base.map_or_else(String::new, |base| format!(" over version {base}"));
-                Self {
-                    found: Some(format!("{piece}{base}")),
-                    made: work.version.map(|version| format!("version {version}")),
-                }
+    fn asked(op: &Op, value: &Json) -> Self {
+        match op.action {
+            Action::Register { writes: true, .. } => {}
+            // What another tool's client asks is told as it stands there.
+            Action::Other if !value.is_null() => return Self { found: None, made: Some(plain(&tree(value))) },
+            _ => return Self::default(),
+        }
+        match (op.f.as_str(), tree(value)) {
+            (f::WRITE, written) => Self { found: None, made: Some(plain(&written)) },
+            (f::CAS, Value::Array(pair)) if pair.len() == 2 => {
+                Self { found: Some(plain(&pair[0])), made: Some(plain(&pair[1])) }
             }
             _ => Self::default(),
         }
+    }
+
+    fn answered(op: &Op, value: &Json) -> Self {
+        let found = match &op.action {
+            Action::Register { writes: false, .. } => Some(plain(&tree(value))),
+            Action::Other if !value.is_null() => Some(plain(&tree(value))),
+            Action::Acquire { granted: Some(_), .. } => {
+                value.read::<AcquireValue>().ok().and_then(|value| value.lease).map(|lease| lease.to_string())
+            }
+            _ => None,
+        };
+        Self { found, made: None }
+    }
+
+    fn of_work(op: &Op) -> Option<Self> {
+        let Action::Work(work) = &op.action else { return None };
+        let piece = match work.piece {
+            Piece::Begin => "begin",
+            Piece::Read => "read",
+            Piece::Write => "write",
+            Piece::End => "end",
+        };
+        let base = work.base.map_or_else(String::new, |base| format!(" over version {base}"));
+        Some(Self {
+            found: Some(format!("{piece}{base}")),
+            made: work.version.map(|version| format!("version {version}")),
+        })
     }
 
     /// What an operation on a register did, in a few words; its name alone where nothing is known of its values.
@@ -98,13 +107,8 @@ impl Exchange {
     }
 }
 
-fn asked_of<'a>(history: &'a History, op: &Op) -> Option<&'a Json> {
-    const FIRST_EVENT: usize = 2;
-    history.events.get(op.line.checked_sub(FIRST_EVENT)?).map(|event| &event.value)
-}
-
 /// The tree of a value, which is not kept beside its text: there may be millions.
-fn value(json: &Json) -> Value {
+fn tree(json: &Json) -> Value {
     json.read().unwrap_or_default()
 }
 

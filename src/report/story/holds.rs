@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use leasehold_checkers::history::{Action, Op, Outcome, RunTime};
+use leasehold_checkers::history::{Action, Op, Outcome, RunTime, Word};
 use leasehold_checkers::holds::{Grant, Grants};
 use leasehold_checkers::observations::{Evidence, Observation};
 
@@ -37,11 +37,11 @@ pub(in crate::report) enum End {
 #[derive(Clone, Debug)]
 pub(in crate::report) struct Hold {
     /// The lock.
-    pub key: String,
+    pub key: Word,
     /// The client.
     pub process: u64,
     /// The server that granted it.
-    pub node: Option<String>,
+    pub node: Option<Word>,
     /// The acquisition, by its index among all operations.
     pub acquire: usize,
     /// When the grant was answered.
@@ -105,9 +105,9 @@ fn hold(grant: &Grant, ops: &[Op], work: &[&Op]) -> Hold {
         _ => None,
     };
     Hold {
-        key: grant.key.to_string(),
+        key: grant.key.clone(),
         process: grant.process,
-        node: acquire.node.as_ref().map(ToString::to_string),
+        node: acquire.node.clone(),
         acquire: grant.acquire,
         from: grant.ended,
         ttl_ms,

@@ -6,6 +6,7 @@
 mod clocks;
 mod exchange;
 mod faults;
+mod gathering;
 mod holds;
 mod impact;
 mod leaders;
@@ -15,12 +16,16 @@ mod vicinity;
 mod witness;
 
 use std::cmp::Reverse;
+use std::path::Path;
 
-use leasehold_checkers::history::{CAS_REGISTER, History, Op, Ops, Outcome, RunTime, Surroundings};
+use leasehold_checkers::formats::Error;
+use leasehold_checkers::history::{CAS_REGISTER, History, Op, Outcome, RunTime};
 use leasehold_checkers::holds::grants;
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Grade, Judgement};
 
-use exchange::Answers;
+use crate::results::RunFile;
+use exchange::Exchanges;
+use gathering::{Gathered, Gathering};
 
 pub(super) use clocks::ClockReading;
 pub(super) use exchange::Exchange;
@@ -36,8 +41,8 @@ pub(super) use witness::{States, witness_of};
 /// A history and its judgement, made ready to be told and drawn.
 #[derive(Debug)]
 pub(super) struct Story<'a> {
-    /// The history.
-    pub history: &'a History,
+    /// The header, and the events that are no client's: what was measured, and what the nemesis and the watches told.
+    pub history: History,
     /// What the checkers say of it.
     pub judgement: &'a Judgement,
     /// All client operations, in the order of their invocations, as anomalies count them.
@@ -49,32 +54,46 @@ pub(super) struct Story<'a> {
     /// Who led, from when on.
     pub reigns: Vec<Reign>,
     /// What the probes measured of the servers' clocks.
-    pub clocks: Vec<ClockReading<'a>>,
+    pub clocks: Vec<ClockReading>,
     /// The network, as far as it was counted.
     pub links: Vec<Link>,
-    answers: Answers,
+    exchanges: Exchanges,
+    /// How the run came about and to its end, where the history is that of one.
+    pub run: Option<RunFile>,
     /// When the last event happened.
     pub end: RunTime,
 }
 
 impl<'a> Story<'a> {
-    pub(super) fn new(history: &'a History, judgement: &'a Judgement) -> Self {
-        let end = history.events.iter().map(|event| event.time).max().unwrap_or_default();
-        let ops = Ops::of(history);
-        let surroundings = Surroundings::of(history);
-        let holds = holds::of(&grants(&history.header, &ops, &surroundings), &ops.all);
-        let ops = ops.all;
-        let answers = Answers::of(history, &ops);
+    /// Of a history that is there as a whole.
+    pub(super) fn of(history: &History, judgement: &'a Judgement) -> Self {
+        let mut gathering = Gathering::of(history.header.clone());
+        history.events.iter().for_each(|event| gathering.take(event));
+        Self::told(gathering.finish(history.truncated), judgement)
+    }
+
+    /// Of a history on the disk, of which no more is held than is told.
+    pub(super) fn read(path: &Path, judgement: &'a Judgement) -> Result<Self, Error> {
+        let (header, mut events) = History::open(path)?;
+        let gathering =
+            gathering::in_step(Gathering::of(header), events.by_ref()).map_err(|error| error.in_file(path))?;
+        Ok(Self::told(gathering.finish(events.truncated()), judgement))
+    }
+
+    fn told(gathered: Gathered, judgement: &'a Judgement) -> Self {
+        let Gathered { ops, exchanges, others, surroundings, end } = gathered;
+        let holds = holds::of(&grants(&others.header, &ops, &surroundings), &ops.all);
         Self {
-            answers,
-            history,
+            exchanges,
+            run: None,
             judgement,
             holds,
-            ops,
+            ops: ops.all,
             faults: faults::of(&surroundings.faults, end),
             reigns: leaders::of(&surroundings.leaders),
-            clocks: clocks::of(&history.events),
-            links: network::of(&history.events),
+            clocks: clocks::of(&others.events),
+            links: network::of(&others.events),
+            history: others,
             end,
         }
     }
@@ -124,6 +143,11 @@ impl<'a> Story<'a> {
         self.judgement.anomalies.iter().filter(|anomaly| anomaly.grade == Grade::Proven)
     }
 
+    /// Whether the record is another tool's, of whose servers and promises nothing is known.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.history.header.service.is_empty()
+    }
+
     /// Whether the run was about registers, which nobody holds.
     pub(super) fn is_about_registers(&self) -> bool {
         self.history.header.model == CAS_REGISTER
@@ -143,7 +167,7 @@ impl<'a> Story<'a> {
 
     /// What was asked by an op and answered, beyond what every op has.
     pub(super) fn exchange(&self, op: &Op) -> Exchange {
-        Exchange::of(self.history, &self.answers, op)
+        self.exchanges.of(op)
     }
 
     /// The same, in a few words.

@@ -26,7 +26,7 @@ pub(in crate::report) fn holds_near<'a>(
     (from, to): (u64, u64),
     at_most: usize,
 ) -> Vec<&'a Hold> {
-    let of_lock = story.holds.iter().filter(|hold| hold.key == anomaly.key);
+    let of_lock = story.holds.iter().filter(|hold| hold.key == *anomaly.key);
     let in_window = |hold: &&Hold| hold.from.0 <= to && hold.until().0 >= from;
     let mut holds: Vec<&Hold> = of_lock.filter(|hold| in_window(hold) || hold.is_named_by(anomaly)).collect();
     holds.sort_by_key(|hold| (!hold.is_named_by(anomaly), hold.from.0.abs_diff(anomaly.at_ns)));
@@ -38,6 +38,6 @@ pub(in crate::report) fn holds_near<'a>(
 impl Hold {
     /// Whether an anomaly is about it.
     pub(in crate::report) fn is_named_by(&self, anomaly: &Anomaly) -> bool {
-        self.key == anomaly.key && self.ops.iter().any(|op| anomaly.ops.contains(op))
+        self.key == *anomaly.key && self.ops.iter().any(|op| anomaly.ops.contains(op))
     }
 }

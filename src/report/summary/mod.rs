@@ -12,11 +12,16 @@ use super::story::{Impact, Story};
 use super::words::{self, counted, span};
 use super::{command, phrases, plots};
 
+const SENTENCE_MAX: usize = 400;
+
 /// Writes the summary.
 pub(super) fn of(story: &Story<'_>) -> String {
     let impact = story.impact();
     let mut page = Page::default();
     page.title(story);
+    for line in phrases::cut_short(story) {
+        page.paragraph(&format!("**Cut short:** {}.", prose(&line, SENTENCE_MAX)));
+    }
     page.paragraph(&in_short(story, &impact));
     page.paragraph(&the_run(story));
     if story.telling_anomaly().is_some() {
@@ -46,8 +51,8 @@ impl Page {
         let verdict = story.judgement.verdict;
         let meaning = phrases::outcome(story);
         let word = verdict.to_string().to_uppercase();
-        let servers = prose(&header.servers, 60);
-        let _ = writeln!(self.text, "# {word}: {meaning} ({servers}, {})\n", code(&header.scenario));
+        let servers = if story.is_foreign() { String::new() } else { format!("{}, ", prose(&header.servers, 60)) };
+        let _ = writeln!(self.text, "# {word}: {meaning} ({servers}{})\n", code(&header.scenario));
     }
 
     fn paragraph(&mut self, text: &str) {
@@ -73,15 +78,14 @@ impl Page {
 
 /// What a reader who stops here must know.
 fn in_short(story: &Story<'_>, impact: &Impact<'_>) -> String {
-    const SHORT_MAX: usize = 400;
     match story.judgement.verdict {
         Verdict::Invalid => {
-            let broken = prose(&phrases::broken_in_short(story, impact), SHORT_MAX);
+            let broken = prose(&phrases::broken_in_short(story, impact), SENTENCE_MAX);
             let faults = phrases::faults_at_worst(story);
             if faults.is_empty() {
                 return format!("**{broken}.**");
             }
-            format!("**{broken}**, under these faults: {}.", prose(&words::list(&faults), SHORT_MAX))
+            format!("**{broken}**, under these faults: {}.", prose(&words::list(&faults), SENTENCE_MAX))
         }
         Verdict::Valid => {
             format!("**No promise was broken** in {}; {}.", phrases::tally(story), phrases::faults_in_short(story))
@@ -94,6 +98,14 @@ fn in_short(story: &Story<'_>, impact: &Impact<'_>) -> String {
 
 fn the_run(story: &Story<'_>) -> String {
     let header = &story.history.header;
+    if story.is_foreign() {
+        return format!(
+            "The record: {}, {}, {}.",
+            code(&header.scenario),
+            prose(&header.workload, 40),
+            span(story.end.0)
+        );
+    }
     format!(
         "The run: {} of {} against {} ({}), {}, seed {}, started {}.",
         span(story.end.0),

@@ -31,7 +31,7 @@ pub(super) fn impact(story: &Story<'_>, impact: &Impact<'_>) -> Vec<String> {
         .collect();
     if impact.double_runs > 0 {
         lines.push(format!(
-            "promised to two at once: {} times, for up to {} each; summed over the locks, for {} of the run",
+            "promised to two at once: {} times, for up to {} each; added up over the locks, for {}",
             thousands(impact.double_runs),
             span(impact.double_worst_ns),
             span(impact.double_total_ns),
@@ -143,9 +143,14 @@ pub(super) fn why_unknown(story: &Story<'_>) -> Vec<String> {
 pub(super) fn limits(story: &Story<'_>) -> Vec<String> {
     let header = &story.history.header;
     let contract = &header.contract;
-    let mut lines =
-        vec![format!("the promises are those of {} ({})", prose(&contract.service, 40), link(&contract.source))];
-    let clock = format!("all times are the harness's {}, which no fault touches", code(&header.clock));
+    let mut lines = Vec::new();
+    if !story.is_foreign() {
+        lines.push(format!("the promises are those of {} ({})", prose(&contract.service, 40), link(&contract.source)));
+    }
+    let clock = match story.is_foreign() {
+        true => "all times are those of the record".to_owned(),
+        false => format!("all times are the harness's {}, which no fault touches", code(&header.clock)),
+    };
     lines.push(match contract.early_slack_ms {
         _ if story.is_about_registers() => clock,
         0 => format!("{clock}; a lease may end no earlier than its TTL after the request that granted it"),
