@@ -1,6 +1,7 @@
 //! Malformed messages without an end, the same ones for the same seed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use leasehold_workloads::script::Dice;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,15 @@ pub enum Role {
     Leader,
     /// One that does not.
     Follower,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Leader => "the leader",
+            Self::Follower => "a follower",
+        })
+    }
 }
 
 /// A message and what was done to it.
