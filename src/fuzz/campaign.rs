@@ -1,5 +1,6 @@
 //! The search: batch after batch, until the time is over.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use super::known::Known;
 use super::minimise::{Minimiser, Suspect, Trial};
 use super::{Finding, FuzzError, Sent, Signature, Subject};
 use crate::packets::mutants::{Coverage, Grammar, Mutant};
+use crate::packets::{Reply, hex};
 
 /// So many mutants are sent before it is looked what they did.
 const BATCH: usize = 64;
@@ -22,6 +24,9 @@ const LANES: usize = 16;
 
 /// So many clusters are started for one finding.
 const TRIES: u32 = 48;
+
+/// So much is kept of an answer.
+const ANSWER_BYTES: usize = 16;
 
 /// A finding is one only if it is seen so often, each time that it is tried.
 const REPLAYS: u32 = 3;
@@ -53,6 +58,8 @@ pub struct Campaign<'a> {
 pub struct Tally {
     /// How many mutants were sent.
     pub sent: u64,
+    /// How many of them had an answer.
+    pub answered: u64,
     /// In which time, the looks at the cluster included.
     pub sending: Duration,
     /// The time in which it was found out that something was known already, or did not come again.
@@ -118,12 +125,14 @@ impl Campaign<'_> {
                 tell("there is no message left that does no harm");
                 break;
             }
-            self.send(&batch).await?;
+            let replies = self.send(&batch).await?;
             let stopped = self.subject.stopped().await?;
-            for (mutant, sent) in &batch {
+            for (index, (mutant, sent)) in batch.iter().enumerate() {
+                let reply = replies.get(&index).and_then(Option::as_ref);
                 tally.sent += 1;
+                tally.answered += u64::from(reply.is_some_and(|reply| !reply.answer.is_empty()));
                 tally.coverage.count(mutant);
-                note(&mut log, mutant, sent)?;
+                note(&mut log, mutant, sent, reply)?;
             }
             tally.sending += began.elapsed();
             if let Some(signature) = stopped {
@@ -179,10 +188,13 @@ impl Campaign<'_> {
         Ok(())
     }
 
-    async fn send(&self, batch: &[Suspect]) -> Result<(), FuzzError> {
+    /// Sends all of a batch, some at once, and gives what came back, by their places.
+    async fn send(&self, batch: &[Suspect]) -> Result<BTreeMap<usize, Option<Reply>>, FuzzError> {
         let leader = self.subject.leader().await;
-        let sending = stream::iter(batch).map(|(_, sent)| self.subject.send(sent, leader));
-        sending.buffer_unordered(LANES).try_collect::<()>().await
+        let sending = stream::iter(batch)
+            .enumerate()
+            .map(async |(index, (_, sent))| self.subject.send(sent, leader).await.map(|reply| (index, reply)));
+        sending.buffer_unordered(LANES).try_collect().await
     }
 
     /// The fewest of a batch that stop something, if they do so once more.
@@ -266,6 +278,7 @@ impl Campaign<'_> {
             "servers": self.servers,
             "seed": self.seed,
             "mutants": tally.sent,
+            "answered": tally.answered,
             "seconds": tally.sending.as_secs_f64(),
             "mutants_per_s": tally.per_second(),
             "coverage": tally.coverage,
@@ -295,7 +308,8 @@ fn sent(suspects: &[Suspect]) -> Vec<Sent> {
     suspects.iter().map(|(_, sent)| sent.clone()).collect()
 }
 
-fn note(log: &mut BufWriter<File>, mutant: &Mutant, sent: &Sent) -> Result<(), FuzzError> {
-    let line = json!({ "mutant": mutant, "port": sent.port.to_string(), "bytes": sent.packet.hex() });
+fn note(log: &mut BufWriter<File>, mutant: &Mutant, sent: &Sent, reply: Option<&Reply>) -> Result<(), FuzzError> {
+    let answer = reply.map(|reply| hex(&reply.answer[..reply.answer.len().min(ANSWER_BYTES)]));
+    let line = json!({ "mutant": mutant, "port": sent.port.to_string(), "bytes": sent.packet.hex(), "answer": answer });
     writeln!(log, "{line}").map_err(|source| FuzzError::Write { what: "mutants.jsonl".to_owned(), source })
 }

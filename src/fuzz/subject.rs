@@ -14,7 +14,7 @@ use super::{FuzzError, Sent};
 use crate::NodeId;
 use crate::cluster::{Cluster, Layer};
 use crate::packets::mutants::Role;
-use crate::packets::send_within;
+use crate::packets::{Reply, send_within};
 
 /// How long a server may take for one write or read. To open a session is a part of it.
 const OP: Duration = Duration::from_secs(2);
@@ -176,17 +176,16 @@ impl Subject {
     ///
     /// # Errors
     /// If there is no such server in the sandbox.
-    pub async fn send(&self, sent: &Sent, leader: Option<NodeId>) -> Result<(), FuzzError> {
+    pub async fn send(&self, sent: &Sent, leader: Option<NodeId>) -> Result<Option<Reply>, FuzzError> {
         let nodes = self.cluster.nodes();
         let follower = nodes.iter().copied().find(|node| Some(*node) != leader);
         let node = match sent.to {
             Role::Leader => leader.or(follower),
             Role::Follower => follower,
         };
-        let Some(node) = node else { return Ok(()) };
+        let Some(node) = node else { return Ok(None) };
         let address = self.cluster.address_for_packets(node, sent.port)?;
-        let _ = send_within(address, sent.handshake.as_ref(), &sent.packet, ANSWER).await;
-        Ok(())
+        Ok(send_within(address, sent.handshake.as_ref(), &sent.packet, ANSWER).await.ok())
     }
 
     /// Who leads.
@@ -239,7 +238,7 @@ impl Subject {
         let leader = self.leader().await;
         // Each begins after the one before it, and none waits until that has its answer.
         let sending = stream::iter(sent).map(|one| self.send(one, leader));
-        sending.buffered(LANES).try_collect::<()>().await?;
+        sending.buffered(LANES).try_for_each(async |_| Ok(())).await?;
         tokio::time::sleep(SETTLING).await;
         Ok(())
     }

@@ -126,10 +126,11 @@ fn in_words(tally: &Tally, folder: &Path, seed: u64) -> String {
     let mutators: Vec<String> =
         tally.coverage.mutators.iter().map(|(mutator, count)| format!("{mutator} {count}")).collect();
     let mut text = format!(
-        "sent      {} mutants in {:.0} s, {:.1} a second, seed {seed}\ncovered   {} fields; {}\n",
+        "sent      {} mutants in {:.0} s, {:.1} a second, {} answered, seed {seed}\ncovered   {} fields; {}\n",
         tally.sent,
         tally.sending.as_secs_f64(),
         tally.per_second(),
+        tally.answered,
         tally.coverage.fields.len(),
         mutators.join(", ")
     );
