@@ -164,7 +164,8 @@ impl Campaign<'_> {
         let Culprits { suspects, signature } = &culprits;
         if let Some(index) = known.like(signature, suspects) {
             tell(&format!("of the class of finding {}", index + 1));
-            known.leave_out(suspects, self.whole_messages_do(&culprits).await?);
+            // To look for each of its fields would take the time that all else needs.
+            known.leave_out(suspects, true);
             let kept = &mut tally.findings[index];
             kept.finding.kin.extend(suspects.iter().map(|(mutant, _)| mutant.clone()));
             kept.finding.write(self.folder, index + 1, &kept.sent, &self.again)?;
@@ -203,12 +204,23 @@ impl Campaign<'_> {
         batch: Vec<Suspect>,
         tell: &(dyn Fn(&str) + Sync),
     ) -> Result<Option<Culprits>, FuzzError> {
-        let Some(first) = self.subject.stopped_by(&sent(&batch)).await? else {
+        let Some(needed) = self.subject.stopped_on_the_way(&sent(&batch)).await? else {
             tell("it does not come again when they are sent one after the other");
             return Ok(None);
         };
+        // Nearly always it is the last one alone.
+        let last = batch[needed - 1..needed].to_vec();
+        if let Some(signature) = self.subject.stopped_by(&sent(&last)).await? {
+            tell("one message suffices");
+            return Ok(Some(Culprits { suspects: last, signature }));
+        }
+        let beginning = batch[..needed].to_vec();
+        let Some(first) = self.subject.stopped_by(&sent(&beginning)).await? else {
+            tell("it does not come a third time");
+            return Ok(None);
+        };
         let mut minimiser = Minimiser { trial: &mut self.subject, shape: first.shape(), tries_left: TRIES };
-        let suspects = minimiser.fewest_mutants(batch).await?;
+        let suspects = minimiser.fewest_mutants(beginning).await?;
         tell(&format!("{} of them suffice", suspects.len()));
         // What the logs say now is of these alone.
         let again = self.subject.stopped_by(&sent(&suspects)).await?;
@@ -217,13 +229,6 @@ impl Campaign<'_> {
             tell("these did not show it again");
         }
         Ok(same.map(|signature| Culprits { suspects, signature }))
-    }
-
-    /// Whether the same stops if nothing is done to these messages.
-    async fn whole_messages_do(&mut self, culprits: &Culprits) -> Result<bool, FuzzError> {
-        let whole = culprits.suspects.iter().map(|(_, sent)| Sent { packet: sent.whole.clone(), ..sent.clone() });
-        let stopped = self.subject.stopped_by(&whole.collect::<Vec<_>>()).await?;
-        Ok(stopped.is_some_and(|signature| signature.shape() == culprits.signature.shape()))
     }
 
     /// The least of these messages that stops the same, if it does so each time.

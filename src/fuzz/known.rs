@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::minimise::Suspect;
 use super::{Sent, Signature};
+use crate::packets::Port;
 use crate::packets::mutants::{Mutant, Role};
 
 /// A sequence that is longer says little of any one of its messages.
@@ -29,7 +30,7 @@ struct Kind {
 #[derive(Debug)]
 struct Face {
     shape: &'static str,
-    messages: BTreeSet<String>,
+    ports: Vec<Port>,
     last_words: BTreeSet<String>,
 }
 
@@ -44,13 +45,14 @@ impl Known {
         })
     }
 
-    /// The finding, by its index, that stops the same: the same shape, and the servers' logs say the same of it, or it is the same
-    /// message.
+    /// The finding, by its index, that stops the same: the same shape through the same port, and the servers' logs say the same of it,
+    /// or nothing of either.
     pub(super) fn like(&self, signature: &Signature, culprits: &[Suspect]) -> Option<usize> {
         let face = Face::of(signature, culprits);
         self.faces.iter().position(|known| {
             known.shape == face.shape
-                && (!known.messages.is_disjoint(&face.messages) || !known.last_words.is_disjoint(&face.last_words))
+                && known.ports.iter().any(|port| face.ports.contains(port))
+                && (known.last_words == face.last_words || !known.last_words.is_disjoint(&face.last_words))
         })
     }
 
@@ -59,15 +61,15 @@ impl Known {
         self.faces.push(Face::of(signature, culprits));
     }
 
-    /// Nothing of the kind of these is sent again.
-    pub(super) fn leave_out(&mut self, culprits: &[Suspect], whole_messages_do: bool) {
+    /// Nothing of the kind of these is sent again: no such change of these messages to servers of these roles, or no change at all.
+    pub(super) fn leave_out(&mut self, culprits: &[Suspect], whole_messages: bool) {
         if culprits.len() > MOST_MESSAGES {
             return;
         }
         self.kinds.extend(culprits.iter().map(|(mutant, sent)| Kind {
             message: mutant.message.clone(),
             to: mutant.to,
-            fields: if whole_messages_do { BTreeSet::new() } else { changed_fields(mutant, sent) },
+            fields: if whole_messages { BTreeSet::new() } else { changed_fields(mutant, sent) },
         }));
     }
 }
@@ -76,7 +78,7 @@ impl Face {
     fn of(signature: &Signature, culprits: &[Suspect]) -> Self {
         Self {
             shape: signature.shape(),
-            messages: culprits.iter().map(|(mutant, _)| mutant.message.clone()).collect(),
+            ports: culprits.iter().map(|(_, sent)| sent.port).collect(),
             last_words: signature.last_words(),
         }
     }
@@ -162,10 +164,11 @@ mod tests {
         let another = silent("12:07 CommitProcessor:1 died");
         assert_eq!(known.like(&same_death, &culprit("delete", "path length")), Some(0));
         assert_eq!(known.like(&another, &culprit("delete", "path length")), None);
-        assert_eq!(known.like(&another, &culprit("create", "data length")), Some(0), "the same message");
+        assert_eq!(known.like(&silent(""), &first), None, "no word");
         let ended = Signature {
             nodes: vec![NodeState { ended: Some("by signal 6".to_owned()), ..same_death.nodes[0].clone() }],
         };
         assert_eq!(known.like(&ended, &first), None, "another shape");
+        assert_eq!(known.like(&same_death, &culprit("quorum ack", "zxid")), None, "another port");
     }
 }

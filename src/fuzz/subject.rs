@@ -233,6 +233,22 @@ impl Subject {
         self.stopped().await
     }
 
+    /// The same for mutants of which each is sent when it is seen that the one before it stopped nothing; and how many of them it took.
+    ///
+    /// # Errors
+    /// See [`Subject::stopped_by`].
+    pub async fn stopped_on_the_way(&mut self, sent: &[Sent]) -> Result<Option<usize>, FuzzError> {
+        self.begin_anew().await?;
+        for (index, one) in sent.iter().enumerate() {
+            let leader = self.leader().await;
+            self.send(one, leader).await?;
+            if self.stopped().await?.is_some() {
+                return Ok(Some(index + 1));
+            }
+        }
+        Ok(None)
+    }
+
     async fn send_anew(&mut self, sent: &[Sent]) -> Result<(), FuzzError> {
         self.begin_anew().await?;
         let leader = self.leader().await;
