@@ -1,5 +1,6 @@
 //! The search: batch after batch, until the time is over.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,9 +10,11 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 
 use super::finding::difference;
+use super::known::Known;
 use super::minimise::{Minimiser, Suspect, Trial};
 use super::{Finding, FuzzError, Sent, Signature, Subject};
 use crate::packets::mutants::{Coverage, Grammar, Mutant};
+use crate::packets::{Reply, hex};
 
 /// So many mutants are sent before it is looked what they did.
 const BATCH: usize = 64;
@@ -22,11 +25,14 @@ const LANES: usize = 16;
 /// So many clusters are started for one finding.
 const TRIES: u32 = 48;
 
+/// So much is kept of an answer.
+const ANSWER_BYTES: usize = 16;
+
 /// A finding is one only if it is seen so often, each time that it is tried.
 const REPLAYS: u32 = 3;
 
-/// Whoever finds so much need not look any longer.
-const FINDINGS_MAX: usize = 3;
+/// Of so many mutants at least one is of no known kind, or all messages do harm.
+const LOOKED_THROUGH: usize = 64 * BATCH;
 
 /// A search for what stops these servers.
 #[derive(Debug)]
@@ -39,7 +45,7 @@ pub struct Campaign<'a> {
     pub servers: String,
     /// By which mutants are made.
     pub seed: u64,
-    /// For how long mutants are sent. To take findings apart comes on top.
+    /// For how long is searched. To take what is new apart comes on top.
     pub lasts: Duration,
     /// Where everything is written.
     pub folder: &'a Path,
@@ -52,58 +58,87 @@ pub struct Campaign<'a> {
 pub struct Tally {
     /// How many mutants were sent.
     pub sent: u64,
-    /// In which time.
+    /// How many of them had an answer.
+    pub answered: u64,
+    /// In which time, the looks at the cluster included.
     pub sending: Duration,
+    /// The time in which it was found out that something was known already, or did not come again.
+    pub sorting: Duration,
     /// Which fields were changed, and by which mutators.
     pub coverage: Coverage,
-    /// What was found, with the file of each.
-    pub findings: Vec<(Finding, PathBuf)>,
+    /// What was found.
+    pub findings: Vec<Kept>,
+    /// How many mutants were left out, since it is known what they do.
+    pub left_out: u64,
     /// How often something stopped that could not be shown again.
     pub not_replayed: u64,
 }
 
+/// A finding that was written down.
+#[derive(Debug)]
+pub struct Kept {
+    /// The finding.
+    pub finding: Finding,
+    /// Its file.
+    pub path: PathBuf,
+    /// What is sent.
+    sent: Vec<Sent>,
+}
+
+/// The messages of a batch that stop something.
+struct Culprits {
+    suspects: Vec<Suspect>,
+    signature: Signature,
+}
+
 impl Trial for Subject {
     async fn shows(&mut self, sent: &[Sent]) -> Result<Option<Signature>, FuzzError> {
-        self.tried(sent).await
+        self.stopped_by(sent).await
     }
 }
 
 impl Campaign<'_> {
-    /// Searches until the time is over, or enough was found. `tell` is told of everything worth a line.
+    /// Searches until the time is over. `tell` is told of everything worth a line.
     ///
     /// # Errors
     /// If the cluster does not come up again, or something cannot be written.
     pub async fn run(mut self, tell: &(dyn Fn(&str) + Sync)) -> Result<Tally, FuzzError> {
-        let mut tally = Tally::default();
+        let (mut tally, mut known) = (Tally::default(), Known::default());
         let mut log = self.log()?;
         self.subject.prepare().await?;
         let grammar = self.grammar.clone();
         let mut mutants = grammar.mutants(self.seed);
-        while tally.sending < self.lasts && tally.findings.len() < FINDINGS_MAX {
+        while tally.sending + tally.sorting < self.lasts {
             let began = Instant::now();
             let batch: Vec<Suspect> = mutants
                 .by_ref()
+                .take(LOOKED_THROUGH)
                 .filter_map(|mutant| Sent::of(&grammar, &mutant).map(|sent| (mutant, sent)))
+                .filter(|(mutant, sent)| {
+                    let is_known = known.has(mutant, sent);
+                    tally.left_out += u64::from(is_known);
+                    !is_known
+                })
                 .take(BATCH)
                 .collect();
-            self.send(&batch).await?;
+            if batch.is_empty() {
+                tell("there is no message left that does no harm");
+                break;
+            }
+            let replies = self.send(&batch).await?;
             let stopped = self.subject.stopped().await?;
-            for (mutant, sent) in &batch {
+            for (index, (mutant, sent)) in batch.iter().enumerate() {
+                let reply = replies.get(&index).and_then(Option::as_ref);
                 tally.sent += 1;
+                tally.answered += u64::from(reply.is_some_and(|reply| !reply.answer.is_empty()));
                 tally.coverage.count(mutant);
-                note(&mut log, mutant, sent)?;
+                note(&mut log, mutant, sent, reply)?;
             }
             tally.sending += began.elapsed();
             if let Some(signature) = stopped {
                 tell(&format!("after {} mutants: {signature}", tally.sent));
-                match self.taken_apart(batch, tell).await? {
-                    Some((finding, sent)) => {
-                        let path = finding.write(self.folder, tally.findings.len() + 1, &sent, &self.again)?;
-                        tell(&format!("kept as {}", path.display()));
-                        tally.findings.push((finding, path));
-                    }
-                    None => tally.not_replayed += 1,
-                }
+                self.sort_out(batch, &mut tally, &mut known, tell).await?;
+                self.write_summary(&tally)?;
                 self.subject.begin_anew().await?;
             }
         }
@@ -112,49 +147,122 @@ impl Campaign<'_> {
         Ok(tally)
     }
 
-    async fn send(&self, batch: &[Suspect]) -> Result<(), FuzzError> {
-        let leader = self.subject.leader().await;
-        let sending = stream::iter(batch).map(|(_, sent)| self.subject.send(sent, leader));
-        sending.buffer_unordered(LANES).try_collect::<()>().await
+    /// Finds out what of a batch stops something: that is a finding, or kin of one.
+    async fn sort_out(
+        &mut self,
+        batch: Vec<Suspect>,
+        tally: &mut Tally,
+        known: &mut Known,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> Result<(), FuzzError> {
+        let began = Instant::now();
+        let Some(culprits) = self.culprits(batch, tell).await? else {
+            tally.not_replayed += 1;
+            tally.sorting += began.elapsed();
+            return Ok(());
+        };
+        let Culprits { suspects, signature } = &culprits;
+        if let Some(index) = known.like(signature, suspects) {
+            tell(&format!("of the class of finding {}", index + 1));
+            // To look for each of its fields would take the time that all else needs.
+            known.leave_out(suspects, true);
+            let kept = &mut tally.findings[index];
+            kept.finding.kin.extend(suspects.iter().map(|(mutant, _)| mutant.clone()));
+            kept.finding.write(self.folder, index + 1, &kept.sent, &self.again)?;
+            tally.sorting += began.elapsed();
+            return Ok(());
+        }
+        match self.taken_apart(&culprits, tell).await? {
+            Some((finding, least)) => {
+                known.found(signature, &least);
+                known.leave_out(&least, finding.bytes_changed == 0);
+                let sent: Vec<Sent> = least.into_iter().map(|(_, sent)| sent).collect();
+                let path = finding.write(self.folder, tally.findings.len() + 1, &sent, &self.again)?;
+                tell(&format!("kept as {}", path.display()));
+                tally.findings.push(Kept { finding, path, sent });
+            }
+            None => {
+                tally.not_replayed += 1;
+                tally.sorting += began.elapsed();
+            }
+        }
+        Ok(())
     }
 
-    /// The least of a batch that stops something, if it does so each time.
-    async fn taken_apart(
+    /// Sends all of a batch, some at once, and gives what came back, by their places.
+    async fn send(&self, batch: &[Suspect]) -> Result<BTreeMap<usize, Option<Reply>>, FuzzError> {
+        let leader = self.subject.leader().await;
+        let sending = stream::iter(batch)
+            .enumerate()
+            .map(async |(index, (_, sent))| self.subject.send(sent, leader).await.map(|reply| (index, reply)));
+        sending.buffer_unordered(LANES).try_collect().await
+    }
+
+    /// The fewest of a batch that stop something, if they do so once more.
+    async fn culprits(
         &mut self,
         batch: Vec<Suspect>,
         tell: &(dyn Fn(&str) + Sync),
-    ) -> Result<Option<(Finding, Vec<Sent>)>, FuzzError> {
-        let all: Vec<Sent> = batch.iter().map(|(_, sent)| sent.clone()).collect();
-        let Some(first) = self.subject.stopped_by(&all).await? else {
+    ) -> Result<Option<Culprits>, FuzzError> {
+        let Some(needed) = self.subject.stopped_on_the_way(&sent(&batch)).await? else {
             tell("it does not come again when they are sent one after the other");
             return Ok(None);
         };
+        // Nearly always it is the last one alone.
+        let last = batch[needed - 1..needed].to_vec();
+        if let Some(signature) = self.subject.stopped_by(&sent(&last)).await? {
+            tell("one message suffices");
+            return Ok(Some(Culprits { suspects: last, signature }));
+        }
+        let beginning = batch[..needed].to_vec();
+        let Some(first) = self.subject.stopped_by(&sent(&beginning)).await? else {
+            tell("it does not come a third time");
+            return Ok(None);
+        };
         let mut minimiser = Minimiser { trial: &mut self.subject, shape: first.shape(), tries_left: TRIES };
-        let fewest = minimiser.fewest_mutants(batch).await?;
-        tell(&format!("{} of them suffice", fewest.len()));
-        let least = minimiser.fewest_bytes(fewest).await?;
-        let sent: Vec<Sent> = least.iter().map(|(_, sent)| sent.clone()).collect();
-        let mut last = None;
+        let suspects = minimiser.fewest_mutants(beginning).await?;
+        tell(&format!("{} of them suffice", suspects.len()));
+        // What the logs say now is of these alone.
+        let again = self.subject.stopped_by(&sent(&suspects)).await?;
+        let same = again.filter(|signature| signature.shape() == first.shape());
+        if same.is_none() {
+            tell("these did not show it again");
+        }
+        Ok(same.map(|signature| Culprits { suspects, signature }))
+    }
+
+    /// The least of these messages that stops the same, if it does so each time.
+    async fn taken_apart(
+        &mut self,
+        culprits: &Culprits,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> Result<Option<(Finding, Vec<Suspect>)>, FuzzError> {
+        let Culprits { suspects, signature: first } = culprits;
+        let mut minimiser = Minimiser { trial: &mut self.subject, shape: first.shape(), tries_left: TRIES };
+        let least = minimiser.fewest_bytes(suspects.clone()).await?;
+        let sent = sent(&least);
+        let mut last = first.clone();
         for replay in 0..REPLAYS {
             match self.subject.stopped_by(&sent).await? {
-                Some(signature) if signature.shape() == first.shape() => last = Some(signature),
+                Some(signature) if signature.shape() == first.shape() => last = signature,
                 _ => {
                     tell(&format!("it came again {replay} times, and then not"));
                     return Ok(None);
                 }
             }
         }
-        let bytes_changed = sent.iter().map(|sent| difference(sent.packet.bytes(), sent.whole.bytes())).sum();
         let finding = Finding {
             servers: self.servers.clone(),
             shape: first.shape().to_owned(),
-            signature: last.unwrap_or(first).to_string(),
+            signature: last.to_string(),
             replayed: [REPLAYS, REPLAYS],
-            bytes_changed,
+            bytes_changed: sent.iter().map(|sent| difference(sent.packet.bytes(), sent.whole.bytes())).sum(),
             bytes: sent.iter().map(|sent| sent.packet.hex()).collect(),
-            mutants: least.into_iter().map(|(mutant, _)| mutant).collect(),
+            mutants: least.iter().map(|(mutant, _)| mutant.clone()).collect(),
+            last_words: last.nodes.into_iter().flat_map(|node| node.last_words).collect(),
+            kin: Vec::new(),
         };
-        Ok(Some((finding, sent)))
+        Ok(Some((finding, least)))
     }
 
     fn log(&self) -> Result<BufWriter<File>, FuzzError> {
@@ -163,17 +271,25 @@ impl Campaign<'_> {
     }
 
     fn write_summary(&self, tally: &Tally) -> Result<(), FuzzError> {
-        let findings = tally.findings.iter().map(|(finding, path)| {
-            json!({ "file": path.file_name().map(|name| name.to_string_lossy()), "shape": finding.shape, "bytes_changed": finding.bytes_changed })
+        let findings = tally.findings.iter().map(|Kept { finding, path, .. }| {
+            json!({
+                "file": path.file_name().map(|name| name.to_string_lossy()),
+                "shape": finding.shape,
+                "bytes_changed": finding.bytes_changed,
+                "kin": finding.kin.len(),
+            })
         });
         let summary = json!({
             "servers": self.servers,
             "seed": self.seed,
             "mutants": tally.sent,
+            "answered": tally.answered,
             "seconds": tally.sending.as_secs_f64(),
             "mutants_per_s": tally.per_second(),
             "coverage": tally.coverage,
+            "seconds_sorting": tally.sorting.as_secs_f64(),
             "findings": findings.collect::<Vec<_>>(),
+            "left_out": tally.left_out,
             "not_replayed": tally.not_replayed,
         });
         let text = format!("{summary:#}\n");
@@ -193,7 +309,12 @@ impl Tally {
     }
 }
 
-fn note(log: &mut BufWriter<File>, mutant: &Mutant, sent: &Sent) -> Result<(), FuzzError> {
-    let line = json!({ "mutant": mutant, "port": sent.port.to_string(), "bytes": sent.packet.hex() });
+fn sent(suspects: &[Suspect]) -> Vec<Sent> {
+    suspects.iter().map(|(_, sent)| sent.clone()).collect()
+}
+
+fn note(log: &mut BufWriter<File>, mutant: &Mutant, sent: &Sent, reply: Option<&Reply>) -> Result<(), FuzzError> {
+    let answer = reply.map(|reply| hex(&reply.answer[..reply.answer.len().min(ANSWER_BYTES)]));
+    let line = json!({ "mutant": mutant, "port": sent.port.to_string(), "bytes": sent.packet.hex(), "answer": answer });
     writeln!(log, "{line}").map_err(|source| FuzzError::Write { what: "mutants.jsonl".to_owned(), source })
 }

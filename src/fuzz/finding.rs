@@ -56,6 +56,12 @@ pub struct Finding {
     pub mutants: Vec<Mutant>,
     /// What is sent, in hexadecimal digits, one for each of the mutants.
     pub bytes: Vec<String>,
+    /// What the servers' logs said of something that died.
+    #[serde(default)]
+    pub last_words: Vec<String>,
+    /// Other mutants that stopped the same, each by itself. They were not taken apart any further.
+    #[serde(default)]
+    pub kin: Vec<Mutant>,
 }
 
 impl Finding {
@@ -88,12 +94,19 @@ impl Finding {
         let path = folder.join(format!("finding-{number}.json"));
         let error = |source| FuzzError::Write { what: path.display().to_string(), source };
         let mut text = format!("{}\nagain: {again} --mutant {}\n", self.signature, path.display());
+        self.last_words.iter().for_each(|line| text.push_str(&format!("log: {line}\n")));
         for one in sent {
-            let to = match one.to {
-                Role::Leader => "the leader",
-                Role::Follower => "a follower",
-            };
-            text.push_str(&format!("\nto the {} of {to}:\n{}", one.port, one.packet.annotated()));
+            text.push_str(&format!("\nto the {} of {}:\n{}", one.port, one.to, one.packet.annotated()));
+        }
+        for mutant in &self.kin {
+            let fields: Vec<&str> = mutant.deeds.iter().map(|(_, field, _)| field.as_str()).collect();
+            text.push_str(&format!(
+                "\nso does number {}: {} to {}, {}",
+                mutant.number,
+                mutant.message,
+                mutant.to,
+                fields.join(", ")
+            ));
         }
         let json = serde_json::to_string_pretty(self).map_err(|wrong| error(wrong.into()))?;
         std::fs::write(&path, json).map_err(error)?;
@@ -132,6 +145,8 @@ mod tests {
             bytes_changed: 4,
             mutants,
             bytes: sent.iter().map(|sent| sent.packet.hex()).collect(),
+            last_words: vec!["ProcessThread died".to_owned()],
+            kin: grammar.mutants(6).take(1).collect(),
         };
         let folder = tempfile::tempdir().expect("a folder");
         let path = finding.write(folder.path(), 1, &sent, "leasehold poison zookeeper@3.4.6").expect("it is written");
@@ -139,7 +154,12 @@ mod tests {
         let bytes = |sent: &[Sent]| sent.iter().map(|sent| sent.packet.bytes().to_vec()).collect::<Vec<_>>();
         assert_eq!(bytes(&again), bytes(&sent));
         let text = std::fs::read_to_string(path.with_extension("txt")).expect("a dump");
-        assert!(text.contains("--mutant") && text.contains("0000  "), "{text}");
+        assert!(
+            ["--mutant", "0000  ", "log: ProcessThread died", "so does number 0"]
+                .iter()
+                .all(|part| text.contains(part)),
+            "{text}"
+        );
     }
 
     #[test]

@@ -126,8 +126,14 @@ mod tests {
 
     impl<F: FnMut(&[Sent]) -> bool> Trial for Stops<F> {
         async fn shows(&mut self, sent: &[Sent]) -> Result<Option<Signature>, FuzzError> {
-            let node =
-                NodeState { node: NodeId::new(1), ended: None, writes: false, reads: false, healthy: Some(true) };
+            let node = NodeState {
+                node: NodeId::new(1),
+                ended: None,
+                writes: false,
+                reads: false,
+                healthy: Some(true),
+                last_words: Vec::new(),
+            };
             Ok((self.0)(sent).then(|| Signature { nodes: vec![node] }))
         }
     }

@@ -2,16 +2,17 @@
 //!
 //! Mutants are sent in batches over many connections at once. After each batch every server is asked for a write and a read. Where one
 //! of them does not serve for longer than any election takes, or its process has ended, the batch is sent again to a cluster without
-//! any past, and taken apart until nothing of it can be left out.
+//! any past, and taken apart until nothing of it can be left out. What is found once is not sent again, and the search goes on.
 //!
 //! What is found stays in the results of the run.
 
 mod campaign;
 mod finding;
+mod known;
 mod minimise;
 mod subject;
 
-pub use campaign::{Campaign, Tally};
+pub use campaign::{Campaign, Kept, Tally};
 pub use finding::{Finding, Sent};
 pub use subject::{Signature, Subject};
 

@@ -1,5 +1,6 @@
 //! The cluster that mutants are sent to, and whether it still serves.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,16 +14,13 @@ use super::{FuzzError, Sent};
 use crate::NodeId;
 use crate::cluster::{Cluster, Layer};
 use crate::packets::mutants::Role;
-use crate::packets::send_within;
+use crate::packets::{Reply, send_within};
 
 /// How long a server may take for one write or read. To open a session is a part of it.
 const OP: Duration = Duration::from_secs(2);
 
 /// A server that serves nothing for so long has stopped: elections are over sooner.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// The same while a finding is taken apart: what is left in the end is looked at with more patience.
-const TRIAL_PATIENCE: Duration = Duration::from_secs(8);
 
 /// What a packet does to a process shows by then.
 const SETTLING: Duration = Duration::from_millis(300);
@@ -46,6 +44,8 @@ pub struct Subject {
     layer: Layer,
     /// What was written last; no value comes twice.
     value: u64,
+    /// How long each server's log was when it had no past.
+    log_bytes: BTreeMap<NodeId, u64>,
 }
 
 impl fmt::Debug for Subject {
@@ -74,6 +74,8 @@ pub struct NodeState {
     pub reads: bool,
     /// What its health check says.
     pub healthy: Option<bool>,
+    /// What its log says of something that died.
+    pub last_words: Vec<String>,
 }
 
 impl NodeState {
@@ -96,12 +98,19 @@ impl Signature {
             _ => "a server does not serve",
         }
     }
+
+    /// What the logs say of something that died, without the numbers, which are others each time.
+    #[must_use]
+    pub fn last_words(&self) -> BTreeSet<String> {
+        let letters = |line: &String| line.chars().filter(|letter| letter.is_alphabetic()).collect();
+        self.nodes.iter().flat_map(|node| &node.last_words).map(letters).collect()
+    }
 }
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.shape())?;
-        for NodeState { node, ended, writes, reads, healthy } in &self.nodes {
+        for NodeState { node, ended, writes, reads, healthy, .. } in &self.nodes {
             let serves = |serves: &bool| if *serves { "yes" } else { "no" };
             let health = match healthy {
                 Some(true) => "says that it is well",
@@ -119,7 +128,7 @@ impl Subject {
     /// A cluster that serves.
     #[must_use]
     pub fn new(cluster: Arc<Cluster>, connect: Arc<dyn Connect>) -> Self {
-        Self { cluster, connect, layer: Layer::new(), value: 0 }
+        Self { cluster, connect, layer: Layer::new(), value: 0, log_bytes: BTreeMap::new() }
     }
 
     /// Makes it one that has no past: all servers are killed and come up with nothing.
@@ -154,6 +163,7 @@ impl Subject {
                 Err(_) => continue,
             };
             if state.nodes.iter().all(NodeState::is_well) {
+                self.note_logs();
                 return Ok(());
             }
             if began.elapsed() > START {
@@ -166,17 +176,16 @@ impl Subject {
     ///
     /// # Errors
     /// If there is no such server in the sandbox.
-    pub async fn send(&self, sent: &Sent, leader: Option<NodeId>) -> Result<(), FuzzError> {
+    pub async fn send(&self, sent: &Sent, leader: Option<NodeId>) -> Result<Option<Reply>, FuzzError> {
         let nodes = self.cluster.nodes();
         let follower = nodes.iter().copied().find(|node| Some(*node) != leader);
         let node = match sent.to {
             Role::Leader => leader.or(follower),
             Role::Follower => follower,
         };
-        let Some(node) = node else { return Ok(()) };
+        let Some(node) = node else { return Ok(None) };
         let address = self.cluster.address_for_packets(node, sent.port)?;
-        let _ = send_within(address, sent.handshake.as_ref(), &sent.packet, ANSWER).await;
-        Ok(())
+        Ok(send_within(address, sent.handshake.as_ref(), &sent.packet, ANSWER).await.ok())
     }
 
     /// Who leads.
@@ -189,10 +198,6 @@ impl Subject {
     /// # Errors
     /// If the cluster cannot be asked.
     pub async fn stopped(&mut self) -> Result<Option<Signature>, FuzzError> {
-        self.stopped_for(PATIENCE).await
-    }
-
-    async fn stopped_for(&mut self, patience: Duration) -> Result<Option<Signature>, FuzzError> {
         let began = Instant::now();
         loop {
             let state = self.state().await?;
@@ -200,10 +205,23 @@ impl Subject {
                 return Ok(None);
             }
             let has_ended = state.nodes.iter().any(|node| node.ended.is_some());
-            if has_ended || began.elapsed() > patience {
-                return Ok(Some(state));
+            if has_ended || began.elapsed() > PATIENCE {
+                return Ok(Some(self.with_last_words(state)));
             }
         }
+    }
+
+    fn note_logs(&mut self) {
+        let length = |node| Some((node, self.cluster.log_length(node).ok()?));
+        self.log_bytes = self.cluster.nodes().into_iter().filter_map(length).collect();
+    }
+
+    fn with_last_words(&self, mut state: Signature) -> Signature {
+        for told in &mut state.nodes {
+            let before = self.log_bytes.get(&told.node).copied().unwrap_or(0);
+            told.last_words = self.cluster.last_words(told.node, before).unwrap_or_default();
+        }
+        state
     }
 
     /// The same for mutants that were sent in their order to a cluster without any past.
@@ -215,10 +233,20 @@ impl Subject {
         self.stopped().await
     }
 
-    /// The same in a hurry.
-    pub(super) async fn tried(&mut self, sent: &[Sent]) -> Result<Option<Signature>, FuzzError> {
-        self.send_anew(sent).await?;
-        self.stopped_for(TRIAL_PATIENCE).await
+    /// The same for mutants of which each is sent when it is seen that the one before it stopped nothing; and how many of them it took.
+    ///
+    /// # Errors
+    /// See [`Subject::stopped_by`].
+    pub async fn stopped_on_the_way(&mut self, sent: &[Sent]) -> Result<Option<usize>, FuzzError> {
+        self.begin_anew().await?;
+        for (index, one) in sent.iter().enumerate() {
+            let leader = self.leader().await;
+            self.send(one, leader).await?;
+            if self.stopped().await?.is_some() {
+                return Ok(Some(index + 1));
+            }
+        }
+        Ok(None)
     }
 
     async fn send_anew(&mut self, sent: &[Sent]) -> Result<(), FuzzError> {
@@ -226,7 +254,7 @@ impl Subject {
         let leader = self.leader().await;
         // Each begins after the one before it, and none waits until that has its answer.
         let sending = stream::iter(sent).map(|one| self.send(one, leader));
-        sending.buffered(LANES).try_collect::<()>().await?;
+        sending.buffered(LANES).try_for_each(async |_| Ok(())).await?;
         tokio::time::sleep(SETTLING).await;
         Ok(())
     }
@@ -241,7 +269,7 @@ impl Subject {
             let read = Op::Register { key: KEY.to_owned(), op: RegisterOp::Read { linearizable: false } };
             let (writes, reads, healthy) =
                 tokio::join!(self.serves(index, write), self.serves(index, read), self.cluster.health_of(node));
-            Ok(NodeState { node, ended, writes, reads, healthy: healthy.ok() })
+            Ok(NodeState { node, ended, writes, reads, healthy: healthy.ok(), last_words: Vec::new() })
         });
         let nodes = join_all(states).await.into_iter().collect::<Result<Vec<_>, FuzzError>>()?;
         Ok(Signature { nodes })

@@ -4,12 +4,22 @@ use super::{Builder, FieldKind, Packet};
 
 /// A request with a body, the length of which it tells.
 pub(super) fn request(method: &str, target: &str, kind: &str, body: Packet) -> Packet {
+    request_with(&[("Content-Type", kind)], method, target, body)
+}
+
+/// The same with these headers.
+pub(super) fn request_with(headers: &[(&str, &str)], method: &str, target: &str, body: Packet) -> Packet {
     let head = Packet::builder()
         .field("method", FieldKind::Opcode, method.as_bytes())
         .field("space", FieldKind::Text, b" ")
         .field("target", FieldKind::Text, target.as_bytes())
         .field("version", FieldKind::Text, b" HTTP/1.1\r\n")
-        .field("headers", FieldKind::Text, format!("Host: leasehold\r\nContent-Type: {kind}\r\n").as_bytes());
+        .field("host", FieldKind::Text, b"Host: leasehold\r\n");
+    let head = headers.iter().fold(head, |head, (name, value)| {
+        head.field(format!("{name} name"), FieldKind::Text, format!("{name}: ").as_bytes())
+            .field(*name, FieldKind::Text, value.as_bytes())
+            .field(format!("{name} end"), FieldKind::Text, b"\r\n")
+    });
     with_length(head, body.bytes().len()).packet(body).build()
 }
 

@@ -1,5 +1,6 @@
 //! What the summary and the terminal say alike, in plain words without any markup.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use leasehold_checkers::history::vocabulary::{code, f};
@@ -9,7 +10,7 @@ use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Verdict};
 use serde_json::Value;
 
 use super::proof;
-use super::story::{Effect, End, Fault, Impact, Story, in_words};
+use super::story::{Effect, End, Fault, Impact, Story, in_words, who_locked_up};
 use super::words::{self, counted, instant, span, thousands};
 use crate::results::Ending;
 
@@ -17,18 +18,21 @@ use crate::results::Ending;
 const CORRUPT: &str = "corrupt";
 
 /// The verdict in the fewest words: what became of what the run is about.
-pub(super) fn outcome(story: &Story<'_>) -> &'static str {
+pub(super) fn outcome(story: &Story<'_>) -> Cow<'static, str> {
     let worst = story.worst_anomaly().map(|worst| worst.kind);
-    match story.judgement.verdict {
+    Cow::Borrowed(match story.judgement.verdict {
         Verdict::Invalid if worst == Some(AnomalyKind::DoubleRun) => "the job ran twice",
-        Verdict::Invalid if worst == Some(AnomalyKind::Lockup) => "the cluster locked up",
+        Verdict::Invalid if worst == Some(AnomalyKind::Lockup) => {
+            let who = story.worst_anomaly().map_or(Cow::Borrowed("the cluster"), who_locked_up);
+            return Cow::Owned(format!("{who} locked up"));
+        }
         Verdict::Invalid if worst == Some(AnomalyKind::Divergence) => "the servers do not have the same",
         Verdict::Invalid if story.is_about_registers() => "no order explains the answers",
         Verdict::Invalid => "the lock did not hold",
         Verdict::Unknown => "this run proves nothing",
         Verdict::Valid if story.is_about_registers() => "some order explains every answer",
         Verdict::Valid => "the lock held",
-    }
+    })
 }
 
 /// Why what is told is not the whole of what was to be: the run did not come to its end, or its record did not.

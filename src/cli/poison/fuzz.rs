@@ -10,7 +10,7 @@ use super::super::terminal::{note, say};
 use super::super::{Exit, Failure, OrExit};
 use super::PoisonArguments;
 use crate::cluster::{Clocks, Cluster, ClusterPlan, Disks};
-use crate::fuzz::{Campaign, Finding, Subject, Tally};
+use crate::fuzz::{Campaign, Finding, Kept, Subject, Tally};
 use crate::packets::mutants::Grammar;
 use crate::sandbox::{ControlGroups, Network, Sandbox};
 use crate::scenario::Scenario;
@@ -126,26 +126,31 @@ fn in_words(tally: &Tally, folder: &Path, seed: u64) -> String {
     let mutators: Vec<String> =
         tally.coverage.mutators.iter().map(|(mutator, count)| format!("{mutator} {count}")).collect();
     let mut text = format!(
-        "sent      {} mutants in {:.0} s, {:.1} a second, seed {seed}\ncovered   {} fields; {}\n",
+        "sent      {} mutants in {:.0} s, {:.1} a second, {} answered, seed {seed}\ncovered   {} fields; {}\n",
         tally.sent,
         tally.sending.as_secs_f64(),
         tally.per_second(),
+        tally.answered,
         tally.coverage.fields.len(),
         mutators.join(", ")
     );
-    for (finding, path) in &tally.findings {
+    for Kept { finding, path, .. } in &tally.findings {
         text.push_str(&format!(
-            "found     {}: {} messages, {} bytes changed, seen {} times of {}: {}\n",
+            "found     {}: {} messages, {} bytes changed, seen {} times of {}, {} more of the kind: {}\n",
             finding.shape,
             finding.mutants.len(),
             finding.bytes_changed,
             finding.replayed[0],
             finding.replayed[1],
+            finding.kin.len(),
             path.display()
         ));
     }
     if tally.findings.is_empty() {
         text.push_str("found     nothing that stops a server\n");
+    }
+    if tally.left_out > 0 {
+        text.push_str(&format!("left out  {} mutants of which it is known what they stop\n", tally.left_out));
     }
     if tally.not_replayed > 0 {
         text.push_str(&format!(

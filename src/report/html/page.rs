@@ -132,7 +132,7 @@ impl Page {
 }
 
 fn title(story: &Story<'_>) -> String {
-    capitalised(phrases::outcome(story))
+    capitalised(&phrases::outcome(story))
 }
 
 fn closeup(story: &Story<'_>) -> &'static str {

@@ -15,13 +15,14 @@ mod poison;
 mod vicinity;
 mod witness;
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::path::Path;
 
 use leasehold_checkers::formats::Error;
 use leasehold_checkers::history::{CAS_REGISTER, History, Op, Outcome, RunTime};
 use leasehold_checkers::holds::grants;
-use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Grade, Judgement};
+use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Grade, Judgement, Signature};
 
 use crate::results::RunFile;
 use exchange::Exchanges;
@@ -204,9 +205,22 @@ pub(super) fn broken_span(anomaly: &Anomaly) -> (u64, u64) {
     }
 }
 
+/// What locked up, as the checker's own sentence says at its beginning: all, one server, or one request.
+pub(super) fn who_locked_up(anomaly: &Anomaly) -> Cow<'static, str> {
+    const NAME_MAX: usize = 12;
+    match anomaly.explanation.split_once(" locked up") {
+        Some(("the whole cluster", _)) | None => Cow::Borrowed("the cluster"),
+        Some(("a request", _)) => Cow::Borrowed("a request"),
+        Some((node, _)) if node.len() <= NAME_MAX && node.chars().all(char::is_alphanumeric) => {
+            Cow::Owned(format!("server {node}"))
+        }
+        Some(_) => Cow::Borrowed("a server"),
+    }
+}
+
 /// What an anomaly means, about one lock, in the fewest words.
-pub(super) fn in_words(anomaly: &Anomaly) -> &'static str {
-    match anomaly.kind {
+pub(super) fn in_words(anomaly: &Anomaly) -> Cow<'static, str> {
+    Cow::Borrowed(match anomaly.kind {
         AnomalyKind::DoubleAcquisition if anomaly.lease_gone_for_ns.is_some() => {
             "a client was told that it held a lock that was another's"
         }
@@ -220,8 +234,15 @@ pub(super) fn in_words(anomaly: &Anomaly) -> &'static str {
         AnomalyKind::LockDelayBroken => "a lock was given away before its delay had passed",
         AnomalyKind::StaleRead => "a read that was promised to be current was not",
         AnomalyKind::Divergence => "servers went on to show different values of one thing",
-        AnomalyKind::Lockup => "the cluster stopped to serve although nothing was wrong with it",
+        AnomalyKind::Lockup => {
+            let who = who_locked_up(anomaly);
+            return Cow::Owned(match anomaly.signature {
+                _ if who == "a request" => "a request was left without an answer although nothing was wrong".to_owned(),
+                Some(Signature::Deaf) => format!("{who} answered nobody although its process ran"),
+                _ => format!("{who} stopped to serve although nothing was wrong with it"),
+            });
+        }
         AnomalyKind::SplitBelief => "two clients each had reason to believe that they held one lock",
         AnomalyKind::OverdueExpiry => "a lease outlived the time by which it had to end",
-    }
+    })
 }
