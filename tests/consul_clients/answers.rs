@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use leasehold::clients::consul::{Behavior, Checks, Reads, Settings};
+use leasehold::clients::consul::{Behavior, Checks, Reads, SessionNode, Settings};
 use leasehold::packets::{Packet, consul};
 use leasehold::servers::consul::{CLIENT_PORT, GOSSIP_PORT, SERVER_PORT};
 use leasehold_checkers::history::vocabulary::code;
@@ -132,10 +132,13 @@ async fn a_session_is_what_was_asked_for() {
             checks: Checks::SerfHealth,
             ..Settings::default()
         },
+        Settings { session_node: SessionNode::Client, ..Settings::default() },
     ];
     for (settings, process) in settings.into_iter().zip(1..) {
-        let mut service = cluster.consul().with_settings(settings).connect(0, 0);
+        let consul = cluster.consul().with_settings(settings);
         let key = format!("leases/{process}");
+        consul.prepare(std::slice::from_ref(&key)).await.expect("prepared");
+        let mut service = consul.connect(0, 0);
         let owner = owner(process);
         acquire_key(&mut *service, &key, owner, 7 * SECOND, Wait::Never).await.expect("a free lock");
     }
@@ -144,16 +147,32 @@ async fn a_session_is_what_was_asked_for() {
     let told = |session: &Value| {
         let [name, behavior, ttl] = ["Name", "Behavior", "TTL"].map(|field| session[field].as_str().map(str::to_owned));
         let checks = session["NodeChecks"].as_array().map_or(0, Vec::len);
-        (name, behavior, ttl, session["LockDelay"].as_u64(), checks)
+        let node = session["Node"].as_str().map(str::to_owned);
+        (name, behavior, ttl, session["LockDelay"].as_u64(), checks, node)
     };
     let text = |text: &str| Some(text.to_owned());
     assert_eq!(
         sessions.iter().map(told).collect::<Vec<_>>(),
         [
-            (text("leasehold leases/1 p1.1"), text("release"), text("7000ms"), Some(15_000_000_000), 0),
-            (text("leasehold leases/2 p2.1"), text("delete"), text("7000ms"), Some(0), 1),
+            (text("leasehold leases/1 p1.1"), text("release"), text("7000ms"), Some(15_000_000_000), 0, text("n1")),
+            (text("leasehold leases/2 p2.1"), text("delete"), text("7000ms"), Some(0), 1, text("n1")),
+            (
+                text("leasehold leases/3 p3.1"),
+                text("release"),
+                text("7000ms"),
+                Some(15_000_000_000),
+                0,
+                text("leasehold-leases-3")
+            ),
         ]
     );
+    // The node goes with the rest, and takes along what sessions it has.
+    let of_client = cluster.consul().with_settings(settings[2]);
+    of_client.leave(&["leases/3".to_owned()]).await.expect("it is left");
+    let nodes: Value =
+        reqwest::get(cluster.url("catalog/nodes")).await.expect("an answer").json().await.expect("a list");
+    let names: Vec<_> = nodes.as_array().expect("a list").iter().filter_map(|node| node["Node"].as_str()).collect();
+    assert_eq!((names, cluster.sessions().await.len()), (vec!["n1"], 2));
 }
 
 #[tokio::test]
