@@ -186,14 +186,19 @@ impl Visit<'_> {
                 Service::Zookeeper => self.zookeeper().await,
             }
         };
-        tokio::time::timeout(INTRODUCTION, told).await.unwrap_or_else(|_| Err(self.silent()))
+        match tokio::time::timeout(INTRODUCTION, told).await {
+            Ok(told) => told,
+            Err(_) => Err(self.silent().await),
+        }
     }
 
     /// It did not answer in time.
-    fn silent(&self) -> ArrivalError {
+    async fn silent(&self) -> ArrivalError {
         let within = INTRODUCTION.as_millis();
         match (self.relays.complaint(self.node), self.service) {
             (Some(why), _) => self.unreachable(why),
+            // `srvr` is less than the beginning of a greeting, so a server that speaks TLS waits for the rest of it.
+            (None, _) if self.speaks_tls_unasked().await => self.unreachable(self.with_tls()),
             // Others wait for more where a ZooKeeper would have answered.
             (None, Service::Zookeeper) => {
                 let said = format!("it takes the connection and does not answer `srvr` within {within} ms");
@@ -246,8 +251,12 @@ impl Visit<'_> {
             );
         }
         let version = told::version_of_zookeeper(&said);
-        let version = version
-            .ok_or_else(|| self.another("a ZooKeeper server", 0, said.as_bytes(), "it does not answer `srvr`"))?;
+        let Some(version) = version else {
+            if self.speaks_tls_unasked().await {
+                return Err(self.unreachable(self.with_tls()));
+            }
+            return Err(self.another("a ZooKeeper server", 0, said.as_bytes(), "it does not answer `srvr`"));
+        };
         // It need not be allowed.
         let settings = self.word("conf").await.unwrap_or_default();
         Ok(told::by_zookeeper(version, &settings))
@@ -281,7 +290,7 @@ impl Visit<'_> {
     async fn broken(&self, seen: String) -> ArrivalError {
         match self.relays.complaint(self.node) {
             Some(why) => self.unreachable(why),
-            None if !self.target.tls && self.relays.speaks_tls(self.node).await => self.unreachable(self.with_tls()),
+            None if self.speaks_tls_unasked().await => self.unreachable(self.with_tls()),
             None => {
                 let what = match self.service {
                     Service::EtcdV2 | Service::EtcdV3 => "an etcd server",
@@ -302,6 +311,11 @@ impl Visit<'_> {
         }
         let status = if status == 0 { String::new() } else { format!("status {status}: ") };
         ArrivalError::Another { who: self.who(), what, said: format!("{why}, but says {status}{said:?}") }
+    }
+
+    /// Whether it is named without TLS and speaks it.
+    async fn speaks_tls_unasked(&self) -> bool {
+        !self.target.tls && self.relays.speaks_tls(self.node).await
     }
 
     fn with_tls(&self) -> String {

@@ -24,7 +24,8 @@ pub(super) use differences::Told;
 pub(super) const EXAMPLES: &str = "\
 Examples:
   leasehold replay results/latest                            the same faults on the same servers
-  leasehold replay results/latest --servers etcd@3.5.30      the same faults on another version
+  leasehold replay results/latest --servers etcd@3.5.30      the same faults on another version; of a run that was
+                                                             attached to a cluster of your own, on servers of ours
 
 Scenario, seed, nodes and length are those of the run. Faults that waited for a condition come at the times at which they
 came then; who plays the role of a target is found out anew. The exit code is the verdict: see `leasehold --help`.";
@@ -57,9 +58,12 @@ pub(super) struct Original {
 }
 
 impl Original {
-    /// The schedule, with what waits for a condition at the times at which it came then.
-    pub(super) fn schedule(&self, schedule: Vec<PlannedFault>) -> Vec<PlannedFault> {
-        replayed(schedule, &self.came)
+    /// The schedule; where a run is done again, with what waits for a condition at the times at which it came then.
+    pub(super) fn schedule_of(original: Option<&Self>, schedule: Vec<PlannedFault>) -> Vec<PlannedFault> {
+        match original {
+            None => schedule,
+            Some(original) => replayed(schedule, &original.came),
+        }
     }
 
     /// In what the replay differs from it.
@@ -81,7 +85,7 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<Exit, Failure> {
     }
     let history = History::read(&path).or_exit(Exit::BadInput)?;
     let mut command = command_of(&history)?;
-    command.servers_from(arguments);
+    command.servers_from(arguments)?;
     let scenario = scenario_of(&arguments.run, &history)?;
     let original = Original {
         name: arguments.run.display().to_string(),
@@ -117,13 +121,18 @@ fn command_of(history: &History) -> Result<RunArguments, Failure> {
 }
 
 impl RunArguments {
-    fn servers_from(&mut self, arguments: &ReplayArguments) {
+    fn servers_from(&mut self, arguments: &ReplayArguments) -> Result<(), Failure> {
         if arguments.servers.is_some() {
             self.servers.clone_from(&arguments.servers);
             self.server_bin = None;
+            // What was seen on a cluster of the user's own is done again on as many servers of ours.
+            if let Some(endpoints) = std::mem::take(&mut self.attach).endpoints()? {
+                self.nodes = u8::try_from(endpoints.servers.len()).ok();
+            }
         }
         self.out.clone_from(&arguments.out);
         self.json = arguments.json;
+        Ok(())
     }
 }
 

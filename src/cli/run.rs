@@ -53,7 +53,7 @@ pub(super) struct RunArguments {
     client: Option<PathBuf>,
     /// How many servers, 1 to 9 [default: as the scenario says].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
-    nodes: Option<u8>,
+    pub(super) nodes: Option<u8>,
     /// How long the clients work, in seconds [default: as the scenario says].
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: Option<u64>,
@@ -132,7 +132,7 @@ pub(super) fn run_scenario(
     original: Option<Original>,
 ) -> Result<Exit, Failure> {
     if let Some(endpoints) = arguments.attach.endpoints()? {
-        return attached::run(arguments, scenario, &endpoints);
+        return attached::run(arguments, scenario, &endpoints, original);
     }
     enter(prepare(arguments, scenario, original)?, inside::run)
 }
@@ -179,11 +179,7 @@ fn prepare(
         deployment.offers(ability).or_exit(Exit::Usage)?;
     }
     let seed = arguments.seed.unwrap_or_else(any_seed);
-    let schedule = schedule(&scenario.faults, seed);
-    let schedule = match &original {
-        None => schedule,
-        Some(original) => original.schedule(schedule),
-    };
+    let schedule = Original::schedule_of(original.as_ref(), schedule(&scenario.faults, seed));
     let servers = match (&arguments.server_bin, &arguments.servers) {
         (Some((software, path)), _) => ("--server-bin", format!("{software}={}", path.display())),
         (None, spec) => ("--servers", spec.as_ref().unwrap_or(&scenario.servers).to_string()),

@@ -13,7 +13,7 @@ const ROOT: &str = "7d2c9a4e-0000-4000-8000-000000000001";
 
 /// What a token needs.
 const RULES: &str = r#"agent_prefix "" { policy = "read" } operator = "read" key_prefix "leasehold/" { policy = "write" }
-session_prefix "" { policy = "write" }"#;
+session_prefix "" { policy = "write" } node_prefix "leasehold-" { policy = "write" }"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn consul_with_tls_and_tokens_is_left_as_it_was() {
@@ -57,15 +57,23 @@ async fn consul_with_tls_and_tokens_is_left_as_it_was() {
     let token_file = token_file.display().to_string();
     let listing = async || {
         let keys = ask("kv/?recurse").await.expect("a listing");
-        (keys, ask("session/list").await.expect("a listing"))
+        let nodes = ask("catalog/nodes").await.expect("a listing");
+        let names: Vec<_> = nodes.as_array().expect("a list").iter().map(|node| node["Node"].clone()).collect();
+        (keys, ask("session/list").await.expect("a listing"), names)
     };
     let before = listing().await;
 
     let endpoints = format!("consul=https://{address}:8501");
     let ca = authority.ca();
     let tls = ["--endpoints", &endpoints, "--ca", &ca];
-    let run = folder.path().join("run");
-    let arguments = [&["consul-calm", "--seconds", "4", "--token-file", &token_file], &tls[..]].concat();
+    // Its sessions belong to nodes of our own, which have to go as well.
+    let calm = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads/scenarios/consul-calm.toml");
+    let calm = std::fs::read_to_string(calm).expect("it can be read");
+    let scenario = folder.path().join("calm.toml");
+    std::fs::write(&scenario, calm.replace("[consul]", "[consul]\nsession_node = \"client\""))
+        .expect("it can be written");
+    let (run, scenario) = (folder.path().join("run"), scenario.display().to_string());
+    let arguments = [&[scenario.as_str(), "--seconds", "4", "--token-file", &token_file], &tls[..]].concat();
     let output = attach(&arguments).arg("-vv").arg("--out").arg(&run).output().expect("the program starts");
     valid(&output);
     keeps_secret(&token, &output, &run);
@@ -92,8 +100,12 @@ async fn consul_with_tls_and_tokens_is_left_as_it_was() {
     refused(&[&["consul-calm", "--token-file", &wrong], &tls[..]].concat(), &["does not let us in", "ACL not found"]);
     let plain = format!("consul=http://{address}:8501");
     refused(&["consul-calm", "--endpoints", &plain, "--token-file", &token_file], &["it speaks TLS there"]);
-    let other = format!("etcd=http://{address}:8500");
-    refused(&["etcd-v3-calm", "--endpoints", &other], &["is not an etcd server"]);
+    let secured = format!("consul=https://{address}:8500");
+    refused(&["consul-calm", "--endpoints", &secured, "--ca", &ca], &["does not speak TLS there"]);
+    for (scenario, service) in [("etcd-v3-calm", "etcd"), ("etcd-v2-calm", "etcd-v2")] {
+        let other = format!("{service}=http://{address}:8500");
+        refused(&[scenario, "--endpoints", &other], &["is not an etcd server"]);
+    }
 }
 
 /// One of three, and the others never came.

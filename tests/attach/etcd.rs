@@ -9,7 +9,7 @@ use etcd_client::{Client, ConnectOptions, GetOptions, Permission, PermissionType
 use tempfile::TempDir;
 
 use super::authority::Authority;
-use super::common::told;
+use super::common::{leasehold, told};
 use super::server::{Server, own_address, program, until};
 use super::{attach, interrupted, keeps_secret, refused, valid};
 
@@ -44,19 +44,21 @@ at_ms = 1_500
 lasts_ms = 2_500
 "#;
 
-/// A server of one, that speaks TLS at port 2379, and without it at port 2377 to its owner.
+/// A cluster whose members speak TLS at port 2379 and to each other, and without it at port 2377 to their owner.
 struct Etcd {
-    _server: Server,
+    _servers: Vec<Server>,
+    /// The first one's.
     address: Ipv4Addr,
+    addresses: Vec<Ipv4Addr>,
     folder: TempDir,
     ca: String,
     /// A client's certificate and key.
     own: (String, String),
 }
 
-fn command(name: &str, address: Ipv4Addr, folder: &Path) -> Command {
+fn command(name: &str, address: Ipv4Addr, peers: &str, folder: &Path) -> Command {
     let mut command = Command::new(program("etcd@3.5.30"));
-    let peer = format!("http://{address}:2380");
+    let peer = format!("{peers}://{address}:2380");
     command.env_clear().args([
         "--name",
         name,
@@ -72,26 +74,26 @@ fn command(name: &str, address: Ipv4Addr, folder: &Path) -> Command {
 }
 
 impl Etcd {
-    async fn start(test: u8) -> Self {
-        let (address, folder) = (own_address(test), TempDir::new().expect("a folder"));
+    /// One member at the address of each of these tests.
+    async fn start(tests: &[u8]) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let addresses: Vec<Ipv4Addr> = tests.iter().copied().map(own_address).collect();
         let authority = Authority::new(folder.path());
-        let (cert, key) = authority.signed(&address.to_string());
-        let urls = format!("https://{address}:2379,http://{address}:2377");
-        let mut command = command("n1", address, folder.path());
-        command.args(["--initial-cluster", &format!("n1=http://{address}:2380")]);
-        command.args(["--listen-client-urls", &urls, "--advertise-client-urls", &urls]);
-        command.args([
-            "--cert-file",
-            &cert,
-            "--key-file",
-            &key,
-            "--client-cert-auth",
-            "--trusted-ca-file",
-            &authority.ca(),
-        ]);
-        let server = Server::start(command, &folder.path().join("log"));
+        let members: Vec<_> = addresses.iter().map(|address| format!("{address}=https://{address}:2380")).collect();
+        let start = |address: &Ipv4Addr| {
+            let name = address.to_string();
+            let (cert, key) = authority.signed(&name);
+            let urls = format!("https://{address}:2379,http://{address}:2377");
+            let mut command = command(&name, *address, "https", &folder.path().join(&name));
+            command.args(["--initial-cluster", &members.join(","), "--peer-auto-tls"]);
+            command.args(["--listen-client-urls", &urls, "--advertise-client-urls", &urls]);
+            command.args(["--cert-file", &cert, "--key-file", &key, "--client-cert-auth"]);
+            command.args(["--trusted-ca-file", &authority.ca()]);
+            Server::start(command, &folder.path().join(format!("{name}.log")))
+        };
+        let servers = addresses.iter().map(start).collect();
         let (ca, own) = (authority.ca(), authority.signed("leasehold"));
-        let etcd = Self { _server: server, address, folder, ca, own };
+        let etcd = Self { _servers: servers, address: addresses[0], addresses, folder, ca, own };
         until("etcd serves", async || etcd.owner(None).await?.kv_client().get("x", None).await.ok()).await;
         etcd
     }
@@ -124,17 +126,18 @@ impl Etcd {
         (keys, owner.lease_client().leases().await.expect("a listing").leases().len())
     }
 
-    fn endpoint(&self) -> String {
-        format!("etcd=https://{}:2379", self.address)
+    fn endpoints(&self) -> String {
+        let all: Vec<_> = self.addresses.iter().map(|address| format!("https://{address}:2379")).collect();
+        format!("etcd={}", all.join(","))
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd_with_tls_and_users_is_left_as_it_was() {
-    let etcd = Etcd::start(0).await;
+    let etcd = Etcd::start(&[0, 8, 9]).await;
     etcd.know_users().await;
     let before = etcd.listing().await;
-    let endpoint = etcd.endpoint();
+    let endpoint = etcd.endpoints();
     let (cert, key) = &etcd.own;
     let tls = ["--endpoints", &endpoint, "--ca", &etcd.ca, "--cert", cert, "--key", key];
     let scenario = etcd.folder.path().join("holder.toml");
@@ -148,6 +151,7 @@ async fn etcd_with_tls_and_users_is_left_as_it_was() {
     valid(&output);
     keeps_secret(PASSWORD, &output, &run);
     let told = String::from_utf8_lossy(&output.stdout).replace(['\n', ' '], "");
+    assert!(told.contains("etcd3.5.30(etcd-v3,3servers"), "{told}");
     assert!(told.contains(&format!("--endpoints{endpoint}--ca")), "{told}");
     let history = std::fs::read_to_string(run.join("history.jsonl")).expect("a record");
     assert!(history.contains("etcd 3.5.30") && history.contains(r#""f":"link""#));
@@ -171,7 +175,7 @@ async fn etcd_with_tls_and_users_is_left_as_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_way_in_is_said() {
-    let etcd = Etcd::start(1).await;
+    let etcd = Etcd::start(&[1]).await;
     let address = etcd.address;
     let (cert, key) = &etcd.own;
     let run = |endpoints: &str, more: &[&str], words: &[&str]| {
@@ -183,14 +187,17 @@ async fn what_is_wrong_with_a_way_in_is_said() {
         };
         refused(&[&[scenario, "--endpoints", endpoints], more].concat(), words);
     };
-    let https = etcd.endpoint();
+    let https = etcd.endpoints();
     run(&https, &[], &["signed by nobody who is trusted", "--ca FILE"]);
     run(&https, &["--ca", &etcd.ca], &["without a certificate that it trusts", "--cert FILE"]);
-    run(&format!("etcd=http://{address}:2379"), &[], &["it speaks TLS there", "https://"]);
-    run(&format!("etcd=https://{address}:2377"), &["--ca", &etcd.ca], &["does not speak TLS there"]);
     let elsewhere = format!("etcd=https://localhost:{}", forward(address).await);
     run(&elsewhere, &["--ca", &etcd.ca, "--cert", cert, "--key", key], &["its certificate is not for localhost"]);
-    run(&format!("etcd=http://{address}:9"), &[], &["n1", "cannot be reached", "connection refused"]);
+    for service in ["etcd", "etcd-v2"] {
+        let at = |scheme: &str, port: u16| format!("{service}={scheme}://{address}:{port}");
+        run(&at("http", 9), &[], &["n1", "cannot be reached", "connection refused"]);
+        run(&at("http", 2379), &[], &["it speaks TLS there", "https://"]);
+        run(&at("https", 2377), &["--ca", &etcd.ca], &["does not speak TLS there"]);
+    }
     run("etcd=http://no.such.host.invalid:2379", &[], &["cannot be reached"]);
     run(&format!("consul=http://{address}:2377"), &[], &["is not a Consul server", "name the service that it is"]);
     run(&format!("zookeeper={address}:2377"), &[], &["is not a ZooKeeper server"]);
@@ -210,9 +217,27 @@ async fn what_is_wrong_with_a_way_in_is_said() {
     let output = attach(&arguments).arg(&folder).output().expect("the program starts");
     valid(&output);
     assert!(String::from_utf8_lossy(&output.stdout).contains("rack 7 on n1, from 0.5"), "{}", told(&output));
+    // The replay attaches to it again, and reads the same marks.
+    let again = etcd.folder.path().join("again");
+    let replayed = leasehold().arg("replay").arg(&folder).arg("--out").arg(&again).output().expect("it starts");
+    valid(&replayed);
+    assert!(String::from_utf8_lossy(&replayed.stdout).contains("rack 7 on n1, from 0.5"), "{}", told(&replayed));
     let root = reqwest::get(format!("http://{address}:2377/v2/keys/?recursive=true")).await.expect("an answer");
     let root = root.text().await.expect("text");
     assert!(!root.contains("nodes"), "{root}");
+
+    // The old interface has users of its own.
+    let told = async |path: &str, body: &str| {
+        let url = format!("http://{address}:2377/v2/auth/{path}");
+        let answer = reqwest::Client::new().put(url).body(body.to_owned()).send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{answer:?}");
+    };
+    told("users/root", r#"{"user":"root","password":"root"}"#).await;
+    told("enable", "").await;
+    let wrong = etcd.folder.path().join("wrong");
+    std::fs::write(&wrong, "hunter2").expect("it can be written");
+    let user = ["--user", "root", "--password-file", &wrong.display().to_string()];
+    run(&plain, &user, &["does not let us in", "--password-file"]);
 }
 
 /// Of two members one is gone, so the other has no majority.
@@ -222,7 +247,7 @@ async fn a_cluster_without_a_leader_is_of_no_use() {
     let folder = TempDir::new().expect("a folder");
     let cluster = format!("one=http://{one}:2380,two=http://{two}:2380");
     let start = |name: &str, address: Ipv4Addr| {
-        let mut command = command(name, address, &folder.path().join(name));
+        let mut command = command(name, address, "http", &folder.path().join(name));
         let url = format!("http://{address}:2379");
         command.args(["--listen-client-urls", &url, "--advertise-client-urls", &url, "--initial-cluster", &cluster]);
         Server::start(command, &folder.path().join(format!("{name}.log")))
@@ -236,7 +261,10 @@ async fn a_cluster_without_a_leader_is_of_no_use() {
     until("they serve", async || health().await.filter(|said| said.contains("true"))).await;
     drop(two);
     until("it misses the other", async || health().await.filter(|said| said.contains("false"))).await;
-    refused(&["etcd-v3-calm", "--endpoints", &format!("etcd={endpoints}")], &["the cluster has no leader", "majority"]);
+    for (scenario, service) in [("etcd-v3-calm", "etcd"), ("etcd-v2-calm", "etcd-v2")] {
+        let endpoints = format!("{service}={endpoints}");
+        refused(&[scenario, "--endpoints", &endpoints], &["the cluster has no leader", "majority"]);
+    }
 }
 
 /// A port of `localhost` behind which is this server.

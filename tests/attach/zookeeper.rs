@@ -1,16 +1,24 @@
-//! ZooKeeper whose root belongs to a user of the digest scheme.
+//! ZooKeeper whose root belongs to a user of the digest scheme, and behind a door at which TLS is spoken.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use leasehold::servers::zookeeper::java;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use zookeeper_client::{Acls, Client, CreateMode};
 
+use super::authority::Authority;
 use super::server::{Server, own_address, program, until};
-use super::{attach, interrupted, keeps_secret, refused, valid};
+use super::{attach, interrupted, keeps_secret, refused, told, valid};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -78,8 +86,12 @@ async fn zookeeper_with_a_digest_is_left_as_it_was() {
     ] {
         let run = folder.path().join(name);
         let mut command = attach(&[&[scenario, "--seconds", "4", "--no-faults"], &user[..]].concat());
-        let output = command.env("LEASEHOLD_PASSWORD", PASSWORD).arg("-vv").arg("--out").arg(&run).output();
-        let output = output.expect("the program starts");
+        command.env("LEASEHOLD_PASSWORD", PASSWORD).arg("-vv").arg("--out").arg(&run);
+        let output = if name == "queue" {
+            told_over_a_pipe(command, &folder.path().join("marks"), &run)
+        } else {
+            command.output().expect("the program starts")
+        };
         valid(&output);
         keeps_secret(PASSWORD, &output, &run);
         assert_eq!(listing(&owner).await, before);
@@ -99,7 +111,68 @@ async fn zookeeper_with_a_digest_is_left_as_it_was() {
     );
     refused(&["zookeeper-calm", "--endpoints", &endpoints], &["does not let us in", "--user"]);
     refused(&["etcd-v3-calm", "--endpoints", &format!("etcd=http://{address}:2181")], &["is not an etcd server"]);
+
+    let authority = Authority::new(folder.path());
+    tls_door(&authority, address).await;
+    let (secured, ca) = (format!("zookeeper=tls://{address}:2281"), authority.ca());
+    let (cert, key) = authority.signed("leasehold");
+    let tls = ["--endpoints", &secured, "--ca", &ca, "--cert", &cert, "--key", &key, "--user", "lock"];
+    let mut command = attach(&[&["zookeeper-calm", "--seconds", "4"], &tls[..]].concat());
+    let output = command.env("LEASEHOLD_PASSWORD", PASSWORD).arg("--out").arg(folder.path().join("tls")).output();
+    valid(&output.expect("the program starts"));
+    let wrong = |endpoints: &str, more: &[&str], words: &[&str]| {
+        refused(&[&["zookeeper-calm", "--endpoints", endpoints], more].concat(), words);
+    };
+    wrong(&format!("zookeeper={address}:2281"), &[], &["it speaks TLS there", "tls://"]);
+    wrong(&format!("zookeeper=tls://{address}:2181"), &["--ca", &ca], &["does not speak TLS there", "HOST:PORT"]);
+    wrong(&secured, &[], &["signed by nobody who is trusted"]);
+    wrong(&secured, &["--ca", &ca], &["without a certificate that it trusts", "--cert FILE"]);
     assert_eq!(listing(&owner).await, before);
+}
+
+/// A run to which somebody says by a pipe, as with `echo cut n1 start > PIPE`, what is done to the cluster.
+#[track_caller]
+fn told_over_a_pipe(mut command: Command, pipe: &Path, run: &Path) -> Output {
+    nix::unistd::mkfifo(pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    command.arg("--external-faults").arg(pipe).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the program starts");
+    for word in ["start", "end"] {
+        // Each by a writer that comes and goes, and waits for the one who reads.
+        std::fs::write(pipe, format!("cut n1 {word}\n")).expect("it listens");
+    }
+    let output = child.wait_with_output().expect("it ends");
+    let history = std::fs::read_to_string(run.join("history.jsonl")).expect("a record");
+    let marks = history.lines().filter(|line| line.contains(r#""f":"external""#)).count();
+    assert_eq!(marks, 4, "{}", told(&output));
+    output
+}
+
+/// A door to this server, at port 2281, at which TLS is spoken and certificates of this authority are asked for. ZooKeeper's own
+/// needs Netty, which no package of a server brings along.
+async fn tls_door(authority: &Authority, address: Ipv4Addr) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority.ca()).expect("a certificate")).expect("an authority");
+    let trusted = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+    let (cert, key) = authority.signed(&address.to_string());
+    let chain = vec![CertificateDer::from_pem_file(cert).expect("a certificate")];
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the usual versions")
+        .with_client_cert_verifier(trusted.expect("an authority"))
+        .with_single_cert(chain, PrivateKeyDer::from_pem_file(key).expect("a key"));
+    let acceptor = TlsAcceptor::from(Arc::new(config.expect("they belong together")));
+    let listener = TcpListener::bind((address, 2281)).await.expect("a port");
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let (mut client, mut server) =
+                    (acceptor.accept(client).await?, TcpStream::connect((address, 2181)).await?);
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

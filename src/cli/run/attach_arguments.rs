@@ -50,7 +50,7 @@ pub(in crate::cli) struct AttachArguments {
 
 impl AttachArguments {
     /// The cluster that is meant, where one is.
-    pub(super) fn endpoints(&self) -> Result<Option<Endpoints>, Failure> {
+    pub(in crate::cli) fn endpoints(&self) -> Result<Option<Endpoints>, Failure> {
         self.endpoints.as_deref().map(str::parse).transpose().or_exit(Exit::Usage)
     }
 

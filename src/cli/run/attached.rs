@@ -9,6 +9,7 @@ use leasehold_workloads::op::Key;
 use leasehold_workloads::service::Connect;
 
 use super::super::connect::{Guest, connect_as_guest};
+use super::super::replay::Original;
 use super::super::terminal::note;
 use super::super::{Exit, Failure, OrExit};
 use super::conclusion::{conclude, header, interruption, of_engine};
@@ -28,7 +29,12 @@ const CLEARING: Duration = Duration::from_secs(10);
 const AFTERMATH: Duration = Duration::from_millis(600);
 
 /// Runs the scenario on the cluster at these endpoints, judges what was recorded, and writes and tells the result.
-pub(super) fn run(arguments: &RunArguments, scenario: Scenario, endpoints: &Endpoints) -> Result<Exit, Failure> {
+pub(super) fn run(
+    arguments: &RunArguments,
+    scenario: Scenario,
+    endpoints: &Endpoints,
+    original: Option<Original>,
+) -> Result<Exit, Failure> {
     let scenario = on_others(adjusted(scenario, arguments)?, endpoints)?;
     let attach = &arguments.attach;
     let credentials = attach.credentials(endpoints.service)?;
@@ -58,10 +64,11 @@ pub(super) fn run(arguments: &RunArguments, scenario: Scenario, endpoints: &Endp
         };
         let cluster = Arc::new(Cluster::attached(relays, probes));
         let connect = connect_as_guest(&scenario, &cluster, &told, &guest);
-        let schedule = schedule(&scenario.faults, seed);
+        let schedule = Original::schedule_of(original.as_ref(), schedule(&scenario.faults, seed));
         let contract = with_unseen_faults(connect.contract());
         let command = super::command_again(arguments, attach.again(endpoints), seed);
         let prepared = Prepared::new(arguments, scenario, label, seed, schedule, start, command)?;
+        let prepared = Prepared { original, ..prepared };
         let mut header = header(&prepared, contract);
         header.clock_rate_error_ppm += attach.clock_error_ppm();
         let recorder = Recorder::create(&prepared.folder.history(), &header).or_exit(Exit::Unavailable)?;

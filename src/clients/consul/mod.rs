@@ -4,6 +4,7 @@
 //! renews its session, and gives the key back before it ends the session. One that dies leaves a session that Consul ends, and
 //! with it the hold, after which the key stays closed for the session's lock-delay.
 
+mod catalog;
 mod connection;
 mod failure;
 mod guarded;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub lock_delay: Duration,
     /// What else ends a session.
     pub checks: Checks,
+    /// Which node of the catalog a session belongs to, and ends with.
+    pub session_node: SessionNode,
     /// How reads that must be current are asked for.
     pub reads: Reads,
 }
@@ -53,6 +56,7 @@ impl Default for Settings {
             behavior: Behavior::Release,
             lock_delay: Duration::from_secs(15),
             checks: Checks::None,
+            session_node: SessionNode::Server,
             reads: Reads::Consistent,
         }
     }
@@ -84,6 +88,16 @@ pub enum Checks {
     /// The death of the server over which it was made, as the others see it. It is what Consul does if it is told nothing, and it
     /// takes the lock from a client that renews in good health through another server.
     SerfHealth,
+}
+
+/// Which node of the catalog a session belongs to. When the node leaves the catalog, its sessions end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionNode {
+    /// The server over which it was made: what Consul does if it is told nothing.
+    Server,
+    /// One of the clients' own, registered for each lock, as an agent beside the client would be. Whatever becomes of servers,
+    /// nobody takes it out of the catalog: a leader forgets by itself only who has a `serfHealth` check.
+    Client,
 }
 
 /// How a read is asked for whose answer must be current.
@@ -149,10 +163,22 @@ impl Consul {
         Wire::new(address(&self.endpoints, node), None, &self.credentials)
     }
 
-    /// Removes the locks with the sessions that hold them, and ends what other sessions were made for them.
+    /// Removes the locks with the sessions that hold them, ends what other sessions were made for them, and removes their nodes.
     async fn clear_away(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
         self.remove_all(node, keys).await?;
-        session::destroy_all_for(&self.wire(node), keys).await
+        session::destroy_all_for(&self.wire(node), keys).await?;
+        match self.settings.session_node {
+            SessionNode::Server => Ok(()),
+            SessionNode::Client => catalog::remove_nodes_of(&self.wire(node), keys).await,
+        }
+    }
+
+    async fn make_ready(&self, node: usize, keys: &[Key]) -> Result<(), OpError> {
+        self.remove_all(node, keys).await?;
+        match self.settings.session_node {
+            SessionNode::Server => Ok(()),
+            SessionNode::Client => catalog::register_nodes_of(&self.wire(node), keys).await,
+        }
     }
 
     /// Removes what is in the locks, and then ends the sessions that held them: the other way round would close them for a
@@ -180,7 +206,7 @@ impl Consul {
 #[async_trait]
 impl Connect for Consul {
     fn contract(&self) -> Contract {
-        let Settings { lock_delay, checks, .. } = self.settings;
+        let Settings { lock_delay, checks, session_node, .. } = self.settings;
         Contract {
             service: "consul".to_owned(),
             early_slack_ms: match checks {
@@ -195,7 +221,7 @@ impl Connect for Consul {
             // A leader renews a session by its own timer and its own state, without asking the others whether it still leads.
             // One that stood still or was cut off says yes until it learns better: with our servers' times within a second.
             second_hand: Some(SecondHand { known_within_ms: 500, out_of_touch_for_ms: 2_500 }),
-            ends_with_its_server: true,
+            ends_with_its_server: session_node == SessionNode::Server,
             fencing_tokens: true,
             // No two sessions ask for the same entry of a semaphore.
             lock_delay_ms: match self.permits {
@@ -216,7 +242,7 @@ impl Connect for Consul {
     }
 
     async fn prepare(&self, keys: &[Key]) -> Result<(), OpError> {
-        at_one_node(self.endpoints.len(), |node| self.remove_all(node, keys)).await
+        at_one_node(self.endpoints.len(), |node| self.make_ready(node, keys)).await
     }
 
     async fn leave(&self, keys: &[Key]) -> Result<(), OpError> {
@@ -244,5 +270,8 @@ mod tests {
         // A session that depends on a server's health has no TTL to rely on.
         let checked = with(Settings { checks: Checks::SerfHealth, ..Settings::default() });
         assert!(checked.early_slack_ms >= 86_400_000);
+        // Only one that belongs to a server may end with it.
+        let of_client = with(Settings { session_node: SessionNode::Client, ..Settings::default() });
+        assert_eq!([with(Settings::default()), of_client].map(|told| told.ends_with_its_server), [true, false]);
     }
 }

@@ -11,7 +11,7 @@ use leasehold_workloads::service::OpError;
 
 use super::failure::{Failure, before_the_op};
 use super::wire::Wire;
-use super::{Behavior, Checks, Settings};
+use super::{Behavior, Checks, SessionNode, Settings, catalog};
 use crate::clients::{MALFORMED, REFUSED};
 
 /// For how long an operation whose outcome is known already goes on to clear up after itself.
@@ -57,6 +57,9 @@ pub(super) async fn create(
             Checks::None => Vec::new(),
             Checks::SerfHealth => vec!["serfHealth".to_owned()],
         });
+    if settings.session_node == SessionNode::Client {
+        request.node(catalog::node_of(key));
+    }
     let made = wire.ask(request.build().expect("every field has a default")).await.map_err(OpError::from);
     let made = made.and_then(|made| {
         let odd = || OpError::unknown(MALFORMED, "the server names a session in a way that Consul does not");

@@ -254,6 +254,9 @@ lasts_ms = 2
         assert_eq!((settings.lock_delay.as_millis(), settings.behavior), (500, consul::Behavior::Delete));
         let error = consul("[consul]\nlock_delay_ms = 60_001").expect_err("too long").to_string();
         assert!(error.contains("`lock_delay_ms` must be from 0 to 60000"), "{error}");
+        assert_eq!(asked("[consul]\nsession_node = 'client'").session_node, consul::SessionNode::Client);
+        let error = consul("[consul]\nchecks = 'serf-health'\nsession_node = 'client'").expect_err("no such check");
+        assert!(error.to_string().contains("has no `serfHealth` check"), "{error}");
         let error = consul("[zookeeper]\ntick_ms = 500").expect_err("of another").to_string();
         assert!(error.contains("`[zookeeper]` has no place here: the service is `consul`"), "{error}");
 

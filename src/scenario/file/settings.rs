@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Source;
-use crate::clients::consul::{self, Behavior, Checks, LONGEST_LOCK_DELAY, Reads};
+use crate::clients::consul::{self, Behavior, Checks, LONGEST_LOCK_DELAY, Reads, SessionNode};
 use crate::scenario::{ScenarioError, Service};
 use crate::servers::ServerSettings;
 
@@ -67,6 +67,7 @@ pub(super) struct ConsulTable {
     lock_delay_ms: Option<Spanned<u64>>,
     behavior: Option<BehaviorWord>,
     checks: Option<ChecksWord>,
+    session_node: Option<Spanned<SessionNodeWord>>,
     reads: Option<ReadsWord>,
 }
 
@@ -82,6 +83,13 @@ enum BehaviorWord {
 enum ChecksWord {
     None,
     SerfHealth,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SessionNodeWord {
+    Server,
+    Client,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -111,15 +119,29 @@ pub(super) fn of_consul(
             asked
         }
     };
+    let checks = table.checks.map_or(default.checks, |word| match word {
+        ChecksWord::None => Checks::None,
+        ChecksWord::SerfHealth => Checks::SerfHealth,
+    });
+    let session_node = match &table.session_node {
+        None => default.session_node,
+        Some(word) => match word.get_ref() {
+            SessionNodeWord::Server => SessionNode::Server,
+            SessionNodeWord::Client if checks == Checks::SerfHealth => {
+                let message =
+                    "a node of the clients' own has no `serfHealth` check: leave out `checks`, or choose `server`";
+                return Err(source.wrong(word.span(), message));
+            }
+            SessionNodeWord::Client => SessionNode::Client,
+        },
+    };
     Ok(consul::Settings {
         lock_delay,
+        checks,
+        session_node,
         behavior: table.behavior.map_or(default.behavior, |word| match word {
             BehaviorWord::Release => Behavior::Release,
             BehaviorWord::Delete => Behavior::Delete,
-        }),
-        checks: table.checks.map_or(default.checks, |word| match word {
-            ChecksWord::None => Checks::None,
-            ChecksWord::SerfHealth => Checks::SerfHealth,
         }),
         reads: table.reads.map_or(default.reads, |word| match word {
             ReadsWord::Consistent => Reads::Consistent,
