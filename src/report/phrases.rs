@@ -53,7 +53,12 @@ pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String 
         }
         // Nobody has promised to serve, and where nobody is served it is not about one lock or another.
         AnomalyKind::Lockup if !is_of_corruption(story) => {
-            format!("{service} locked up {times}; at worst {} {}", in_words(worst), margin(worst))
+            let what = match who_locked_up(worst).as_ref() {
+                "the cluster" => service,
+                "a request" => format!("a request to {service}"),
+                _ => format!("a server of {service}"),
+            };
+            format!("{what} locked up {times}; at worst {} {}", in_words(worst), margin(worst))
         }
         // Nobody has promised by when a replica catches up.
         AnomalyKind::Divergence => {
