@@ -22,8 +22,8 @@ pub(super) fn outcome(story: &Story<'_>) -> Cow<'static, str> {
     Cow::Borrowed(match story.judgement.verdict {
         Verdict::Invalid if worst == Some(AnomalyKind::DoubleRun) => "the job ran twice",
         Verdict::Invalid if worst == Some(AnomalyKind::Lockup) => {
-            let who = story.worst_anomaly().map_or(Cow::Borrowed("the cluster"), who_locked_up);
-            return Cow::Owned(format!("{who} locked up"));
+            let explanation = story.worst_anomaly().map_or("", |worst| worst.explanation.as_str());
+            return Cow::Owned(format!("{} locked up", who_locked_up(explanation)));
         }
         Verdict::Invalid if worst == Some(AnomalyKind::Divergence) => "the servers do not have the same",
         Verdict::Invalid if story.is_about_registers() => "no order explains the answers",
@@ -53,7 +53,7 @@ pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String 
         }
         // Nobody has promised to serve, and where nobody is served it is not about one lock or another.
         AnomalyKind::Lockup if !is_of_corruption(story) => {
-            let what = match who_locked_up(worst).as_ref() {
+            let what = match who_locked_up(&worst.explanation).as_ref() {
                 "the cluster" => service,
                 "a request" => format!("a request to {service}"),
                 _ => format!("a server of {service}"),
