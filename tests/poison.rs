@@ -5,6 +5,7 @@ mod common;
 use std::fs;
 
 use common::{Run, alone, leasehold, told};
+use serde_json::Value;
 
 const CASE: &str = "create-path-length";
 
@@ -41,6 +42,30 @@ fn the_same_packet_does_no_harm_where_it_is_mended() {
     assert_eq!(run.code(), Some(0), "{}", run.told());
     let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
     assert!(history.contains("error -5: cannot be read"), "{}", run.told());
+}
+
+/// A member of etcd refuses what does not name its cluster and itself: then nothing behind that would ever be looked at.
+#[test]
+fn a_search_gets_as_far_as_what_it_is_for() {
+    let _alone = alone();
+    let run = Run::by("poison", &["etcd@3.5.30", "--fuzz", "3", "--seed", "1"]);
+    let text = fs::read_to_string(run.folder.join("mutants.jsonl")).unwrap_or_else(|_| panic!("{}", run.told()));
+    let mutants: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let answered = |message: &str, with: &str| {
+        mutants.iter().any(|line| {
+            let name = line["mutant"]["message"].as_str().expect("a name");
+            name.starts_with(message) && line["answer"].as_str().is_some_and(|answer| answer.starts_with(with))
+        })
+    };
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert!(answered("raft heartbeat", &hex("HTTP/1.1 204")), "{}", run.told());
+    assert!(answered("stream of", &hex("HTTP/1.1 200")), "{}", run.told());
+    // A frame of HTTP/2 that tells settings.
+    assert!(answered("etcdserverpb.KV/Put", "0000"), "{}", run.told());
+    let summary: Value =
+        serde_json::from_str(&fs::read_to_string(run.folder.join("fuzz.json")).expect("a summary")).expect("JSON");
+    assert_eq!(summary["mutants"], mutants.len());
+    assert!(summary["coverage"]["fields"].as_object().is_some_and(|fields| fields.len() > 200), "{}", run.told());
 }
 
 #[test]

@@ -23,8 +23,8 @@ pub(super) fn outcome(story: &Story<'_>) -> Cow<'static, str> {
     Cow::Borrowed(match story.judgement.verdict {
         Verdict::Invalid if worst == Some(AnomalyKind::DoubleRun) => "the job ran twice",
         Verdict::Invalid if worst == Some(AnomalyKind::Lockup) => {
-            let who = story.worst_anomaly().map_or(Cow::Borrowed("the cluster"), who_locked_up);
-            return Cow::Owned(format!("{who} locked up"));
+            let explanation = story.worst_anomaly().map_or("", |worst| worst.explanation.as_str());
+            return Cow::Owned(format!("{} locked up", who_locked_up(explanation)));
         }
         Verdict::Invalid if worst == Some(AnomalyKind::Divergence) => "the servers do not have the same",
         Verdict::Invalid if story.is_about_registers() => "no order explains the answers",
@@ -80,7 +80,12 @@ pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String 
         }
         // Nobody has promised to serve, and where nobody is served it is not about one lock or another.
         AnomalyKind::Lockup if !is_of_corruption(story) => {
-            format!("{service} locked up {times}; at worst {} {}", in_words(worst), margin(worst))
+            let what = match who_locked_up(&worst.explanation).as_ref() {
+                "the cluster" => service,
+                "a request" => format!("a request to {service}"),
+                _ => format!("a server of {service}"),
+            };
+            format!("{what} locked up {times}; at worst {} {}", in_words(worst), margin(worst))
         }
         // Nobody has promised by when a replica catches up.
         AnomalyKind::Divergence => {

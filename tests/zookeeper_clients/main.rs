@@ -16,6 +16,8 @@ use ensemble::{Ensemble, eventually, run};
 use leasehold::NodeId;
 use leasehold::clients::ZooKeeper;
 use leasehold::clients::zookeeper::Recipe;
+use leasehold::packets::send;
+use leasehold::packets::zookeeper::{Request, handshake, in_words};
 use leasehold::servers::zookeeper::ZooKeeperOptions;
 use leasehold_checkers::history::vocabulary::code;
 use leasehold_workloads::op::{Answer, Hold, Op, Owner, RegisterOp, Renewal, Wait};
@@ -120,6 +122,7 @@ async fn on_version(version: &str) {
         only_what_was_asked_for_reaches_the_server(&ensemble),
         a_retired_process_sends_nothing(&ensemble),
         a_holder_comes_back_to_its_session(&ensemble),
+        messages_of_the_grammar_are_answered(&ensemble),
         recipes::two_permits(&semaphore, "permits/1", TTL),
         recipes::guarded_writes(&queue, "guarded/1", TTL, Wait::InQueue),
     );
@@ -156,6 +159,19 @@ async fn a_lock_goes_from_hand_to_hand(ensemble: &Ensemble) {
         let key = format!("hands/{asked}");
         let hold = acquire(&mut a, &key, 4, Duration::from_millis(asked), Wait::Never).await.expect("a free lock");
         assert_eq!(hold.grant.ttl, Duration::from_millis(granted));
+    }
+}
+
+/// What malformed messages are made of is well-formed: servers read it, whatever they think of it.
+async fn messages_of_the_grammar_are_answered(ensemble: &Ensemble) {
+    // By themselves these are no requests of clients, and there is a server that does not survive one of them.
+    let among_servers = [Request::Check, Request::CreateSession];
+    let (_, server) = ensemble.endpoints()[0];
+    for request in Request::ALL.into_iter().filter(|request| !among_servers.contains(request)) {
+        let reply = send(server, Some(&handshake(4_000)), &request.packet()).await.expect("it listens");
+        let said = in_words(&reply);
+        let known = ["done", "error -101: no such node", "error -110: the node exists"];
+        assert!(known.contains(&said.as_str()), "{}: {said}", request.name());
     }
 }
 

@@ -41,8 +41,8 @@ pub(super) fn of(kind: AnomalyKind) -> &'static str {
              stays so until somebody repairs it by hand."
         }
         AnomalyKind::Lockup => {
-            "Nobody could work although nothing was broken any more. Alarms that watch the service's own health may have \
-             stayed silent."
+            "Who asked there was not served, although nothing was broken any more. Alarms that watch the service's own health may \
+             have stayed silent."
         }
         AnomalyKind::SplitBelief => {
             "The service broke no word. But a client that counts its TTL with care was still entitled to believe that it \

@@ -205,10 +205,10 @@ pub(super) fn broken_span(anomaly: &Anomaly) -> (u64, u64) {
     }
 }
 
-/// What locked up, as the checker's own sentence says at its beginning: all, one server, or one request.
-pub(super) fn who_locked_up(anomaly: &Anomaly) -> Cow<'static, str> {
+/// What locked up, as the checker's own explanation says at its beginning: all, one server, or one request.
+pub(super) fn who_locked_up(explanation: &str) -> Cow<'static, str> {
     const NAME_MAX: usize = 12;
-    match anomaly.explanation.split_once(" locked up") {
+    match explanation.split_once(" locked up") {
         Some(("the whole cluster", _)) | None => Cow::Borrowed("the cluster"),
         Some(("a request", _)) => Cow::Borrowed("a request"),
         Some((node, _)) if node.len() <= NAME_MAX && node.chars().all(char::is_alphanumeric) => {
@@ -235,7 +235,7 @@ pub(super) fn in_words(anomaly: &Anomaly) -> Cow<'static, str> {
         AnomalyKind::StaleRead => "a read that was promised to be current was not",
         AnomalyKind::Divergence => "servers went on to show different values of one thing",
         AnomalyKind::Lockup => {
-            let who = who_locked_up(anomaly);
+            let who = who_locked_up(&anomaly.explanation);
             return Cow::Owned(match anomaly.signature {
                 _ if who == "a request" => "a request was left without an answer although nothing was wrong".to_owned(),
                 Some(Signature::Deaf) => format!("{who} answered nobody although its process ran"),
@@ -245,4 +245,24 @@ pub(super) fn in_words(anomaly: &Anomaly) -> Cow<'static, str> {
         AnomalyKind::SplitBelief => "two clients each had reason to believe that they held one lock",
         AnomalyKind::OverdueExpiry => "a lease outlived the time by which it had to end",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::who_locked_up;
+
+    #[test]
+    fn a_lockup_is_of_all_of_one_server_or_of_one_request() {
+        let told = [
+            ("the whole cluster locked up: no write on any node was served", "the cluster"),
+            ("n2 locked up: none of 48 requests to it was served", "server n2"),
+            ("n3 locked up for reads: none of 9 was served", "server n3"),
+            ("a request locked up: process 3's read of `x` through n1 got no answer", "a request"),
+            ("<b>n1</b> locked up", "a server"),
+            ("something else", "the cluster"),
+        ];
+        for (explanation, who) in told {
+            assert_eq!(who_locked_up(explanation), who);
+        }
+    }
 }

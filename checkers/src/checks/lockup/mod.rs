@@ -100,7 +100,7 @@ impl Lockup {
             "{what} for {}, from {}{}{}{}{}",
             human(span.length()),
             when(&run.context, span.from),
-            health(run, span),
+            health(run, span, node.as_deref()),
             match grade {
                 Grade::Proven => "; no fault was active",
                 Grade::Possible if is_conclusive => "; no fault was active, but it may have been down",
@@ -144,8 +144,11 @@ fn permanence(run: &Run<'_>, from: RunTime) -> String {
     format!("; permanent as observed: it was so when the record ended, {} after it began", human(run.end.since(from)))
 }
 
-fn health(run: &Run<'_>, span: Span) -> String {
-    match run.probes.well_throughout(span.from, span.until).as_slice() {
+/// What those said of their health who did not serve.
+fn health(run: &Run<'_>, span: Span, node: Option<&str>) -> String {
+    let mut well = run.probes.well_throughout(span.from, span.until);
+    well.retain(|said| node.is_none_or(|node| *said == node));
+    match well.as_slice() {
         [] => String::new(),
         [node] => format!(", while {node} said that it was well (false health)"),
         nodes => format!(", while {} said that they were well (false health)", nodes.join(", ")),

@@ -238,6 +238,7 @@ mod tests {
         let sentence = &found[0].explanation;
         assert!(sentence.starts_with("n2 locked up: none of"), "{sentence}");
         assert!(sentence.contains("nor did it say who leads, though its process ran, for 32.5 s"), "{sentence}");
+        assert!(!sentence.contains("false health"), "the others said so, and were: {sentence}");
         shows(deaf(STOPS), &[]);
         shows(deaf(STOPS + 15_000), &[]);
         let kill = Fault(1, "kill", "kill", "n2");
