@@ -196,7 +196,9 @@ fn two_locks_that_keep_their_word_are_a_semaphore_with_two_permits() {
 #[test]
 fn a_semaphore_of_two_locks_with_bugs() {
     let mut found = BTreeMap::new();
-    for bug in [Bug::ExpireEarly, Bug::GrantTwice, Bug::ForgetGrant, Bug::LockOnDeadLease] {
+    for bug in
+        [Bug::ExpireEarly, Bug::GrantTwice, Bug::ForgetGrant, Bug::LockOnDeadLease, Bug::NeverExpire, Bug::StaleRead]
+    {
         let mut seen = Seen::default();
         for seed in 0..SEEDS / 3 {
             let history = as_one_semaphore(simulate(seed, Some(bug)).history);
@@ -208,4 +210,5 @@ fn a_semaphore_of_two_locks_with_bugs() {
     }
     let of = |kind| found.get(&kind).copied().unwrap_or(0);
     assert!(of(AnomalyKind::DoubleAcquisition) > 3 && of(AnomalyKind::PrematureExpiry) > 20, "{found:?}");
+    assert!(of(AnomalyKind::OverdueExpiry) > 3 && of(AnomalyKind::StaleRead) > 3, "{found:?}");
 }

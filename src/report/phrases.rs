@@ -72,11 +72,16 @@ pub(super) fn broken_in_short(story: &Story<'_>, impact: &Impact<'_>) -> String 
     };
     let service = service(story);
     let keys = keys(story, impact.keys.len());
+    let is_all = impact.kinds.iter().all(|count| count.proven == 0 || count.kind == worst.kind);
     match worst.kind {
         AnomalyKind::DoubleRun => {
-            let is_all = impact.kinds.iter().all(|count| count.proven == 0 || count.kind == AnomalyKind::DoubleRun);
             let kept = if is_all { format!("; {service} kept its word") } else { String::new() };
             format!("a job ran twice at once, {times} on {keys}, at worst {}{kept}", margin(worst))
+        }
+        // What the scenario asks for, and no service promises.
+        AnomalyKind::SplitBelief if is_all => {
+            let (what, margin) = (in_words(worst), margin(worst));
+            format!("{what}, {times} on {keys}, at worst {margin}; {service} kept its word")
         }
         // Nobody has promised to serve, and where nobody is served it is not about one lock or another.
         AnomalyKind::Lockup if !is_of_corruption(story) => {

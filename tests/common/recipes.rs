@@ -46,6 +46,13 @@ impl Client {
         assert_eq!(released, Ok(Answer::Released));
     }
 
+    async fn holder(&mut self) -> Option<String> {
+        match self.service.perform(&Op::Read { key: self.key.clone(), linearizable: true }).await {
+            Ok(Answer::Holder(holder)) => holder,
+            other => panic!("a read reads, and not {other:?}"),
+        }
+    }
+
     async fn write(&mut self, hold: &Hold) -> Result<Answer, OpError> {
         let guard = Guard::Service;
         self.service.perform(&Op::Work { hold: hold.clone(), piece: Piece::Write, base: None, guard }).await
@@ -60,10 +67,11 @@ pub(crate) async fn two_permits(connect: &dyn Connect, key: &str, ttl: Duration)
     let [mut a, mut b, mut c, mut d] = [1, 2, 3, 4].map(|process| Client::of(connect, process, key, ttl));
     let never = a.acquire(Wait::Never).await.expect_err("it always waits");
     assert_eq!((never.certainty, never.code), (Certainty::DidNotHappen, "unsupported"));
-    let read = a.service.perform(&Op::Read { key: key.to_owned(), linearizable: true }).await;
-    assert_eq!(read.expect_err("several may hold it").code, "unsupported");
+    assert_eq!(a.holder().await, None);
 
     let (first, second) = (a.permit().await, b.permit().await);
+    // Of several the one who came first.
+    assert_eq!(b.holder().await.as_deref(), Some("p1.1"));
     assert!(first.grant.token.is_some() && first.grant.token < second.grant.token, "{first:?} {second:?}");
     assert!(matches!(a.renew(&first).await, Ok(Answer::Renewed { .. })));
 

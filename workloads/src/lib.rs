@@ -100,7 +100,7 @@ impl Workload {
         }
     }
 
-    /// The reads that show what is left in the end. A semaphore has no one holder to read.
+    /// The reads that show what is left in the end. Of a semaphore one would show one holder of several.
     #[must_use]
     pub fn final_reads(&self) -> Vec<Op> {
         match self {

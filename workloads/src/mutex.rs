@@ -27,6 +27,8 @@ pub struct Mutex {
     pub hold_for: Duration,
     /// The share of holds that are left to run out instead of given back.
     pub abandon: f64,
+    /// The share of idle turns in which a worker reads who holds instead of standing in line.
+    pub reads: f64,
     /// How long each rests before it stands in line again, on average.
     pub retry_every: Duration,
 }
@@ -50,6 +52,7 @@ impl Mutex {
             renewal: self.renewal,
             hold_for: self.hold_for,
             abandon: self.abandon,
+            reads: self.reads,
             retry_every: self.retry_every,
             key: self.keys()[number % self.keys].clone(),
             dice: Dice::new(seed, worker),
@@ -66,6 +69,7 @@ pub struct MutexScript {
     renewal: Option<(Duration, Renewal)>,
     hold_for: Duration,
     abandon: f64,
+    reads: f64,
     retry_every: Duration,
     key: Key,
     dice: Dice,
@@ -89,6 +93,9 @@ impl Script for MutexScript {
     fn next(&mut self, now: RunTime, process: u64) -> Step {
         match &self.state {
             State::Idle { until } if now < *until => Step::WaitUntil(*until),
+            State::Idle { .. } if self.reads > 0.0 && self.dice.chance(self.reads) => {
+                Step::Invoke(Op::Read { key: self.key.clone(), linearizable: true })
+            }
             State::Idle { .. } => {
                 self.attempts += 1;
                 let owner = Owner { process, attempt: self.attempts };
@@ -147,6 +154,7 @@ mod tests {
             renewal: Some((Duration::from_secs(1), Renewal::KeepAlive)),
             hold_for: Duration::from_secs(4),
             abandon: 0.0,
+            reads: 0.0,
             retry_every: Duration::from_millis(100),
         }
     }
@@ -213,6 +221,15 @@ mod tests {
         assert_eq!(script.renews_at(), None);
         let Step::WaitUntil(then) = script.next(now, 7) else { panic!("it rests") };
         assert!(matches!(script.next(then, 7), Step::Invoke(Op::Acquire { owner: Owner { attempt: 2, .. }, .. })));
+    }
+
+    #[test]
+    fn one_that_reads_stands_in_line_after_a_rest() {
+        let mut script = Mutex { reads: 1.0, ..settings() }.script(1, 0);
+        let Step::Invoke(read) = script.next(RunTime(0), 7) else { panic!("it reads at once") };
+        assert_eq!(read, Op::Read { key: "mutexes/1".to_owned(), linearizable: true });
+        script.completed(RunTime(0), &read, &Ok(Answer::Holder(None)));
+        assert!(matches!(script.next(RunTime(0), 7), Step::WaitUntil(_)));
     }
 
     #[test]

@@ -111,8 +111,8 @@ const OF_LOCKS: [(&str, Checker); 9] = [
 /// That of registers: there is no lease that could end, and nobody holds anything.
 const OF_REGISTERS: (&str, Checker) = (nonlinearizable::NAME, nonlinearizable::check);
 
-/// Those of a lock that rest on there being one holder, whom reads and refusals name, and on whose end the lock's delay follows.
-const OF_ONE_HOLDER: [&str; 4] = [overdue_expiry::NAME, phantom_grant::NAME, lock_delay::NAME, stale_read::NAME];
+/// Those of a lock that rest on there being one holder: that another has it, or that its delay follows on the end of the one.
+const OF_ONE_HOLDER: [&str; 2] = [phantom_grant::NAME, lock_delay::NAME];
 
 /// Whether a checker has nothing to say of this run.
 fn is_left_out(header: &Header, name: &str) -> bool {

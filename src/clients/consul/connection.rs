@@ -36,11 +36,11 @@ impl LockService for Connection {
             Op::Acquire { key, owner, ttl, wait } => self.acquire(key, *owner, *ttl, *wait).await,
             Op::Renew { hold, how } => self.renew(hold, *how).await,
             Op::Release { hold } => self.release(hold).await,
-            Op::Read { .. } if self.permits.is_some() => {
-                Err(OpError::failed(UNSUPPORTED, "several may hold a semaphore"))
-            }
             Op::Read { key, linearizable } => {
                 let mode = if *linearizable { self.settings.current() } else { Mode::Stale };
+                if self.permits.is_some() {
+                    return semaphore::a_holder(&self.wire, key, mode).await.map(Answer::Holder);
+                }
                 let read = kv::read(&self.wire, key, mode).await?;
                 Ok(Answer::Holder(read.as_ref().and_then(Entry::holder).map(str::to_owned)))
             }

@@ -97,6 +97,14 @@ pub(super) async fn look(wire: &Wire, key: &str, session: &SessionId) -> Result<
     }
 }
 
+/// Who has had a permit for the longest time, of those whose session lives.
+pub(super) async fn a_holder(wire: &Wire, key: &str, mode: Mode) -> Result<Option<String>, OpError> {
+    let entries = kv::read_below(wire, key, mode, None).await?.found;
+    let Permits { holders, .. } = Seen::of(&entries, None)?.permits;
+    let holds = |entry: &&Entry| own_session(entry).is_some_and(|session| holders.contains_key(session));
+    Ok(entries.iter().filter(holds).min_by_key(|entry| entry.modify_index).map(|entry| entry.value.clone()))
+}
+
 /// Gives the permit back and removes the session's entry; `false` where it had none.
 pub(super) async fn release(wire: &Wire, key: &str, session: &SessionId) -> Result<bool, OpError> {
     loop {
@@ -128,19 +136,28 @@ async fn change(wire: &Wire, key: &str, seen: &Seen) -> Result<bool, OpError> {
 
 async fn look_at_all(wire: &Wire, key: &str, newer: Option<NewerThan>) -> Result<Seen, OpError> {
     let Found { found, index } = kv::read_below(wire, key, Mode::Consistent, newer).await?;
-    Seen::of(found, index)
+    Seen::of(&found, index)
+}
+
+/// The last part of an entry's key.
+fn name(entry: &Entry) -> &str {
+    entry.key.rsplit_once('/').map_or("", |(_, name)| name)
+}
+
+/// The session that holds an entry, if the entry is its own.
+fn own_session(entry: &Entry) -> Option<&str> {
+    entry.session.as_deref().filter(|session| *session == name(entry))
 }
 
 impl Seen {
-    fn of(entries: Vec<Entry>, index: Option<u64>) -> Result<Self, OpError> {
+    fn of(entries: &[Entry], index: Option<u64>) -> Result<Self, OpError> {
         let mut seen = Self { permits: Permits::default(), changed: 0, alive: BTreeMap::new(), index };
         for entry in entries {
-            let name = entry.key.rsplit_once('/').map_or("", |(_, name)| name);
-            if name == LOCK {
+            if name(entry) == LOCK {
                 seen.changed = entry.modify_index;
-                seen.permits = Permits::of(&entry)?;
-            } else if entry.session.as_deref() == Some(name) {
-                seen.alive.insert(name.to_owned(), entry.modify_index);
+                seen.permits = Permits::of(entry)?;
+            } else if let Some(session) = own_session(entry) {
+                seen.alive.insert(session.to_owned(), entry.modify_index);
             }
         }
         Ok(seen)
@@ -187,7 +204,7 @@ mod tests {
             // Somebody else's.
             entry("0a0a", "p3.1", Some("8d1a")),
         ];
-        let mut seen = Seen::of(entries, Some(9)).expect("it is well-formed");
+        let mut seen = Seen::of(&entries, Some(9)).expect("it is well-formed");
         assert_eq!((seen.changed, seen.permits.holders.len()), (7, 3));
         seen.permits.strike_out_the_dead(&seen.alive);
         assert_eq!(seen.permits.holders.keys().collect::<Vec<_>>(), ["8d1a"]);
@@ -196,10 +213,10 @@ mod tests {
 
     #[test]
     fn an_untouched_semaphore_is_made_and_a_foreign_one_is_refused() {
-        let fresh = Seen::of(Vec::new(), None).expect("nothing is wrong");
+        let fresh = Seen::of(&[], None).expect("nothing is wrong");
         assert_eq!((fresh.changed, fresh.permits), (0, Permits::default()));
         for hostile in ["", "[]", "{\"Limit\":-1}", "\u{0}"] {
-            assert_eq!(Seen::of(vec![entry(LOCK, hostile, None)], None).expect_err(hostile).code, MALFORMED);
+            assert_eq!(Seen::of(&[entry(LOCK, hostile, None)], None).expect_err(hostile).code, MALFORMED);
         }
     }
 }

@@ -74,7 +74,7 @@ impl LockService for Connection {
                     Recipe::LockService { .. } => queue::holder(&client, leases, key, options).await,
                     Recipe::Election { .. } if *linearizable => election::leader(&client, leases, key).await,
                     Recipe::Election { .. } => queue::holder(&client, leases, key, options).await,
-                    Recipe::Semaphore { .. } => Err(unsupported("several may hold a semaphore")),
+                    Recipe::Semaphore { .. } => semaphore::a_holder(&client, key, options).await,
                 };
                 holder.map(Answer::Holder)
             }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use etcd_client::{
-    Client, Compare, CompareOp, EventType, GetOptions, PutOptions, Txn, TxnOp, TxnOpResponse, WatchOptions,
+    Client, Compare, CompareOp, EventType, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse,
+    WatchOptions,
 };
 use leasehold_workloads::op::{Answer, Grant, Hold, Owner};
 use leasehold_workloads::service::{Certainty, OpError};
@@ -113,6 +114,13 @@ async fn until_one_is_gone(client: &Client, key: &str, revision: i64) -> Result<
         Err(OpError::failed("broken", "the server ended the watch"))
     };
     tokio::time::timeout(LOOK_AGAIN, gone).await.unwrap_or(Ok(()))
+}
+
+/// Who has had a permit for the longest time.
+pub(super) async fn a_holder(client: &Client, key: &str, options: GetOptions) -> Result<Option<String>, OpError> {
+    let oldest = options.with_prefix().with_sort(SortTarget::Create, SortOrder::Ascend).with_limit(1);
+    let found = client.kv_client().get(folder(key), Some(oldest)).await.map_err(|error| judge(&error))?;
+    Ok(found.kvs().first().map(|entry| String::from_utf8_lossy(entry.value()).into_owned()))
 }
 
 pub(super) async fn release(client: &Client, hold: &Hold, place: String) -> Result<Answer, OpError> {

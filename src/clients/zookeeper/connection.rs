@@ -108,8 +108,8 @@ impl Connection {
         }
         let holder = match recipe {
             Recipe::Create => nodes::text(session, &paths::lock(key)).await.map_err(Failure::judged)?,
-            Recipe::Queue | Recipe::Library => queue::holder(session, key).await?,
-            Recipe::Semaphore { .. } => return Err(unsupported("several may hold a semaphore")),
+            // The first of the queue has one of the permits.
+            Recipe::Queue | Recipe::Library | Recipe::Semaphore { .. } => queue::holder(session, key).await?,
         };
         Ok(Answer::Holder(holder))
     }

@@ -87,7 +87,9 @@ impl WorkloadKind {
             Self::Mutex | Self::Election => {
                 &["workers", "keys", "ttl_ms", "ttls_ms", "renew_ms", "renewal", "hold_ms", "retry_ms"]
             }
-            Self::Semaphore => &["permits", "workers", "keys", "ttl_ms", "renew_ms", "hold_ms", "retry_ms", "abandon"],
+            Self::Semaphore => {
+                &["permits", "workers", "keys", "ttl_ms", "renew_ms", "hold_ms", "retry_ms", "abandon", "reads"]
+            }
             Self::FencedLock | Self::Job => {
                 &["workers", "keys", "ttl_ms", "renew_ms", "hold_ms", "step_ms", "retry_ms", "guard"]
             }
@@ -210,6 +212,7 @@ impl Settings<'_> {
             renewal: Some((source.millis(at, "renew_ms", &table.renew_ms)?, self.renewal(how))),
             hold_for: source.millis(at, "hold_ms", &table.hold_ms)?,
             abandon: self.share_or("abandon", &table.abandon, 0.0)?,
+            reads: self.share_or("reads", &table.reads, 0.0)?,
             retry_every: source.millis(at, "retry_ms", &table.retry_ms)?,
         })
     }
@@ -245,6 +248,7 @@ impl Settings<'_> {
             ttls: ttls.into_iter().flat_map(|ttl| std::iter::repeat_n(ttl, keys)).collect(),
             renewal: None,
             abandon: 0.0,
+            reads: 0.0,
             hold_for: source.millis(at, "hold_ms", &table.hold_ms)?,
             retry_every: source.millis(at, "retry_ms", &table.retry_ms)?,
         })
