@@ -362,7 +362,7 @@ fn a_hostile_history_does_nothing_in_a_browser() {
 }
 
 /// As the record of a busy run: many processes, some locks, all outcomes.
-fn busy(ops: u64) -> History {
+pub(crate) fn busy(ops: u64) -> History {
     let mut writer = synthetic::Writer::new("busy", "etcd-v3", "etcd 3.5.16");
     let mut held: Vec<Option<String>> = vec![None; 8];
     let mut at = 0;
