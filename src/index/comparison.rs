@@ -43,6 +43,7 @@ pub fn comparison(runs: [&Run; 2]) -> String {
     let count = |count: Option<usize>| count.map(|count| count.to_string()).unwrap_or_default();
     let mut rows = vec![
         row("Verdict", &|run| run.state.word().to_owned()),
+        row("Ended", &|run| run.cut_short.unwrap_or("as planned").to_owned()),
         row("Scenario", &|run| run.scenario.clone()),
         row("Servers", &|run| run.servers.clone()),
         row("Seed", &|run| run.seed.to_string()),

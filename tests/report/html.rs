@@ -362,7 +362,7 @@ fn a_hostile_history_does_nothing_in_a_browser() {
 }
 
 /// As the record of a busy run: many processes, some locks, all outcomes.
-fn busy(ops: u64) -> History {
+pub(crate) fn busy(ops: u64) -> History {
     let mut writer = synthetic::Writer::new("busy", "etcd-v3", "etcd 3.5.16");
     let mut held: Vec<Option<String>> = vec![None; 8];
     let mut at = 0;
@@ -404,7 +404,9 @@ fn a_hundred_thousand_operations_stay_small() {
     let worked = browser.worked();
     // How long it takes is told and not judged, for tests share their machine with others. What it takes of a processor is usually
     // half a second; a script that looked at all for each one would take minutes.
-    eprintln!("{ops} operations: {bytes} bytes, built in {built:?}, usable after {usable:?}, {worked:?} of a processor");
+    eprintln!(
+        "{ops} operations: {bytes} bytes, built in {built:?}, usable after {usable:?}, {worked:?} of a processor"
+    );
     let bearable = Duration::from_secs(4) + Duration::from_micros(8) * u32::try_from(ops).expect("not that many");
     assert!(worked > Duration::ZERO && worked < bearable, "{worked:?} of a processor for {ops} operations");
     assert_eq!(browser.misdeeds(&page), [""; 0]);

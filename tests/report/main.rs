@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use leasehold::report::{Report, ReportError};
-use leasehold_checkers::history::History;
+use leasehold_checkers::history::{History, header_to_line, to_line};
 use leasehold_checkers::verdict::{Judgement, Verdict};
 
 fn stories() -> Vec<(&'static str, History, Judgement)> {
@@ -156,6 +156,30 @@ fn the_same_run_gives_the_same_bytes() {
     assert_eq!(written[0].0.len(), 17);
     assert_eq!(written[0].0, written[1].0);
     assert!(written[0].1 == written[1].1, "the bytes differ");
+}
+
+#[test]
+fn a_record_that_is_read_event_by_event_is_told_as_if_it_were_whole() {
+    // Many pieces, and one that is not full.
+    let whole = html::busy(10_123);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.jsonl");
+    let lines: String = whole.events.iter().map(|event| to_line(event) + "\n").collect();
+    fs::write(&path, header_to_line(&whole.header) + "\n" + &lines).expect("it is written");
+    let judgement = leasehold_checkers::check(&whole);
+    let read = Report::read(&path, &judgement).expect("it can be read");
+    let told = Report::of(&whole, &judgement);
+    assert!(read.page().expect("a page") == told.page().expect("a page"), "the pages differ");
+    assert_eq!(read.summary(), told.summary());
+}
+
+#[test]
+fn how_long_leases_lived_is_shown_one_by_one_and_together() {
+    let (history, judgement) = story("early");
+    let labels = texts(&svg(&history, &judgement, "lifelines"));
+    for needed in ["the earliest legal end", "gone before it", "longest bar: 21 leases"] {
+        assert!(labels.iter().any(|text| text == needed), "{needed:?} is missing from {labels:?}");
+    }
 }
 
 #[test]
