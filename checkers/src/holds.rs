@@ -70,6 +70,7 @@
 //! the TTL that the history says, or else for no shorter one than was granted.
 
 use std::collections::{BTreeMap, HashMap};
+use std::thread;
 use std::time::Duration;
 
 use crate::beliefs::beliefs;
@@ -189,13 +190,30 @@ pub fn grants(header: &Header, ops: &Ops, surroundings: &Surroundings) -> Grants
     }
     let witnesses = Witnesses::of(header, ops, surroundings);
     let acquisitions = acquisitions_by_process(ops);
-    for grant in grants.values_mut().flatten() {
+    let mut all: Vec<&mut Grant> = grants.values_mut().flatten().collect();
+    on_all_cores(&mut all, |grant| {
         grant.asked_again = asked_again(grant, &acquisitions);
         grant.losses = witnesses.losses(grant, ops);
         grant.hold = hold(grant);
         grant.beliefs = beliefs(grant, ops);
-    }
+    });
     grants
+}
+
+/// Does this to each grant; what becomes of one depends on no other.
+fn on_all_cores(grants: &mut [&mut Grant], work: impl Fn(&mut Grant) + Sync) {
+    /// With fewer, to start another thread costs more than it saves.
+    const PAYS: usize = 10_000;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let part = grants.len().div_ceil(cores).max(PAYS);
+    let mut parts = grants.chunks_mut(part);
+    let own = parts.next();
+    thread::scope(|scope| {
+        for part in parts {
+            scope.spawn(|| part.iter_mut().for_each(|grant| work(grant)));
+        }
+        own.into_iter().flatten().for_each(|grant| work(grant));
+    });
 }
 
 /// When each process asked for each lock, in order.
