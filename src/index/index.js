@@ -1,5 +1,7 @@
 "use strict";
-const rows = [...document.querySelectorAll("tbody tr")].map((row) => ({ row, text: row.textContent.toLowerCase() }));
+const rows = [...document.querySelectorAll("tbody tr")].map((row) => ({ row, text: null }));
+/** What stands in a row, which nobody needs to know of thousands until words are looked for. */
+const textOf = (entry) => (entry.text ??= entry.row.textContent.toLowerCase());
 const [find, verdict, count] = ["find", "verdict", "count"].map((id) => document.getElementById(id));
 const more = document.getElementById("more");
 const compare = document.getElementById("compare");
@@ -10,8 +12,9 @@ let atOnce = Number(more?.dataset.atOnce);
 function filter() {
   const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
   let found = 0;
-  for (const { row, text } of rows) {
-    const fits = words.every((word) => text.includes(word)) && (!verdict.value || row.dataset.verdict === verdict.value);
+  for (const entry of rows) {
+    const { row } = entry;
+    const fits = words.every((word) => textOf(entry).includes(word)) && (!verdict.value || row.dataset.verdict === verdict.value);
     found += fits;
     row.hidden = !fits || found > atOnce;
   }
