@@ -1,11 +1,16 @@
 //! ZooKeeper whose root belongs to a user of the digest scheme, and behind a door at which TLS is spoken.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use leasehold::servers::zookeeper::java;
+use nix::libc::{ENXIO, O_NONBLOCK};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -18,7 +23,7 @@ use zookeeper_client::{Acls, Client, CreateMode};
 
 use super::authority::Authority;
 use super::server::{Server, own_address, program, until};
-use super::{attach, interrupted, keeps_secret, refused, told, valid};
+use super::{PATIENCE, attach, interrupted, keeps_secret, refused, told, valid};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -48,8 +53,12 @@ async fn says(address: Ipv4Addr, word: &str) -> Option<String> {
     Some(said)
 }
 
-/// Every node, with the transaction that wrote to it last.
+/// Every node, with the transaction that wrote to it last. The client waits for its server as long as it is let.
 async fn listing(owner: &Client) -> Vec<(String, i64)> {
+    tokio::time::timeout(3 * PATIENCE, all_nodes(owner)).await.expect("the server answers its owner")
+}
+
+async fn all_nodes(owner: &Client) -> Vec<(String, i64)> {
     let (mut found, mut folders) = (Vec::new(), vec!["/".to_owned()]);
     while let Some(folder) = folders.pop() {
         for child in owner.list_children(&folder).await.expect("it can be listed") {
@@ -135,10 +144,20 @@ async fn zookeeper_with_a_digest_is_left_as_it_was() {
 fn told_over_a_pipe(mut command: Command, pipe: &Path, run: &Path) -> Output {
     nix::unistd::mkfifo(pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
     command.arg("--external-faults").arg(pipe).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().expect("the program starts");
+    let mut child = command.spawn().expect("the program starts");
     for word in ["start", "end"] {
         // Each by a writer that comes and goes, and waits for the one who reads.
-        std::fs::write(pipe, format!("cut n1 {word}\n")).expect("it listens");
+        let deadline = Instant::now() + 3 * PATIENCE;
+        let mut writer = loop {
+            match OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(pipe) {
+                Ok(writer) => break writer,
+                Err(error) => assert_eq!(error.raw_os_error(), Some(ENXIO), "{error}"),
+            }
+            let listens = Instant::now() < deadline && child.try_wait().expect("it is ours").is_none();
+            assert!(listens, "nobody reads the marks: {}", told(&child.wait_with_output().expect("it ends")));
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        writer.write_all(format!("cut n1 {word}\n").as_bytes()).expect("it listens");
     }
     let output = child.wait_with_output().expect("it ends");
     let history = std::fs::read_to_string(run.join("history.jsonl")).expect("a record");
