@@ -35,7 +35,7 @@ The exit code is the worst that came of a run: 1 something else than expected, 6
 pub(super) struct SuiteArguments {
     #[command(subcommand)]
     verb: Option<Verb>,
-    /// A suite by name (`smoke`, `failure-friday`, `museum`), or a TOML file by its path.
+    /// A suite by name (`smoke`, `failure-friday`, `museum`, `matrix`, `zookeeper-followers`), or a TOML file by its path.
     #[arg(default_value = "smoke", conflicts_with = "resume")]
     suite: String,
     /// Other servers than the suite's, for example `etcd@3.4.23`, for the runs that are about the same service.
