@@ -5,7 +5,8 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use leasehold_checkers::history::History;
+use leasehold_checkers::history::{History, Ops, Surroundings};
+use leasehold_checkers::holds::grants;
 use leasehold_checkers::live::{Judge, Settling};
 use leasehold_checkers::verdict::{Anomaly, AnomalyKind, Grade, Judgement, Verdict};
 use support::long_run::LongRun;
@@ -125,6 +126,17 @@ fn what_is_kept_of_a_long_calm_run_does_not_grow() {
     };
     let (short, long) = (most_kept(60_000), most_kept(240_000));
     assert!(long < short + short / 10 && long < 30_000, "{short} and {long}");
+}
+
+/// So many that all cores take part.
+#[test]
+fn of_each_of_many_grants_it_is_found_out_who_believed_in_it() {
+    let history = History::new(header(), LongRun::of(200_000, 3, 0).collect());
+    let (ops, surroundings) = (Ops::of(&history), Surroundings::of(&history));
+    let by_lock = grants(&history.header, &ops, &surroundings);
+    let all: Vec<_> = by_lock.values().flatten().collect();
+    assert!(all.len() > 25_000, "{}", all.len());
+    assert!(all.iter().all(|grant| !grant.beliefs.is_empty()));
 }
 
 #[test]
