@@ -1,7 +1,7 @@
 "use strict";
 const rows = [...document.querySelectorAll("tbody tr")].map((row) => ({ row, text: null }));
 /** What stands in a row, which nobody needs to know of thousands until words are looked for. */
-const textOf = (entry) => (entry.text ??= entry.row.textContent.toLowerCase());
+const textOf = (entry) => (entry.text ??= [...entry.row.children].map((cell) => cell.textContent).join("\n").toLowerCase());
 const [find, verdict, count] = ["find", "verdict", "count"].map((id) => document.getElementById(id));
 const more = document.getElementById("more");
 const compare = document.getElementById("compare");
@@ -14,7 +14,7 @@ function filter() {
   let found = 0;
   for (const entry of rows) {
     const { row } = entry;
-    const fits = words.every((word) => textOf(entry).includes(word)) && (!verdict.value || row.dataset.verdict === verdict.value);
+    const fits = words.every((word) => textOf(entry).includes(word)) && (!verdict.value || row.className === verdict.value);
     found += fits;
     row.hidden = !fits || found > atOnce;
   }
