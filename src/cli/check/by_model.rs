@@ -233,10 +233,12 @@ fn model(record: &Record, named: Option<Model>) -> Result<Model, Failure> {
     match Apt::of(&record.events) {
         Apt::Only(model) => Ok(model),
         Apt::SomeLock => usage(
-            "these are operations on a lock, and nothing in the file says of which kind: name it, with `--model mutex` where \
+            "these are operations on a lock, and nothing in the file says of which kind: name it to `leasehold check`, with `--model mutex` where \
              holds never end by themselves, with `--model lease-lock` where they may, or with another of the models in `--help`",
         ),
-        Apt::None => usage("no model knows all operations in this file: name one with `--model`, see `--help`"),
+        Apt::None => usage(
+            "no model knows all operations in this file: name one to `leasehold check` with `--model`, see its `--help`",
+        ),
     }
 }
 
