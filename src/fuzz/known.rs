@@ -97,7 +97,6 @@ fn changed_fields(mutant: &Mutant, sent: &Sent) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NodeId;
     use crate::fuzz::subject::NodeState;
     use crate::packets::mutants::Grammar;
     use crate::servers::Software;
@@ -116,15 +115,7 @@ mod tests {
     }
 
     fn silent(says: &str) -> Signature {
-        let node = NodeState {
-            node: NodeId::new(1),
-            ended: None,
-            writes: false,
-            reads: false,
-            healthy: Some(true),
-            last_words: vec![says.to_owned()],
-        };
-        Signature { nodes: vec![node] }
+        Signature { nodes: vec![NodeState::silent(vec![says.to_owned()])] }
     }
 
     #[test]

@@ -115,7 +115,6 @@ impl<T: Trial> Minimiser<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NodeId;
     use crate::fuzz::finding::difference;
     use crate::fuzz::subject::NodeState;
     use crate::packets::mutants::Grammar;
@@ -126,15 +125,7 @@ mod tests {
 
     impl<F: FnMut(&[Sent]) -> bool> Trial for Stops<F> {
         async fn shows(&mut self, sent: &[Sent]) -> Result<Option<Signature>, FuzzError> {
-            let node = NodeState {
-                node: NodeId::new(1),
-                ended: None,
-                writes: false,
-                reads: false,
-                healthy: Some(true),
-                last_words: Vec::new(),
-            };
-            Ok((self.0)(sent).then(|| Signature { nodes: vec![node] }))
+            Ok((self.0)(sent).then(|| Signature { nodes: vec![NodeState::silent(Vec::new())] }))
         }
     }
 

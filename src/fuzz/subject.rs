@@ -79,6 +79,13 @@ pub struct NodeState {
 }
 
 impl NodeState {
+    /// One that says it is well and serves nobody.
+    #[cfg(test)]
+    pub(super) fn silent(last_words: Vec<String>) -> Self {
+        let node = NodeId::new(1);
+        Self { node, ended: None, writes: false, reads: false, healthy: Some(true), last_words }
+    }
+
     fn is_well(&self) -> bool {
         self.ended.is_none() && self.writes && self.reads
     }
