@@ -73,7 +73,11 @@ pub(super) fn run(
         header.clock_rate_error_ppm += attach.clock_error_ppm();
         let recorder = Recorder::create(&prepared.folder.history(), &header).or_exit(Exit::Unavailable)?;
         let keys = keys(&prepared.scenario);
-        note(&format!("attached to {} nodes of {}; all that is written lies in leasehold/{}", endpoints.servers.len(), prepared.label, guest.name));
+        let nodes = match endpoints.servers.len() {
+            1 => "one node".to_owned(),
+            many => format!("{many} nodes"),
+        };
+        note(&format!("attached to {nodes} of {}; all that is written lies in leasehold/{}", prepared.label, guest.name));
         note(&format!("{} for {} s, seed {seed}", prepared.scenario.name, prepared.scenario.duration.as_secs()));
         let marking = marks.map(|marks| {
             let first = next_number(&prepared.schedule);
