@@ -76,7 +76,7 @@ use std::time::Duration;
 use crate::beliefs::beliefs;
 use crate::context::{Context, Fault};
 use crate::history::{Action, Granted, Header, Op, Ops, RunTime, Surroundings, Word};
-use crate::observations::{Observation, Witnesses};
+use crate::observations::{Observation, Witnesses, reads_of_the_past};
 use crate::second_hand::Hearsay;
 
 /// From an instant until another, which does not belong to it.
@@ -188,7 +188,7 @@ pub fn grants(header: &Header, ops: &Ops, surroundings: &Surroundings) -> Grants
             grants.entry(op.key.clone()).or_default().push(grant);
         }
     }
-    let witnesses = Witnesses::of(header, ops, surroundings);
+    let mut witnesses = Witnesses::of(header, ops, surroundings);
     let acquisitions = acquisitions_by_process(ops);
     let mut all: Vec<&mut Grant> = grants.values_mut().flatten().collect();
     on_all_cores(&mut all, |grant| {
@@ -197,6 +197,12 @@ pub fn grants(header: &Header, ops: &Ops, surroundings: &Surroundings) -> Grants
         grant.hold = hold(grant);
         grant.beliefs = beliefs(grant, ops);
     });
+    let of_the_past = reads_of_the_past(ops, &grants);
+    if !of_the_past.is_empty() {
+        witnesses.forget(&of_the_past);
+        // What is certain about when each stood rests on no read.
+        grants.values_mut().flatten().for_each(|grant| grant.losses = witnesses.losses(grant, ops));
+    }
     grants
 }
 

@@ -9,7 +9,9 @@
 //!   this one was invoked. (That is a waiter's lease that ran out in the queue.) `mismatch` only says that the value
 //!   was not the one expected, so it counts only where no other renewal of that owner may have changed the value: all
 //!   others were over, with an answer, before it was invoked.
-//! * **Read.** A linearizable read invoked after the grant was answered that shows nobody or another owner.
+//! * **Read.** A linearizable read invoked after the grant was answered that shows nobody or another owner. Not one that shows
+//!   somebody whose own lock was over before it was invoked, as a release, that owner's own answers, or a watch tell: it shows
+//!   the past, and is a stale read whatever became of this lease.
 //! * **Another's grant.** An acquisition of another owner answered `ok` that certainly came later: it was invoked after
 //!   the grant was answered; or, where the contract says that tokens grow, it carries a greater token. Where the tokens
 //!   of a lock are seen to contradict the times of its grants, they tell nothing about their order and are not used.
@@ -22,11 +24,11 @@
 //! The service saw the loss at some instant before the observation's completion, so completions are what counts. Where
 //! times are equal, the order is not known, and nothing is concluded.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::history::vocabulary::code;
 use crate::history::{Action, Header, Loss, Op, Ops, Outcome, RunTime, Surroundings};
-use crate::holds::Grant;
+use crate::holds::{Grant, Grants};
 
 /// One thing that shows that a lease is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,6 +171,14 @@ impl<'a> Witnesses<'a> {
         Self { by_key, watched }
     }
 
+    /// Lets these reads, by index, bear witness no more.
+    pub(crate) fn forget(&mut self, reads: &HashSet<usize>) {
+        for witnesses in self.by_key.values_mut() {
+            witnesses.reads.all.retain(|read| !reads.contains(&read.witness.op));
+            witnesses.reads.index();
+        }
+    }
+
     /// What shows that the grant's lease is gone, earliest first. Of reads, of others' grants, and of those whose owner was
     /// seen to hold the lock, only the earliest are listed, for the others say nothing more.
     pub(crate) fn losses(&self, grant: &Grant, ops: &Ops) -> Vec<Observation> {
@@ -192,6 +202,31 @@ impl<'a> Witnesses<'a> {
         losses.dedup();
         losses
     }
+}
+
+/// The linearizable reads that show somebody whose lock was over before they were invoked, by what neither a read nor another's
+/// grant tells.
+pub(crate) fn reads_of_the_past(ops: &Ops, grants: &Grants) -> HashSet<usize> {
+    let over: HashMap<(&str, &str), RunTime> = grants
+        .values()
+        .flatten()
+        .filter_map(|grant| Some(((grant.key.as_str(), grant.owner.as_str()), over(grant, ops)?)))
+        .collect();
+    let is_of_the_past = |op: &&Op| match &op.action {
+        Action::Read { linearizable: true, seen: Some(Some(owner)) } => {
+            over.get(&(op.key.as_str(), owner.as_str())).is_some_and(|over| *over < op.invoked)
+        }
+        _ => false,
+    };
+    ops.iter().filter(is_of_the_past).map(|op| op.index).collect()
+}
+
+/// When a lock was over by its owner's own release, its answers, or a watch.
+fn over(grant: &Grant, ops: &Ops) -> Option<RunTime> {
+    let releases = grant.releases.iter().map(|release| &ops[*release]);
+    let released = releases.filter(|release| release.outcome == Outcome::Ok && release.invoked > grant.ended);
+    let told = grant.losses.iter().filter(|loss| matches!(loss.evidence, Evidence::OwnAnswer(_) | Evidence::Watch(_)));
+    released.filter_map(|release| release.ended).chain(told.map(|loss| loss.at)).min()
 }
 
 /// Whom a linearizable read or a refused acquisition showed, with the lock.
@@ -303,6 +338,7 @@ struct Reads<'a> {
 impl<'a> Reads<'a> {
     fn index(&mut self) {
         self.all.sort();
+        self.from.clear();
         let mut earliest: Option<(Read<'a>, Option<Read<'a>>)> = None;
         for read in self.all.iter().rev() {
             let updated = match earliest {

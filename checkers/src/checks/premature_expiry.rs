@@ -206,6 +206,23 @@ mod tests {
     }
 
     #[test]
+    fn a_read_that_shows_one_whose_lock_was_over_shows_the_past() {
+        let before = || script().acquire(7, "z", 0..1, 1).release(7, "z", 2..3).acquire(1, "a", 10..100, 3_000);
+        accuses_nobody(before().read(4, 500..600, Some("z")));
+        // Whatever else shows the loss still does, and a read of nobody.
+        accuses(before().read(4, 500..600, Some("z")).read(4, 700..800, None), 2_210);
+        accuses(before().read(4, 500..600, Some("z")).renew_fails(1, "a", 700..800, "expired"), 2_210);
+        let told = || script().acquire(7, "z", 0..1, 1).acquire(1, "a", 10..100, 3_000);
+        accuses_nobody(told().watch(8, "expired", "z").read(4, 500..600, Some("z")));
+        accuses_nobody(told().renew_fails(7, "z", 5..8, "expired").read(4, 500..600, Some("z")));
+        // That another was given the lock, or another read did not show it, does not tell which of the two was wrong.
+        accuses(told().read(4, 500..600, Some("z")), 2_410);
+        accuses(told().read(4, 5..8, None).read(4, 500..600, Some("z")), 2_410);
+        // It was over when the read was under way already.
+        accuses(told().watch(500, "expired", "z").read(4, 500..600, Some("z")), 2_410);
+    }
+
+    #[test]
     fn a_read_that_may_have_run_before_the_grant() {
         accuses_nobody(held().read(4, 99..600, None));
         accuses_nobody(held().read(4, 100..600, None));

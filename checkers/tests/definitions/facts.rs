@@ -257,6 +257,12 @@ impl<'a> Facts<'a> {
 
     /// Each thing that shows that the lease is gone.
     pub(crate) fn gone(&self, grant: &Grant<'a>) -> Vec<Gone<'a>> {
+        let elsewhere = self.elsewhere(grant).into_iter().map(|(at, given_to)| Gone { given_to, ..Gone::at(at) });
+        self.told_gone(grant).into_iter().chain(elsewhere).collect()
+    }
+
+    /// What the owner itself was told, and what a watch was.
+    fn told_gone(&self, grant: &Grant<'a>) -> Vec<Gone<'a>> {
         let key = &grant.op.key;
         let mut gone = Vec::new();
         let renewals = self.renewals(grant);
@@ -278,11 +284,23 @@ impl<'a> Facts<'a> {
                 gone.push(Gone { own_op: Some(op.index), ..Gone::at(told.0) });
             }
         }
-        gone.extend(self.elsewhere(grant).into_iter().map(|(at, given_to)| Gone { given_to, ..Gone::at(at) }));
         let watched = self.losses.iter().filter(|loss| loss.key == *key && loss.owner == grant.owner);
         gone.extend(watched.map(|loss| Gone::at(loss.time.0)));
         gone.retain(|gone| gone.at > grant.invoked());
         gone
+    }
+
+    /// Whether an owner's lock was over before this, as its release, its own answers or a watch tell.
+    fn was_over(&self, key: &str, owner: &str, before: u64) -> bool {
+        let grants = self.grants();
+        let Some(grant) = grants.iter().find(|grant| grant.op.key == *key && grant.owner == owner) else {
+            return false;
+        };
+        let given_back = |op: &&&Op| op.outcome == Outcome::Ok && op.invoked.0 > grant.ended();
+        let releases = self.releases(grant);
+        let released = releases.iter().filter(given_back).filter_map(|op| op.ended).map(|ended| ended.0);
+        let told = self.told_gone(grant).into_iter().map(|gone| gone.at);
+        released.chain(told).any(|over| over < before)
     }
 
     /// When each thing was complete that shows the lock in nobody's hands or in another's, and whether it is but the grant of
@@ -293,6 +311,7 @@ impl<'a> Facts<'a> {
         for op in self.ops.iter().filter(|op| op.key == *key && op.invoked.0 > grant.ended()) {
             if let Action::Read { linearizable: true, seen: Some(seen) } = &op.action
                 && seen.as_deref() != Some(grant.owner)
+                && !seen.as_deref().is_some_and(|owner| self.was_over(key, owner, op.invoked.0))
             {
                 elsewhere.push((op.ended.expect("it was answered").0, None));
             }
