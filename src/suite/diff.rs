@@ -6,6 +6,7 @@ use std::fmt;
 use leasehold_checkers::verdict::Verdict;
 
 use super::cell::group_of;
+use super::twins;
 use super::{CellResult, Expectation, Kind, Outcome, SuiteError, SuiteFolder};
 
 /// How many times as long requests must take, and by how many microseconds longer, to count as slower: a busy machine does less.
@@ -66,6 +67,11 @@ pub fn diff(old: &SuiteFolder, new: &SuiteFolder) -> Result<Vec<Difference>, Sui
     let expected: BTreeMap<&str, &Expectation> =
         new.plan().cells.iter().map(|cell| (&*cell.id, &cell.expect)).collect();
     let (old, new) = (old.results()?, new.results()?);
+    Ok(between(old, new, &expected))
+}
+
+fn between(old: Vec<CellResult>, new: Vec<CellResult>, expected: &BTreeMap<&str, &Expectation>) -> Vec<Difference> {
+    let (old, was_on) = twins::on_the_new_servers(old, &new);
     let mut differences = of_groups(&old, &new);
     let by_id = |results: Vec<CellResult>| -> BTreeMap<String, CellResult> {
         results.into_iter().map(|result| (result.cell.clone(), result)).collect()
@@ -86,8 +92,13 @@ pub fn diff(old: &SuiteFolder, new: &SuiteFolder) -> Result<Vec<Difference>, Sui
         let (before, after) = (in_words(before), String::new());
         differences.push(Difference { change: Change::Gone, cell: cell.clone(), before, after });
     }
+    for difference in differences.iter_mut().filter(|difference| !difference.before.is_empty()) {
+        if let Some(servers) = was_on.get(&*difference.cell) {
+            difference.before = format!("{} on {servers}", difference.before);
+        }
+    }
     differences.sort_by(|a, b| (a.change, &a.cell).cmp(&(b.change, &b.cell)));
-    Ok(differences)
+    differences
 }
 
 /// Runs that differ in their seeds only.
@@ -220,6 +231,29 @@ mod tests {
         let (valid, found) = (result(Some(Verdict::Valid), &[]), result(Some(Verdict::Invalid), &kinds));
         assert_eq!(change(&found, &valid, &expect), Some(Change::Worse));
         assert_eq!(change(&valid, &found, &expect), Some(Change::Better));
+    }
+
+    #[test]
+    fn a_run_is_held_against_the_one_on_other_servers_before() {
+        let run = |cell: &str, verdict, p50_us| CellResult {
+            cell: cell.to_owned(),
+            latency: Some(Latency { p50_us, p99_us: p50_us }),
+            ..result(Some(verdict), &[])
+        };
+        let old = vec![run("calm/etcd@1/1", Verdict::Valid, 900), run("calm/etcd@1/2", Verdict::Valid, 900)];
+        let new = vec![run("calm/etcd@2/1", Verdict::Valid, 9_000), run("calm/etcd@2/2", Verdict::Unknown, 9_000)];
+        let told: Vec<String> = between(old, new, &BTreeMap::new())
+            .into_iter()
+            .map(|d| format!("{} {}: {} -> {}", d.change, d.cell, d.before, d.after))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "worse calm/etcd@2/2: valid on etcd@1 -> unknown",
+                "flaky calm/etcd@2: valid on etcd@1 -> valid or unknown",
+                "slower calm/etcd@2: 0.9 ms on etcd@1 -> 9.0 ms",
+            ]
+        );
     }
 
     #[test]

@@ -101,13 +101,16 @@ impl Plan {
     pub fn parse(name: &str, origin: &str, text: &str) -> Result<Self, SuiteError> {
         let wrong = |message: String| SuiteError::Wrong { origin: origin.to_owned(), message };
         let file: File = toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
-        let mut cells: Vec<Cell> = Vec::new();
+        let mut cells: Vec<(usize, Cell)> = Vec::new();
         for block in &file.cells {
             cells.extend(block.cells(&wrong)?);
             if cells.len() > MOST_CELLS {
                 return Err(wrong(format!("it has more than {MOST_CELLS} runs")));
             }
         }
+        // A suite that is cut short has made all runs with fewer seeds, and not some runs with all.
+        cells.sort_by_key(|&(turn, _)| turn);
+        let cells: Vec<Cell> = cells.into_iter().map(|(_, cell)| cell).collect();
         let mut ids: Vec<&str> = cells.iter().map(|cell| &*cell.id).collect();
         ids.sort_unstable();
         if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -121,7 +124,8 @@ impl Plan {
 }
 
 impl Block {
-    fn cells(&self, wrong: &impl Fn(String) -> SuiteError) -> Result<Vec<Cell>, SuiteError> {
+    /// Its runs, each with the place of its seed among them.
+    fn cells(&self, wrong: &impl Fn(String) -> SuiteError) -> Result<Vec<(usize, Cell)>, SuiteError> {
         let seeds = self.seeds.all().map_err(wrong)?;
         if let Some(seconds @ (0 | 86_401..)) = self.seconds {
             return Err(wrong(format!("`seconds` must be from 1 to 86400, and not {seconds}")));
@@ -143,9 +147,9 @@ impl Block {
                 if spec.service != needed {
                     return Err(wrong(format!("{} is about {needed}, and {spec} is none", scenario.name)));
                 }
-                for &seed in &seeds {
+                for (turn, &seed) in seeds.iter().enumerate() {
                     let faults = if self.faults { "" } else { "-no-faults" };
-                    cells.push(Cell {
+                    let cell = Cell {
                         id: format!("{}{client}{faults}/{spec}/{seed}", scenario.name),
                         scenario: scenario_name.clone(),
                         servers: spec.to_string(),
@@ -157,7 +161,8 @@ impl Block {
                         faults: self.faults,
                         expect: self.expect.clone(),
                         measured_ms: None,
-                    });
+                    };
+                    cells.push((turn, cell));
                 }
             }
         }
@@ -194,8 +199,10 @@ expect = { invalid = { kinds = ["premature-expiry"], also = ["double-acquisition
         assert_eq!(plan.cells.len(), 2 * 2 * 3 + 1);
         assert_eq!(plan.cells[0].id, "etcd-v3-calm/etcd@3.4.23/1");
         assert_eq!(plan.cells[0].group(), "etcd-v3-calm/etcd@3.4.23");
+        let seeds: Vec<u64> = plan.cells.iter().map(|cell| cell.seed).collect();
+        assert_eq!(seeds, [1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3], "the first of everything comes first");
         assert_eq!(plan.cells[0].arguments().join(" "), "run etcd-v3-calm --servers etcd@3.4.23 --seed 1");
-        let early = &plan.cells[12];
+        let early = &plan.cells[4];
         assert_eq!((early.servers.as_str(), early.seed, early.seconds), ("etcd@3.4.23", 1, 20));
         let Expectation::Invalid { kinds, also } = &early.expect else { panic!("it is expected to be invalid") };
         assert_eq!((&kinds[..], &also[..]), (&[Kind::PrematureExpiry][..], &[Kind::DoubleAcquisition][..]));

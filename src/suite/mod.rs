@@ -19,6 +19,7 @@ mod plan;
 mod report;
 mod runner;
 mod told;
+mod twins;
 
 pub use cell::{Cell, Expectation, Kind};
 pub use diff::{Change, Difference, diff};
