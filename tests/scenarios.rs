@@ -170,6 +170,25 @@ fn a_member_that_forgets_gives_a_lock_away_and_one_that_is_replaced_does_not() {
 }
 
 #[test]
+fn a_member_that_is_made_a_cluster_of_its_own_gives_a_lock_away() {
+    let _alone = alone();
+    let run = Run::of(&["etcd-v3-forced-new-cluster", "--seed", "13"]);
+    assert_eq!(run.code(), Some(1), "{}", run.told());
+    assert_eq!(bites(&run, "amnesia"), 1);
+    assert!(run.proven("double-acquisition").iter().any(|&margin| margin > 40.0), "{}", run.told());
+}
+
+#[test]
+fn a_member_that_forgets_a_lease_shows_its_dead_holder_for_good() {
+    let _alone = alone();
+    let run = Run::of(&["etcd-v3-negative-lease", "--seconds", "14", "--seed", "13"]);
+    assert_eq!(run.code(), Some(1), "{}", run.told());
+    // Its reads show the past: by them no lease has ended early.
+    assert!(!run.proven("stale-read").is_empty(), "{}", run.told());
+    assert_eq!(run.proven("premature-expiry"), [], "{}", run.told());
+}
+
+#[test]
 fn v3_locks_outlive_slow_and_full_disks() {
     let _alone = alone();
     let run = must_be_valid(&["etcd-v3-slow-and-full-disk", "--seed", "14"]);

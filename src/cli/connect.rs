@@ -13,7 +13,7 @@ use tonic::codegen::http::Uri;
 use crate::NodeId;
 use crate::attach::Told;
 use crate::clients::{
-    Consul, Credentials, EtcdV2, EtcdV3, Program, SourceOf, Within, ZooKeeper, consul, etcd_v3, zookeeper,
+    ClientSettings, Consul, Credentials, EtcdV2, EtcdV3, Program, SourceOf, Within, ZooKeeper, etcd_v3, zookeeper,
 };
 use crate::cluster::Cluster;
 use crate::scenario::{Scenario, Service};
@@ -65,14 +65,14 @@ pub(super) struct Guest {
 
 /// What opens the connections of a scenario's workers to this cluster.
 pub(super) fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
-    let Scenario { service, settings, consul, .. } = *scenario;
+    let Scenario { service, settings, clients, .. } = *scenario;
     let endpoints = cluster.client_endpoints();
-    adapter(service, Means::of(scenario), settings, consul, endpoints, cluster.sources(), None)
+    adapter(service, Means::of(scenario), settings, clients, endpoints, cluster.sources(), None)
 }
 
 /// The same to a cluster that is not ours, by what it has told of itself.
 pub(super) fn connect_as_guest(scenario: &Scenario, cluster: &Cluster, told: &Told, guest: &Guest) -> Arc<dyn Connect> {
-    let Scenario { service, consul, .. } = *scenario;
+    let Scenario { service, clients, .. } = *scenario;
     // What it keeps to itself is taken to be as it comes: 2 s and 5 ticks.
     let settings = ServerSettings {
         tick_ms: Some(told.tick_ms.unwrap_or(2_000)),
@@ -80,7 +80,7 @@ pub(super) fn connect_as_guest(scenario: &Scenario, cluster: &Cluster, told: &To
         heap_mib: None,
     };
     let (means, endpoints) = (Means::of(scenario), cluster.client_endpoints());
-    adapter(service, means, settings, consul, endpoints, cluster.sources(), Some(guest))
+    adapter(service, means, settings, clients, endpoints, cluster.sources(), Some(guest))
 }
 
 /// What has a client program of the user's own ask this cluster, in place of our adapter; `logs` is the folder of what it writes to
@@ -92,15 +92,15 @@ pub(super) fn connect_by(program: &Path, logs: PathBuf, scenario: &Scenario, clu
 
 /// What a service promises if nothing particular is asked of it.
 pub(super) fn contract(service: Service) -> Contract {
-    let (settings, consul) = (ServerSettings::default(), consul::Settings::default());
-    adapter(service, Means::Attempt, settings, consul, Vec::new(), |_| None, None).contract()
+    let (settings, clients) = (ServerSettings::default(), ClientSettings::default());
+    adapter(service, Means::Attempt, settings, clients, Vec::new(), |_| None, None).contract()
 }
 
 fn adapter(
     service: Service,
     means: Means,
     settings: ServerSettings,
-    consul: consul::Settings,
+    clients: ClientSettings,
     endpoints: Vec<(NodeId, SocketAddr)>,
     source_of: SourceOf,
     guest: Option<&Guest>,
@@ -117,12 +117,13 @@ fn adapter(
                 Means::Permit { of } => etcd_v3::Recipe::Semaphore { permits: of },
             };
             let etcd = EtcdV3::new(endpoints, recipe).with_sources(source_of).with_credentials(credentials);
+            let etcd = etcd.with_lease_ids(clients.lease_ids);
             let etcd = guest.iter().fold(etcd, |etcd, guest| etcd.with_leases_of_run(guest.number));
             let origin = guest.and_then(|guest| guest.origin.clone());
             Arc::new(origin.into_iter().fold(etcd, EtcdV3::with_origin))
         }
         Service::Consul => {
-            let consul = Consul::new(endpoints).with_settings(consul).with_sources(source_of);
+            let consul = Consul::new(endpoints).with_settings(clients.consul).with_sources(source_of);
             let consul = match means {
                 Means::Permit { of } => consul.with_permits(of),
                 Means::Attempt | Means::Queue { .. } | Means::Library | Means::Election { .. } => consul,

@@ -27,6 +27,15 @@ use leasehold_workloads::service::OpError;
 
 use crate::NodeId;
 
+/// What clients ask of a service in particular; each service's adapter looks at its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientSettings {
+    /// Of etcd's API of today: the sign of the leases' ids, which clients choose.
+    pub lease_ids: etcd_v3::LeaseIds,
+    /// Of Consul.
+    pub consul: consul::Settings,
+}
+
 /// Where all locks lie, so that a cluster that serves others as well is not disturbed.
 const PREFIX: &str = "/leasehold/";
 

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::{Cluster, ClusterError};
 use crate::NodeId;
-use crate::servers::{Launch, Place};
+use crate::servers::{Launch, Part, Place};
 
 impl Cluster {
     /// The nodes of the members, as each node tells that answers.
@@ -43,7 +43,7 @@ impl Cluster {
                 break;
             }
         }
-        let launch = self.launch_among(node, &outcome?, true)?;
+        let launch = self.launch_among(node, &outcome?, Part::Joins)?;
         self.member(node)?.set_command(launch);
         Ok(())
     }
@@ -53,16 +53,26 @@ impl Cluster {
     /// # Errors
     /// If there is no such node.
     pub fn make_founder(&self, node: NodeId) -> Result<(), ClusterError> {
-        let launch = self.launch_among(node, &self.nodes(), false)?;
+        let launch = self.launch_among(node, &self.nodes(), Part::Founds)?;
         self.member(node)?.set_command(launch);
         Ok(())
     }
 
-    fn launch_among(&self, node: NodeId, members: &[NodeId], joins: bool) -> Result<Launch, ClusterError> {
+    /// Has a node's server take itself for all there is of the cluster when it starts next, with the data that it has.
+    ///
+    /// # Errors
+    /// If there is no such node.
+    pub fn make_alone(&self, node: NodeId) -> Result<(), ClusterError> {
+        let launch = self.launch_among(node, &[node], Part::Alone)?;
+        self.member(node)?.set_command(launch);
+        Ok(())
+    }
+
+    fn launch_among(&self, node: NodeId, members: &[NodeId], part: Part) -> Result<Launch, ClusterError> {
         let own = self.own(node)?;
         let members: Vec<_> = own.addresses.iter().copied().filter(|(node, _)| members.contains(node)).collect();
         let data = self.member(node)?.data().path();
-        Ok(own.deployment.launch(&Place { node, members: &members, data, joins }))
+        Ok(own.deployment.launch(&Place { node, members: &members, data, part }))
     }
 
     fn others(&self, node: NodeId) -> impl Iterator<Item = NodeId> {

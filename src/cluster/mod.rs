@@ -37,7 +37,7 @@ use crate::clock::Skew;
 use crate::disk::Gate;
 use crate::results::RunFolder;
 use crate::sandbox::{ControlGroups, LinkCounters, Network, Side, Spawner, Threads, Throttled};
-use crate::servers::{Ability, Deployment, LeaderView, Place, Probes, log_tail, wait_ready};
+use crate::servers::{Ability, Deployment, LeaderView, Part, Place, Probes, log_tail, wait_ready};
 
 /// How long a cluster may take until all its nodes serve for the first time.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -115,7 +115,7 @@ impl Cluster {
         for (index, &(node, _)) in addresses.iter().enumerate() {
             let data = DataFolder::mount(folder.data().join(node.to_string()))
                 .map_err(|source| ClusterError::Data { node, what: "mount a file system for", source })?;
-            let place = Place { node, members: &addresses, data: data.path(), joins: false };
+            let place = Place { node, members: &addresses, data: data.path(), part: Part::Founds };
             let command = plan.deployment.launch(&place);
             let disk = Disk { data, gate: (plan.disks == Disks::Gated).then(Gate::default) };
             let offset_ms = plan.clock_offsets_ms.get(index).copied().unwrap_or(0);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use leasehold_workloads::{Workload, scenarios};
 
 use crate::NodeId;
-use crate::clients::consul;
+use crate::clients::ClientSettings;
 use crate::cluster::Topology;
 use crate::nemesis::{Begins, FaultPlan, Site, Target};
 use crate::servers::{ServerSettings, ServerSpec};
@@ -33,8 +33,8 @@ pub struct Scenario {
     pub servers: ServerSpec,
     /// What the servers are told.
     pub settings: ServerSettings,
-    /// What clients ask of Consul, where that is the service.
-    pub consul: consul::Settings,
+    /// What clients ask of the service in particular.
+    pub clients: ClientSettings,
     /// Whether clients of ZooKeeper wait for locks by the client library's own recipe.
     pub library_lock: bool,
     /// How many servers.

@@ -13,6 +13,8 @@ pub enum Ability {
     Membership,
     /// The state is given out, and put back, while the cluster runs.
     Snapshot,
+    /// A server is started as a cluster of its own, with the data that it has.
+    ForceNewCluster,
 }
 
 /// The servers of a run cannot do what one of its faults asks for.
@@ -44,6 +46,9 @@ impl Deployment {
                 "ZooKeeper changes its members while it runs from 3.5 on only: choose such servers, or another package"
             }
             (Ability::Snapshot, Self::Etcd { .. } | Self::ZooKeeper { .. }) => Ability::NO_SNAPSHOTS,
+            (Ability::ForceNewCluster, Self::Consul { .. } | Self::ZooKeeper { .. }) => {
+                "only etcd has a flag by which a server forgets the others: choose `how = \"rollback\"` or `how = \"wipe\"`"
+            }
             _ => return Ok(()),
         };
         Err(NotOffered(why_not))

@@ -91,8 +91,32 @@ pub struct Place<'a> {
     pub members: &'a [(NodeId, Ipv4Addr)],
     /// The folder of its data.
     pub data: &'a Path,
-    /// Whether a server without data is a founder of the cluster, or joins one that has taken it in.
-    pub joins: bool,
+    /// How it takes part in the cluster.
+    pub part: Part,
+}
+
+/// How a server takes part in its cluster when it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Without data it founds it, with the other members.
+    Founds,
+    /// Without data it joins it: those who are there have taken it in.
+    Joins,
+    /// It keeps its data, forgets the other members, and is a cluster of its own. Only etcd can ([`Ability::ForceNewCluster`]).
+    ///
+    /// [`Ability::ForceNewCluster`]: super::Ability::ForceNewCluster
+    Alone,
+}
+
+impl Part {
+    /// What a script of the user's own is told.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Founds => "new",
+            Self::Joins => "existing",
+            Self::Alone => "force-new",
+        }
+    }
 }
 
 impl Place<'_> {
@@ -109,7 +133,7 @@ impl Place<'_> {
             ("LEASEHOLD_ADDRESS".into(), own.1.to_string().into()),
             ("LEASEHOLD_PEERS".into(), peers.join(",").into()),
             ("LEASEHOLD_DATA".into(), self.data.into()),
-            ("LEASEHOLD_CLUSTER".into(), if self.joins { "existing" } else { "new" }.into()),
+            ("LEASEHOLD_CLUSTER".into(), self.part.word().into()),
         ]
     }
 }
@@ -177,14 +201,19 @@ impl Deployment {
     /// If it is none of the members.
     #[must_use]
     pub fn launch(&self, place: &Place<'_>) -> Launch {
-        let Place { node, members, data, joins } = *place;
+        let Place { node, members, data, part } = *place;
         let mut launch = match self {
             Self::Etcd { program, options } => {
-                let cluster_state = if joins { ClusterState::Existing } else { ClusterState::New };
+                let cluster_state = match part {
+                    Part::Founds => ClusterState::New,
+                    Part::Joins => ClusterState::Existing,
+                    Part::Alone => ClusterState::ForceNew,
+                };
                 let options = EtcdOptions { cluster_state, ..options.clone() };
                 etcd::command_line(program, node, members, data, &options)
             }
             Self::Consul { program, options } => {
+                let joins = part == Part::Joins;
                 consul::launch(program, node, members, data, &ConsulOptions { joins, ..options.clone() })
             }
             Self::ZooKeeper { java, jars, options } => zookeeper::launch(java, jars, node, members, data, options),
@@ -215,7 +244,7 @@ mod tests {
     fn a_server_is_told_its_place_in_variables_too() {
         let members: Vec<_> = NodeId::first(2).map(|node| (node, Ipv4Addr::new(10, 0, 0, node.number()))).collect();
         let etcd = Deployment::Etcd { program: "etcd".into(), options: EtcdOptions::default() };
-        let place = Place { node: NodeId::new(2), members: &members, data: Path::new("/data/n2"), joins: true };
+        let place = Place { node: NodeId::new(2), members: &members, data: Path::new("/data/n2"), part: Part::Joins };
         let told = etcd.launch(&place).environment;
         let told = told.iter().map(|(name, value)| format!("{}={}", name.to_string_lossy(), value.to_string_lossy()));
         assert_eq!(
@@ -223,5 +252,19 @@ mod tests {
             "GOMAXPROCS=2 LEASEHOLD_NODE=n2 LEASEHOLD_ADDRESS=10.0.0.2 LEASEHOLD_PEERS=n1=10.0.0.1,n2=10.0.0.2 \
              LEASEHOLD_DATA=/data/n2 LEASEHOLD_CLUSTER=existing"
         );
+    }
+
+    #[test]
+    fn one_that_forgets_the_others_is_told_so_by_its_flag() {
+        let members = [(NodeId::new(2), Ipv4Addr::new(10, 0, 0, 2))];
+        let etcd = Deployment::Etcd { program: "etcd".into(), options: EtcdOptions::default() };
+        let launch =
+            |part| etcd.launch(&Place { node: NodeId::new(2), members: &members, data: Path::new("/data/n2"), part });
+        let is_forced = |part| launch(part).arguments.contains(&"--force-new-cluster".into());
+        assert_eq!([Part::Founds, Part::Joins, Part::Alone].map(is_forced), [false, false, true]);
+        assert!(launch(Part::Alone).environment.contains(&("LEASEHOLD_CLUSTER".into(), "force-new".into())));
+        let consul = Deployment::Consul { program: "consul".into(), options: ConsulOptions::default() };
+        let refused = consul.offers(crate::servers::Ability::ForceNewCluster).expect_err("it has no such flag");
+        assert!(refused.to_string().contains("only etcd"), "{refused}");
     }
 }

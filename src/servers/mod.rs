@@ -17,7 +17,7 @@ mod spec;
 pub mod zookeeper;
 
 pub use ability::{Ability, NotOffered};
-pub use deployment::{Deployment, DeploymentError, Place, ServerSettings};
+pub use deployment::{Deployment, DeploymentError, Part, Place, ServerSettings};
 pub use fetch::{Availability, FetchError, FetchOptions, KnownServer, fetch, known};
 pub use launch::Launch;
 pub use probes::{LeaderView, ProbeError, Probes};

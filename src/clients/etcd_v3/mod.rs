@@ -25,6 +25,7 @@ use tonic::transport::Endpoint;
 use super::{CONNECT, Credentials, PREFIX, SourceOf, address, any_source, at_one_node};
 use crate::NodeId;
 use connection::Connection;
+pub use leases::LeaseIds;
 use leases::Leases;
 
 /// How a lock is taken.
@@ -100,7 +101,14 @@ impl EtcdV3 {
     /// The same, with leases that no other run has that has another number.
     #[must_use]
     pub fn with_leases_of_run(mut self, number: u16) -> Self {
-        self.access.leases = Leases::of_run(number);
+        self.access.leases = self.access.leases.of_run(number);
+        self
+    }
+
+    /// The same, with leases of this sign.
+    #[must_use]
+    pub fn with_lease_ids(mut self, ids: LeaseIds) -> Self {
+        self.access.leases = self.access.leases.with_sign(ids);
         self
     }
 

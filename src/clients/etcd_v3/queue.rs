@@ -19,9 +19,10 @@ pub(super) fn folder(key: &str) -> String {
     format!("{}/", path(key))
 }
 
-/// The key of one waiter. etcd writes the lease in hexadecimal.
+/// The key of one waiter. etcd writes the lease in hexadecimal, with its sign.
 pub(super) fn place(key: &str, lease: i64) -> String {
-    format!("{}{lease:x}", folder(key))
+    let sign = if lease < 0 { "-" } else { "" };
+    format!("{}{sign}{:x}", folder(key), lease.unsigned_abs())
 }
 
 /// Whose key this is.
@@ -104,11 +105,14 @@ pub(super) async fn holder(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::etcd_v3::LeaseIds;
 
     #[test]
     fn a_place_in_the_queue_tells_its_owner() {
         let owner = Owner { process: 17, attempt: 3 };
-        assert_eq!(owner_of(Leases::default(), place("jobs/7", owner.lease_id()).as_bytes()), Some("p17.3".to_owned()));
+        for leases in [Leases::default(), Leases::default().with_sign(LeaseIds::Negative)] {
+            assert_eq!(owner_of(leases, place("jobs/7", leases.id(owner)).as_bytes()), Some("p17.3".to_owned()));
+        }
     }
 
     #[test]

@@ -143,6 +143,6 @@ async fn told_by_majority(cluster: &Cluster, members: &[NodeId]) -> Result<Vec<N
     })
 }
 
-fn names(nodes: &[NodeId]) -> Vec<String> {
+pub(super) fn names(nodes: &[NodeId]) -> Vec<String> {
     nodes.iter().map(ToString::to_string).collect()
 }

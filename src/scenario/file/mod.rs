@@ -14,9 +14,10 @@ use toml::de::{DeTable, Deserializer};
 
 use super::error::ScenarioError;
 use super::{Scenario, Service};
+use crate::clients::ClientSettings;
 use crate::servers::{NotASpec, ServerSettings};
 use fault::Scope;
-use settings::{ConsulTable, ZooKeeperTable};
+use settings::{ConsulTable, EtcdTable, ZooKeeperTable};
 use topology::TopologyTable;
 use workload::WorkloadTable;
 
@@ -37,6 +38,8 @@ struct File {
     clock_offsets_ms: Vec<i64>,
     #[serde(default)]
     beliefs_must_exclude: bool,
+    #[serde(rename = "etcd-v3")]
+    etcd: Option<Spanned<EtcdTable>>,
     consul: Option<Spanned<ConsulTable>>,
     zookeeper: Option<Spanned<ZooKeeperTable>>,
     topology: Option<Spanned<TopologyTable>>,
@@ -140,6 +143,7 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
     };
     let topology = topology::topology(&source, file.topology.as_ref(), nodes)?;
     let settings = settings::of_servers(&source, file.service, file.zookeeper.as_ref())?;
+    let lease_ids = settings::of_etcd(&source, file.service, file.etcd.as_ref())?;
     let consul = settings::of_consul(&source, file.service, file.consul.as_ref())?;
     let workload = workload::workload(&source, &file.workload, Asked { service: file.service, settings, nodes })?;
     let scope = Scope { nodes, topology: &topology, keys: workload.locks(), software: file.service.software() };
@@ -154,7 +158,7 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
             .parse()
             .map_err(|error: NotASpec| source.wrong(file.servers.span(), error.to_string()))?,
         settings,
-        consul,
+        clients: ClientSettings { lease_ids, consul },
         library_lock: settings::by_library(file.zookeeper.as_ref()),
         nodes,
         duration: Duration::from_secs(seconds),
@@ -171,6 +175,7 @@ pub(super) fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, Sc
 mod tests {
     use super::*;
     use crate::clients::consul;
+    use crate::clients::etcd_v3::LeaseIds;
     use crate::nemesis::{Begins, Condition, Place, Target};
 
     const GOOD: &str = r#"
@@ -248,7 +253,7 @@ lasts_ms = 2
             let text = GOOD.replacen("etcd-v3", "consul", 1).replacen("etcd@3.5.30", "consul@1.8.7", 1);
             parse("x", "x.toml", &text.replacen("[workload]", &format!("{table}\n[workload]"), 1))
         };
-        let asked = |table: &str| consul(table).unwrap_or_else(|error| panic!("{error}")).consul;
+        let asked = |table: &str| consul(table).unwrap_or_else(|error| panic!("{error}")).clients.consul;
         assert_eq!(asked(""), consul::Settings::default());
         let settings = asked("[consul]\nlock_delay_ms = 500\nbehavior = 'delete'\nchecks = 'serf-health'");
         assert_eq!((settings.lock_delay.as_millis(), settings.behavior), (500, consul::Behavior::Delete));
@@ -259,6 +264,12 @@ lasts_ms = 2
         assert!(error.to_string().contains("has no `serfHealth` check"), "{error}");
         let error = consul("[zookeeper]\ntick_ms = 500").expect_err("of another").to_string();
         assert!(error.contains("`[zookeeper]` has no place here: the service is `consul`"), "{error}");
+
+        let etcd = |table: &str| parse("x", "x.toml", &GOOD.replacen("[workload]", &format!("{table}\n[workload]"), 1));
+        let ids = |table: &str| etcd(table).unwrap_or_else(|error| panic!("{error}")).clients.lease_ids;
+        assert_eq!((ids(""), ids("[etcd-v3]\nlease_ids = 'negative'")), (LeaseIds::Positive, LeaseIds::Negative));
+        let error = etcd("[consul]\nlock_delay_ms = 0").expect_err("of another").to_string();
+        assert!(error.contains("`[consul]` has no place here: the service is `etcd-v3`"), "{error}");
 
         let zookeeper = |table: &str, ttl: &str| {
             let text = GOOD.replacen("etcd-v3", "zookeeper", 1).replacen("etcd@3.5.30", "zookeeper@3.8.0", 1);

@@ -8,12 +8,40 @@ use toml::Spanned;
 
 use super::Source;
 use crate::clients::consul::{self, Behavior, Checks, LONGEST_LOCK_DELAY, Reads, SessionNode};
+use crate::clients::etcd_v3::LeaseIds;
 use crate::scenario::{ScenarioError, Service};
 use crate::servers::ServerSettings;
 
 const TICKS_MS: RangeInclusive<u32> = 50..=10_000;
 const SYNC_LIMITS: RangeInclusive<u32> = 2..=100;
 const HEAPS_MIB: RangeInclusive<u32> = 32..=65_536;
+
+/// What is asked of etcd.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EtcdTable {
+    lease_ids: Option<LeaseIdsWord>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum LeaseIdsWord {
+    Positive,
+    Negative,
+}
+
+pub(super) fn of_etcd(
+    source: &Source,
+    service: Service,
+    etcd: Option<&Spanned<EtcdTable>>,
+) -> Result<LeaseIds, ScenarioError> {
+    let Some(spanned) = etcd else { return Ok(LeaseIds::default()) };
+    belongs(source, spanned, Service::EtcdV3, service)?;
+    Ok(match spanned.get_ref().lease_ids {
+        Some(LeaseIdsWord::Negative) => LeaseIds::Negative,
+        Some(LeaseIdsWord::Positive) | None => LeaseIds::Positive,
+    })
+}
 
 /// What ZooKeeper servers are told.
 #[derive(Deserialize)]

@@ -18,7 +18,7 @@ pub struct EtcdOptions {
     pub election_timeout_ms: u32,
     /// Whether the old API is served.
     pub enable_v2: bool,
-    /// What a member without data joins.
+    /// What it takes itself to be a part of.
     pub cluster_state: ClusterState,
     /// A name that keeps the members of this cluster from talking to those of another.
     pub cluster_token: String,
@@ -26,19 +26,21 @@ pub struct EtcdOptions {
     pub extra_flags: Vec<String>,
 }
 
-/// What a member without data takes itself to be a part of.
+/// What a member takes itself to be a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClusterState {
-    /// A cluster that begins with it.
+    /// Without data: a cluster that begins with it.
     New,
-    /// One that has taken it in.
+    /// Without data: one that has taken it in.
     Existing,
+    /// With data: one that has its keys, and no other members.
+    ForceNew,
 }
 
 impl ClusterState {
     fn word(self) -> &'static str {
         match self {
-            Self::New => "new",
+            Self::New | Self::ForceNew => "new",
             Self::Existing => "existing",
         }
     }
@@ -106,6 +108,9 @@ pub fn command_line(
     flag("--election-timeout", &options.election_timeout_ms.to_string());
     // A Go program takes no value of a truth flag from the next argument.
     arguments.push(format!("--enable-v2={}", options.enable_v2).into());
+    if options.cluster_state == ClusterState::ForceNew {
+        arguments.push("--force-new-cluster".into());
+    }
     arguments.extend(options.extra_flags.iter().map(OsString::from));
 
     Launch {
