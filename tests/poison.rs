@@ -38,7 +38,7 @@ fn a_packet_of_sixteen_bytes_locks_up_3_4_6_behind_good_health() {
 #[test]
 fn the_same_packet_does_no_harm_where_it_is_mended() {
     let _alone = alone();
-    let run = poisoned("zookeeper@3.8.0", "5");
+    let run = poisoned("zookeeper@3.8.0", "16");
     assert_eq!(run.code(), Some(0), "{}", run.told());
     let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
     assert!(history.contains("error -5: cannot be read"), "{}", run.told());
@@ -59,7 +59,7 @@ fn a_search_gets_as_far_as_what_it_is_for() {
     };
     let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert!(answered("raft heartbeat", &hex("HTTP/1.1 204")), "{}", run.told());
-    assert!(answered("stream of", &hex("HTTP/1.1 200")), "{}", run.told());
+    assert!(answered("raft stream", &hex("HTTP/1.1 200")), "{}", run.told());
     // A frame of HTTP/2 that tells settings.
     assert!(answered("etcdserverpb.KV/Put", "0000"), "{}", run.told());
     let summary: Value =
@@ -79,6 +79,10 @@ fn what_cannot_be_sent_is_refused_before_anything_is_started() {
     assert!(refused(&["etcd@3.5.30", "--case", CASE]).contains("is a packet for zookeeper"));
     assert!(refused(&["zookeeper@3.4.6", "--case", CASE, "--to", "everybody"]).contains("unknown target `everybody`"));
     assert!(refused(&["zookeeper@3.4.6"]).contains("--case"));
+    // What is too short to prove anything would end as `valid`.
+    assert!(refused(&["zookeeper@3.4.6", "--case", CASE, "--watch", "15"]).contains("15 is not in 16..=3600"));
+    let latent = ["zookeeper@3.4.6", "--case", "election-short-vote", "--watch", "29"];
+    assert!(refused(&latent).contains("watch it for 30 s or longer"));
     let listed = leasehold().args(["poison", "--list"]).output().expect("it starts");
     assert!(listed.status.success() && String::from_utf8_lossy(&listed.stdout).contains("ZOOKEEPER-2146"));
 }

@@ -73,7 +73,7 @@ pub enum AnomalyKind {
     StaleRead,
     /// Servers went on to show different values of the same thing.
     Divergence,
-    /// The cluster, or a part of it, stopped to serve although nothing was wrong with it.
+    /// The cluster, or a part of it, stopped serving although nothing was wrong with it.
     Lockup,
     /// The service kept its word, yet two clients were each entitled to believe that they held the lock.
     SplitBelief,

@@ -24,6 +24,12 @@ Examples:
 
 It starts a cluster of its own and sends packets to that one only. The exit code is the verdict: see `leasehold --help`.";
 
+/// The checkers' patience with a silent server is 15 s.
+const LEAST_WATCH_S: u64 = 16;
+
+/// Of a latent packet nothing is seen before the leader dies, and for 10 s after that an election is excused.
+const LEAST_LATENT_WATCH_S: u64 = 30;
+
 /// What to send, and to whom.
 #[derive(Debug, Args)]
 pub(super) struct PoisonArguments {
@@ -45,8 +51,9 @@ pub(super) struct PoisonArguments {
     /// Who is sent it: `leader`, `follower`, `all`, or a node like `n1`.
     #[arg(long, value_name = "TARGET", default_value = "follower")]
     to: String,
-    /// For how long nothing else is done after it, in seconds.
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3_600))]
+    /// For how long nothing else is done after it, in seconds. A server that does not answer is locked up after 15 s, one without a
+    /// leader after 25 s: with less nothing is proven.
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(LEAST_WATCH_S..=3_600))]
     watch: u64,
     /// What is tried on servers that do not answer any more.
     #[arg(long, value_enum, default_value_t = Cure::LeaderKill)]
@@ -89,6 +96,13 @@ pub(super) fn poison(arguments: &PoisonArguments) -> Result<Exit, Failure> {
     let case = Case::named(name).or_exit(Exit::Usage)?;
     if servers.service != case.service.name() {
         let text = format!("`{name}` is a packet for {}, and {servers} is none", case.service);
+        return Err(Failure::new(Exit::Usage, text));
+    }
+    if case.latent && arguments.watch < LEAST_LATENT_WATCH_S {
+        let text = format!(
+            "nothing is seen of `{name}` before the leader dies, and elections take their time: watch it for \
+             {LEAST_LATENT_WATCH_S} s or longer, or nothing is proven"
+        );
         return Err(Failure::new(Exit::Usage, text));
     }
     let plan = Plan {

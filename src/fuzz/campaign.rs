@@ -19,8 +19,8 @@ use crate::packets::{Reply, hex};
 /// So many mutants are sent before it is looked what they did.
 const BATCH: usize = 64;
 
-/// So many connections are open at once.
-const LANES: usize = 16;
+/// So many connections are open at once: servers of ZooKeeper take 60 from one address, and half of these are to another.
+const LANES: usize = 64;
 
 /// So many clusters are started for one finding.
 const TRIES: u32 = 48;
@@ -165,7 +165,7 @@ impl Campaign<'_> {
         if let Some(index) = known.like(signature, suspects) {
             tell(&format!("of the class of finding {}", index + 1));
             // To look for each of its fields would take the time that all else needs.
-            known.leave_out(suspects, true);
+            known.kin(index, suspects);
             let kept = &mut tally.findings[index];
             kept.finding.kin.extend(suspects.iter().map(|(mutant, _)| mutant.clone()));
             kept.finding.write(self.folder, index + 1, &kept.sent, &self.again)?;
@@ -174,8 +174,7 @@ impl Campaign<'_> {
         }
         match self.taken_apart(&culprits, tell).await? {
             Some((finding, least)) => {
-                known.found(signature, &least);
-                known.leave_out(&least, finding.bytes_changed == 0);
+                known.found(signature, &least, finding.bytes_changed == 0);
                 let sent: Vec<Sent> = least.into_iter().map(|(_, sent)| sent).collect();
                 let path = finding.write(self.folder, tally.findings.len() + 1, &sent, &self.again)?;
                 tell(&format!("kept as {}", path.display()));
@@ -204,19 +203,25 @@ impl Campaign<'_> {
         batch: Vec<Suspect>,
         tell: &(dyn Fn(&str) + Sync),
     ) -> Result<Option<Culprits>, FuzzError> {
-        let Some(needed) = self.subject.stopped_on_the_way(&sent(&batch)).await? else {
-            tell("it does not come again when they are sent one after the other");
-            return Ok(None);
+        let needed = match self.subject.suspected_on_the_way(&sent(&batch)).await? {
+            Some(needed) => {
+                // Nearly always it is the last one alone.
+                let last = batch[needed - 1..needed].to_vec();
+                if let Some(signature) = self.subject.stopped_by(&sent(&last)).await? {
+                    let (Mutant { message, to, .. }, _) = &last[0];
+                    tell(&format!("one message suffices, {message} to {to}"));
+                    return Ok(Some(Culprits { suspects: last, signature }));
+                }
+                needed
+            }
+            None => {
+                tell("it does not come again when they are sent one after the other");
+                batch.len()
+            }
         };
-        // Nearly always it is the last one alone.
-        let last = batch[needed - 1..needed].to_vec();
-        if let Some(signature) = self.subject.stopped_by(&sent(&last)).await? {
-            tell("one message suffices");
-            return Ok(Some(Culprits { suspects: last, signature }));
-        }
         let beginning = batch[..needed].to_vec();
         let Some(first) = self.subject.stopped_by(&sent(&beginning)).await? else {
-            tell("it does not come a third time");
+            tell("nor does it when all are sent at once");
             return Ok(None);
         };
         let mut minimiser = Minimiser { trial: &mut self.subject, shape: first.shape(), tries_left: TRIES };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::FuzzError;
+use crate::NodeId;
 use crate::packets::mutants::{Grammar, Mutant, Role};
 use crate::packets::{Packet, Port, bytes_of};
 
@@ -21,6 +22,10 @@ pub struct Sent {
     pub packet: Packet,
     /// What it was made of, for comparison.
     pub whole: Packet,
+    /// Tells what of such bytes a server cannot read.
+    tell_unread: fn(&[u8]) -> Option<&'static str>,
+    /// Puts the name of who is sent it into it.
+    address: fn(Packet, NodeId, u64) -> Packet,
 }
 
 impl Sent {
@@ -34,8 +39,20 @@ impl Sent {
             port: message.port,
             handshake: message.handshake.clone(),
             packet: grammar.packet(mutant)?,
+            tell_unread: message.unread,
+            address: message.addressed,
             whole: grammar.packet(&whole)?,
         })
+    }
+
+    /// The packet for this server, in this term.
+    pub(super) fn packet_for(&self, node: NodeId, term: u64) -> Packet {
+        (self.address)(self.packet.clone(), node, term)
+    }
+
+    /// What of it a server cannot read, where that can be told: a word for the kind of request.
+    pub(super) fn unread(&self) -> Option<&'static str> {
+        (self.tell_unread)(self.packet.bytes())
     }
 }
 

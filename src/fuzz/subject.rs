@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use leasehold_workloads::op::{Op, RegisterOp};
-use leasehold_workloads::service::Connect;
+use leasehold_workloads::service::{Connect, LockService};
 
 use super::{FuzzError, Sent};
 use crate::NodeId;
-use crate::cluster::{Cluster, Layer};
+use crate::cluster::{Cluster, Layer, Leader};
 use crate::packets::mutants::Role;
 use crate::packets::{Reply, send_within};
 
@@ -21,6 +21,9 @@ const OP: Duration = Duration::from_secs(2);
 
 /// A server that serves nothing for so long has stopped: elections are over sooner.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// One that serves nothing for so long may have. Enough to try by itself what it was sent last.
+const SUSPICION: Duration = Duration::from_secs(5);
 
 /// What a packet does to a process shows by then.
 const SETTLING: Duration = Duration::from_millis(300);
@@ -183,21 +186,22 @@ impl Subject {
     ///
     /// # Errors
     /// If there is no such server in the sandbox.
-    pub async fn send(&self, sent: &Sent, leader: Option<NodeId>) -> Result<Option<Reply>, FuzzError> {
-        let nodes = self.cluster.nodes();
-        let follower = nodes.iter().copied().find(|node| Some(*node) != leader);
+    pub async fn send(&self, sent: &Sent, leader: Option<Leader>) -> Result<Option<Reply>, FuzzError> {
+        // Where nobody leads, what is of a term is of one that is over.
+        let (leads, term) = (leader.map(|leader| leader.node), leader.map_or(1, |leader| leader.term));
+        let follower = self.cluster.nodes().into_iter().find(|node| Some(*node) != leads);
         let node = match sent.to {
-            Role::Leader => leader.or(follower),
+            Role::Leader => leads.or(follower),
             Role::Follower => follower,
         };
         let Some(node) = node else { return Ok(None) };
         let address = self.cluster.address_for_packets(node, sent.port)?;
-        Ok(send_within(address, sent.handshake.as_ref(), &sent.packet, ANSWER).await.ok())
+        Ok(send_within(address, sent.handshake.as_ref(), &sent.packet_for(node, term), ANSWER).await.ok())
     }
 
     /// Who leads.
-    pub async fn leader(&self) -> Option<NodeId> {
-        self.cluster.leader().await.map(|leader| leader.node)
+    pub async fn leader(&self) -> Option<Leader> {
+        self.cluster.leader().await
     }
 
     /// What stopped, if anything: whoever does not serve is asked again until it is certain.
@@ -205,6 +209,10 @@ impl Subject {
     /// # Errors
     /// If the cluster cannot be asked.
     pub async fn stopped(&mut self) -> Result<Option<Signature>, FuzzError> {
+        self.silent_for(PATIENCE).await
+    }
+
+    async fn silent_for(&mut self, patience: Duration) -> Result<Option<Signature>, FuzzError> {
         let began = Instant::now();
         loop {
             let state = self.state().await?;
@@ -212,7 +220,7 @@ impl Subject {
                 return Ok(None);
             }
             let has_ended = state.nodes.iter().any(|node| node.ended.is_some());
-            if has_ended || began.elapsed() > PATIENCE {
+            if has_ended || began.elapsed() > patience {
                 return Ok(Some(self.with_last_words(state)));
             }
         }
@@ -240,16 +248,17 @@ impl Subject {
         self.stopped().await
     }
 
-    /// The same for mutants of which each is sent when it is seen that the one before it stopped nothing; and how many of them it took.
+    /// Sends each of these mutants when it is seen that the one before it stopped nothing, and says how many of them it took until something
+    /// seems to have stopped. It is no more than a suspicion.
     ///
     /// # Errors
     /// See [`Subject::stopped_by`].
-    pub async fn stopped_on_the_way(&mut self, sent: &[Sent]) -> Result<Option<usize>, FuzzError> {
+    pub async fn suspected_on_the_way(&mut self, sent: &[Sent]) -> Result<Option<usize>, FuzzError> {
         self.begin_anew().await?;
         for (index, one) in sent.iter().enumerate() {
             let leader = self.leader().await;
             self.send(one, leader).await?;
-            if self.stopped().await?.is_some() {
+            if self.silent_for(SUSPICION).await?.is_some() {
                 return Ok(Some(index + 1));
             }
         }
@@ -272,18 +281,26 @@ impl Subject {
         self.value += nodes.len() as u64;
         let states = nodes.iter().zip(first..).enumerate().map(async |(index, (&node, value))| {
             let ended = self.cluster.has_ended(node)?;
-            let write = Op::Register { key: KEY.to_owned(), op: RegisterOp::Write { value } };
-            let read = Op::Register { key: KEY.to_owned(), op: RegisterOp::Read { linearizable: false } };
-            let (writes, reads, healthy) =
-                tokio::join!(self.serves(index, write), self.serves(index, read), self.cluster.health_of(node));
+            let ((writes, reads), healthy) = tokio::join!(self.serves(index, value), self.cluster.health_of(node));
             Ok(NodeState { node, ended, writes, reads, healthy: healthy.ok(), last_words: Vec::new() })
         });
         let nodes = join_all(states).await.into_iter().collect::<Result<Vec<_>, FuzzError>>()?;
         Ok(Signature { nodes })
     }
 
-    async fn serves(&self, node: usize, op: Op) -> bool {
+    /// Whether a server serves a write, and a read: in one session, unless something goes wrong with that.
+    async fn serves(&self, node: usize, value: u64) -> (bool, bool) {
+        let register = |op| Op::Register { key: KEY.to_owned(), op };
         let mut connection = self.connect.connect(0, node);
-        tokio::time::timeout(OP, connection.perform(&op)).await.is_ok_and(|answer| answer.is_ok())
+        let reads = is_served(&mut *connection, &register(RegisterOp::Read { linearizable: false })).await;
+        if !reads {
+            connection = self.connect.connect(0, node);
+        }
+        let writes = is_served(&mut *connection, &register(RegisterOp::Write { value })).await;
+        (writes, reads)
     }
+}
+
+async fn is_served(connection: &mut dyn LockService, op: &Op) -> bool {
+    tokio::time::timeout(OP, connection.perform(op)).await.is_ok_and(|answer| answer.is_ok())
 }

@@ -99,7 +99,11 @@ impl<'a> Log<'a> {
     pub(super) fn write(&self, kind: EventType, phase: FaultPhase, proof: Result<Value, FaultError>) {
         let occurrence = self.occurrence;
         let error = proof.as_ref().err().map(|error| {
-            tracing::warn!("fault {}: {error}", occurrence.number);
+            match &error {
+                // It is as likely as not what was hoped for: a cure that nobody needed.
+                FaultError::NeverCame(_) => tracing::info!("fault {}: {error}", occurrence.number),
+                _ => tracing::warn!("fault {}: {error}", occurrence.number),
+            }
             ErrorInfo { code: "fault".into(), text: error.to_string().into() }
         });
         let value = FaultValue {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mutate::{Deed, Mutator, done};
 use super::{Builder, Packet, Port, consul, etcd, http, zookeeper};
+use crate::NodeId;
 use crate::servers::Software;
 
 /// Keeps these dice apart from all others of a run.
@@ -32,6 +33,10 @@ pub struct Message {
     pub packets: Vec<Packet>,
     /// Puts the outermost length of a packet right.
     reframe: fn(Packet) -> Packet,
+    /// Tells what of such bytes a server cannot read, where that is known.
+    pub unread: fn(&[u8]) -> Option<&'static str>,
+    /// Puts the name of who is sent it, and the term in which, to where nothing was changed.
+    pub addressed: fn(Packet, NodeId, u64) -> Packet,
 }
 
 /// Which server is sent a mutant.
@@ -148,39 +153,28 @@ impl Coverage {
     }
 }
 
+/// A message to anybody that needs no handshake.
+fn message(name: &str, port: Port, packets: Vec<Packet>, reframe: fn(Packet) -> Packet) -> Message {
+    let name = name.to_owned();
+    Message { name, port, handshake: None, packets, reframe, unread: not_told, addressed: to_anybody }
+}
+
 fn of_zookeeper() -> Vec<Message> {
-    let reframe = zookeeper::reframed as fn(Packet) -> Packet;
-    let requests = zookeeper::Request::ALL.into_iter().map(|request| Message {
-        name: request.name().to_owned(),
-        port: Port::Client,
-        handshake: Some(zookeeper::handshake(SESSION_MS)),
-        packets: vec![request.packet()],
-        reframe,
-    });
-    let hello = Message {
-        name: "handshake".to_owned(),
-        port: Port::Client,
-        handshake: None,
-        packets: vec![zookeeper::handshake(SESSION_MS), zookeeper::Request::Create.packet()],
-        reframe,
-    };
-    let quorum = |name: &str, packet: zookeeper::learner::QuorumPacket| Message {
-        name: name.to_owned(),
-        port: Port::Peer,
-        handshake: None,
-        packets: vec![packet.packet()],
-        reframe: keep,
-    };
     use zookeeper::learner::QuorumPacket;
-    let mut all: Vec<Message> = requests.collect();
+    let in_session = |request: zookeeper::Request| Message {
+        handshake: Some(zookeeper::handshake(SESSION_MS)),
+        unread: zookeeper::unread_request,
+        ..message(request.name(), Port::Client, vec![request.packet()], zookeeper::reframed)
+    };
+    let greeting = vec![zookeeper::handshake(SESSION_MS), zookeeper::Request::Create.packet()];
+    let hello = Message {
+        unread: zookeeper::unread_greeting,
+        ..message("handshake", Port::Client, greeting, zookeeper::reframed)
+    };
+    let quorum = |name: &str, packet: QuorumPacket| message(name, Port::Peer, vec![packet.packet()], keep);
+    let mut all: Vec<Message> = zookeeper::Request::ALL.into_iter().map(in_session).collect();
     all.push(hello);
-    all.extend(zookeeper::message("vote").map(|vote| Message {
-        name: "vote".to_owned(),
-        port: Port::Election,
-        handshake: None,
-        packets: vec![vote],
-        reframe: keep,
-    }));
+    all.extend(zookeeper::message("vote").map(|vote| message("vote", Port::Election, vec![vote], keep)));
     all.extend([
         quorum("quorum request", QuorumPacket::Request(zookeeper::Request::Create)),
         quorum("quorum ack", QuorumPacket::Ack),
@@ -190,34 +184,23 @@ fn of_zookeeper() -> Vec<Message> {
 }
 
 fn of_etcd() -> Vec<Message> {
-    let calls = etcd::Request::ALL.into_iter().map(|request| Message {
-        name: request.path().trim_start_matches('/').to_owned(),
-        port: Port::Client,
-        handshake: None,
-        packets: request.packets(),
-        reframe: keep,
-    });
-    let plain = |name: &str, port, packet| Message {
-        name: name.to_owned(),
-        port,
-        handshake: None,
-        packets: vec![packet],
-        reframe: http::relengthed,
+    let call =
+        |request: etcd::Request| message(request.path().trim_start_matches('/'), Port::Client, request.packets(), keep);
+    let among_members = |(name, packet)| Message {
+        addressed: etcd::addressed,
+        ..message(name, Port::Peer, vec![packet], http::relengthed)
     };
-    let mut all: Vec<Message> = calls.collect();
-    all.push(plain("v2 form", Port::Client, etcd::form()));
-    all.extend(etcd::peer_messages().into_iter().map(|(name, packet)| plain(&name, Port::Peer, packet)));
+    let mut all: Vec<Message> = etcd::Request::ALL.into_iter().map(call).collect();
+    all.push(message("v2 form", Port::Client, vec![etcd::form()], http::relengthed));
+    all.extend(etcd::peer_messages().into_iter().map(among_members));
     all
 }
 
 fn of_consul() -> Vec<Message> {
-    let message =
-        |name: &str, port, packets, reframe| Message { name: name.to_owned(), port, handshake: None, packets, reframe };
-    let mut all: Vec<Message> = consul::requests()
-        .into_iter()
-        .map(|(name, packet)| message(name, Port::Client, vec![packet], http::relengthed as fn(Packet) -> Packet))
-        .collect();
-    all.push(message("rpc", Port::Peer, consul::rpc(), keep));
+    let request = |(name, packet)| message(name, Port::Client, vec![packet], http::relengthed);
+    let call = |(method, body)| message(&format!("rpc {method}"), Port::Peer, consul::rpc(method, body), keep);
+    let mut all: Vec<Message> = consul::requests().into_iter().map(request).collect();
+    all.extend(consul::calls().into_iter().map(call));
     all.push(message("multiplexed rpc", Port::Peer, consul::multiplexed(), keep));
     all.push(message("gossip push and pull", Port::Gossip, vec![consul::push_pull()], keep));
     all.push(message("gossip ping", Port::Gossip, vec![consul::ping()], keep));
@@ -226,6 +209,14 @@ fn of_consul() -> Vec<Message> {
 
 fn keep(packet: Packet) -> Packet {
     packet
+}
+
+fn to_anybody(packet: Packet, _: NodeId, _: u64) -> Packet {
+    packet
+}
+
+fn not_told(_: &[u8]) -> Option<&'static str> {
+    None
 }
 
 #[cfg(test)]

@@ -180,7 +180,8 @@ impl Packet {
         let meaning = meaning(field.kind, self.bytes_of(field));
         match &field.note {
             None => meaning,
-            Some(note) => format!("{meaning}  {note}"),
+            Some(note) if meaning.is_empty() => note.clone(),
+            Some(note) => format!("{meaning} ({note})"),
         }
     }
 
@@ -265,7 +266,7 @@ mod tests {
         let expected = "\
 0000  00 00 00 02              path length  2
 0004  2f 61                    path         \"/a\"
-0006  ff f5                    opcode       -11  close
+0006  ff f5                    opcode       -11 (close)
 0008  00 00 00 00 00 00 00 00  password     9 zeros
 0010  00
 ";

@@ -13,6 +13,9 @@ use super::Packet;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// For how long an answer to the packet is waited for.
 const ANSWER: Duration = Duration::from_millis(1_500);
+/// For how long a connection is kept after the first of its answer. That may be no more than a greeting, and servers drop what they have not
+/// looked at when a connection closes.
+const LINGER: Duration = Duration::from_millis(150);
 /// No answer is read beyond this.
 const ANSWER_BYTES: usize = 64 * 1024;
 
@@ -65,12 +68,23 @@ pub async fn send_within(
         Err(_) => {}
         // Reset by the server: a way to close.
         Ok(Err(_)) => reply.closed = true,
+        Ok(Ok(answer)) if answer.is_empty() => reply.closed = true,
         Ok(Ok(answer)) => {
-            reply.closed = answer.is_empty();
             reply.answer = answer;
+            reply.closed = tokio::time::timeout(LINGER, until_it_ends(&mut stream, &mut reply.answer)).await.is_ok();
         }
     }
     Ok(reply)
+}
+
+/// Reads on until the server closes the connection.
+async fn until_it_ends(stream: &mut TcpStream, answer: &mut Vec<u8>) {
+    while let Ok(part) = some(stream).await
+        && !part.is_empty()
+    {
+        answer.extend(part);
+        answer.truncate(ANSWER_BYTES);
+    }
 }
 
 /// The next bytes that come; none where the connection ended.

@@ -26,7 +26,7 @@ pub(super) fn outcome(story: &Story<'_>) -> Cow<'static, str> {
             let explanation = story.worst_anomaly().map_or("", |worst| worst.explanation.as_str());
             return Cow::Owned(format!("{} locked up", who_locked_up(explanation)));
         }
-        Verdict::Invalid if worst == Some(AnomalyKind::Divergence) => "the servers do not have the same",
+        Verdict::Invalid if worst == Some(AnomalyKind::Divergence) => "the replicas differ",
         Verdict::Invalid if story.is_about_registers() => "no order explains the answers",
         Verdict::Invalid => "the lock did not hold",
         Verdict::Unknown => "this run proves nothing",
@@ -125,7 +125,12 @@ pub(super) fn keys(story: &Story<'_>, count: usize) -> String {
 pub(super) fn faults_at_worst(story: &Story<'_>) -> Vec<String> {
     const FAULTS_MAX: usize = 3;
     let Some(worst) = story.worst_anomaly() else { return Vec::new() };
-    let near = story.faults.iter().filter(|fault| fault.touches(RunTime(worst.at_ns))).map(Fault::what_and_where);
+    // What a malformed packet did may show much later.
+    let is_near = |fault: &&Fault| {
+        let is_earlier_packet = fault.package == f::PACKET && fault.from.0 <= worst.at_ns;
+        is_earlier_packet || fault.touches(RunTime(worst.at_ns))
+    };
+    let near = story.faults.iter().filter(is_near).map(Fault::what_and_where);
     let mut faults: Vec<(String, usize)> = Vec::new();
     for fault in near {
         match faults.iter_mut().find(|(known, _)| *known == fault) {
@@ -191,8 +196,8 @@ pub(super) fn tally(story: &Story<'_>) -> String {
 
 /// How many faults were injected, and how many of them came to nothing.
 pub(super) fn faults_in_short(story: &Story<'_>) -> String {
-    let missed = story.faults.iter().filter(|fault| fault.missed()).count();
-    match (story.faults.len(), missed) {
+    let missed = story.injected().filter(|fault| fault.missed()).count();
+    match (story.injected().count(), missed) {
         (0, _) => "no fault was injected".to_owned(),
         (all, 0) => format!("{} injected", counted(all, "fault was", "faults were")),
         (all, missed) => {

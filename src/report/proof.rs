@@ -16,6 +16,9 @@ pub(super) fn in_words(fault: &Fault) -> String {
             if measured.is_empty() { "took effect".to_owned() } else { format!("proof: {measured}") }
         }
         Effect::Missed => "had no effect".to_owned(),
+        Effect::NotCalledFor(condition) => {
+            format!("was not called for: `{}` did not come true", words::one_line(condition, 60))
+        }
         Effect::Unmeasured => "nothing was measured".to_owned(),
     }
 }

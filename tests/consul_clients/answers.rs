@@ -90,7 +90,7 @@ async fn a_register_is_read_written_and_swapped() {
 async fn messages_of_the_grammar_are_answered() {
     let cluster = Cluster::start(1).await;
     let (_, address) = cluster.addresses[0];
-    let said = |port: u16, packets: &[Packet]| {
+    let said_in_bytes = |port: u16, packets: &[Packet]| {
         let mut stream = TcpStream::connect((address, port)).expect("it listens");
         stream.set_read_timeout(Some(SECOND)).expect("a limit");
         for packet in packets {
@@ -104,8 +104,9 @@ async fn messages_of_the_grammar_are_answered() {
                 break;
             }
         }
-        String::from_utf8_lossy(&answer).into_owned()
+        answer
     };
+    let said = |port, packets: &[Packet]| String::from_utf8_lossy(&said_in_bytes(port, packets)).into_owned();
     for (name, packet) in consul::requests() {
         let answer = said(CLIENT_PORT, &[packet]);
         let status = if name == "session renew" { "HTTP/1.1 404" } else { "HTTP/1.1 200" };
@@ -113,8 +114,12 @@ async fn messages_of_the_grammar_are_answered() {
         let is_refused = name == "kv acquire" && answer.starts_with("HTTP/1.1 500");
         assert!(answer.starts_with(status) || is_refused, "{name}: {answer}");
     }
-    for packets in [consul::rpc(), consul::multiplexed()] {
-        assert!(said(SERVER_PORT, &packets).contains("KVS.Get"), "no answer to a call");
+    let calls = consul::calls().into_iter().map(|(method, body)| (method, consul::rpc(method, body)));
+    for (method, packets) in calls.chain([("Status.Leader", consul::multiplexed())]) {
+        let answer = said_in_bytes(SERVER_PORT, &packets);
+        let has = |bytes: &[u8]| answer.windows(bytes.len()).any(|part| part == bytes);
+        // An error that is a text of no letters.
+        assert!(has(method.as_bytes()) && has(b"Error\xa0"), "{method}: {}", String::from_utf8_lossy(&answer));
     }
     // It tells who is there, compressed: a message of kind 9, which has one of kind 6 in it.
     let known = said(GOSSIP_PORT, &[consul::push_pull()]);

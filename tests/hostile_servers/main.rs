@@ -16,12 +16,13 @@ use std::time::{Duration, Instant};
 use answers::{Answer as Hostile, consul, etcd_v2, etcd_v3, zookeeper};
 use futures_util::future::join_all;
 use leasehold::NodeId;
+use leasehold::clients::zookeeper::Recipe as ByZooKeeper;
 use leasehold::clients::{Consul, EtcdV2, EtcdV3, Recipe, ZooKeeper};
 use leasehold::servers::consul::ConsulProbes;
 use leasehold::servers::etcd::EtcdProbes;
 use leasehold::servers::zookeeper::{ZooKeeperOptions, ZooKeeperProbes};
 use leasehold::servers::{Probes, consul as consul_servers, etcd as etcd_servers, zookeeper as zookeeper_servers};
-use leasehold_workloads::op::{Answer, Grant, Hold, Op, Owner, RegisterOp, Renewal, Wait};
+use leasehold_workloads::op::{Answer, Grant, Guard, Hold, Op, Owner, Piece, RegisterOp, Renewal, Wait};
 use leasehold_workloads::service::{Connect, OpError};
 use server::Server;
 
@@ -42,19 +43,21 @@ static MEMORY: memory::Counted = memory::Counted;
 
 #[test]
 fn every_adapter_says_that_it_was_told_nonsense() {
-    let adapters: [(&str, Vec<Hostile>, Adapter); 6] = [
+    let adapters: [(&str, Vec<Hostile>, Adapter); 12] = [
         ("etcd-v2", etcd_v2(), |at| Box::new(EtcdV2::new(at))),
         ("etcd-v3", etcd_v3(), |at| Box::new(EtcdV3::new(at, Recipe::Txn))),
         ("etcd-v3 in a queue", etcd_v3(), |at| Box::new(EtcdV3::new(at, Recipe::LockService { kept_alive: true }))),
+        ("etcd-v3 in an election's queue", etcd_v3(), |at| {
+            Box::new(EtcdV3::new(at, Recipe::Election { kept_alive: true }))
+        }),
+        ("etcd-v3 in a semaphore's queue", etcd_v3(), |at| Box::new(EtcdV3::new(at, Recipe::Semaphore { permits: 2 }))),
         ("consul", consul(), |at| Box::new(Consul::new(at))),
-        ("zookeeper", zookeeper(), |at| {
-            let recipe = leasehold::clients::zookeeper::Recipe::Create;
-            Box::new(ZooKeeper::new(at, recipe, &ZooKeeperOptions::default()))
-        }),
-        ("zookeeper in a queue", zookeeper(), |at| {
-            let recipe = leasehold::clients::zookeeper::Recipe::Queue;
-            Box::new(ZooKeeper::new(at, recipe, &ZooKeeperOptions::default()))
-        }),
+        ("consul in a queue", consul(), |at| Box::new(Consul::new(at))),
+        ("consul in a semaphore's queue", consul(), |at| Box::new(Consul::new(at).with_permits(2))),
+        ("zookeeper", zookeeper(), |at| zookeeper_by(at, ByZooKeeper::Create)),
+        ("zookeeper in a queue", zookeeper(), |at| zookeeper_by(at, ByZooKeeper::Queue)),
+        ("zookeeper in its library's queue", zookeeper(), |at| zookeeper_by(at, ByZooKeeper::Library)),
+        ("zookeeper in a semaphore's queue", zookeeper(), |at| zookeeper_by(at, ByZooKeeper::Semaphore { permits: 2 })),
     ];
     without_panics(async move {
         for (name, answers, adapter) in adapters {
@@ -69,6 +72,10 @@ fn every_adapter_says_that_it_was_told_nonsense() {
 
 type Adapter = fn(Vec<(NodeId, SocketAddr)>) -> Box<dyn Connect>;
 
+fn zookeeper_by(at: Vec<(NodeId, SocketAddr)>, recipe: ByZooKeeper) -> Box<dyn Connect> {
+    Box::new(ZooKeeper::new(at, recipe, &ZooKeeperOptions::default()))
+}
+
 /// Asks such a server for everything.
 async fn asked(name: &str, hostile: &Hostile, adapter: Adapter) {
     let server = Server::start((Ipv4Addr::LOCALHOST, 0).into(), hostile).await;
@@ -81,7 +88,8 @@ async fn asked(name: &str, hostile: &Hostile, adapter: Adapter) {
     let ops = [
         Op::Acquire { key: key(), owner, ttl: TTL, wait },
         Op::Renew { hold: hold.clone(), how: Renewal::StatusUpdate },
-        Op::Release { hold },
+        Op::Release { hold: hold.clone() },
+        Op::Work { hold, piece: Piece::Write, base: None, guard: Guard::Service },
         Op::Read { key: key(), linearizable: true },
         Op::Register { key: key(), op: RegisterOp::Write { value: 1 } },
         Op::Register { key: key(), op: RegisterOp::Cas { old: None, new: 2 } },
@@ -142,6 +150,7 @@ fn every_probe_says_that_it_was_told_nonsense() {
                 Box::new(ZooKeeperProbes::new(nodes.map(|(node, address)| (node, address, log.clone())))),
             ),
         ];
+        let before = MEMORY.begin();
         join_all(kinds.into_iter().map(async |(name, answers, ports, probes)| {
             let node = nodes[0].0;
             for hostile in answers {
@@ -172,6 +181,8 @@ fn every_probe_says_that_it_was_told_nonsense() {
             }
         }))
         .await;
+        let peak = MEMORY.peak().saturating_sub(before);
+        assert!(peak < MEMORY_BYTES, "probes took {peak} bytes");
     });
 }
 

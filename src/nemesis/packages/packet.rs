@@ -31,6 +31,8 @@ pub(super) static PACKAGE: Package = Package {
 const SESSION_MS: i32 = 4_000;
 /// A thread that dies of a packet does so at once.
 const DYING: Duration = Duration::from_secs(1);
+/// Two looks at the threads of a server are so far apart.
+const LOOKS_APART: Duration = Duration::from_millis(300);
 
 /// A packet is sent.
 #[derive(Clone, Debug, Deserialize)]
@@ -79,7 +81,13 @@ impl Injection for Sending {
             }
             sent.insert(node.to_string(), told);
         }
-        let gone = wait::until(DYING, || async { Some(gone(cluster, &before)).filter(|gone| !gone.is_empty()) }).await;
+        let are_gone = || Some(gone(cluster, &before)).filter(|gone| !gone.is_empty());
+        let mut gone = wait::until(DYING, || async { are_gone() }).await;
+        if gone.is_some() {
+            // The first to go is not always the one that matters.
+            tokio::time::sleep(LOOKS_APART).await;
+            gone = are_gone();
+        }
         let last_words = last_words(cluster, &before);
         let mut proof = json!({ "sent": sent, "packet": dump(&self.case.packet) });
         if let Some(gone) = gone {
@@ -136,9 +144,8 @@ struct Before {
 
 /// All servers that run, and their threads that do not come and go.
 async fn lasting(cluster: &Cluster) -> BTreeMap<NodeId, Before> {
-    const SHORT_LIVED: Duration = Duration::from_millis(300);
     let earlier = census(cluster);
-    tokio::time::sleep(SHORT_LIVED).await;
+    tokio::time::sleep(LOOKS_APART).await;
     let mut now = census(cluster);
     for (node, before) in &mut now {
         let known = earlier.get(node).map(|earlier| &earlier.threads);

@@ -12,6 +12,9 @@ const SESSION: &str = "00000000-0000-0000-0000-000000007001";
 const RPC: u8 = 0;
 const MULTIPLEXED: u8 = 4;
 
+/// Durations are counted in nanoseconds.
+const SECOND_NS: u64 = 1_000_000_000;
+
 /// The requests of the HTTP interface, by their names.
 #[must_use]
 pub fn requests() -> Vec<(&'static str, Packet)> {
@@ -42,16 +45,44 @@ pub fn requests() -> Vec<(&'static str, Packet)> {
     ]
 }
 
-/// A call of the servers' own interface: a header and a body.
+/// Calls of the servers' own interface, each with its arguments.
 #[must_use]
-pub fn rpc() -> Vec<Packet> {
-    let first = Packet::builder().field("protocol", FieldKind::Opcode, &[RPC]).note("calls").build();
-    let header = Packet::builder().map("header", 2).text("ServiceMethod", "KVS.Get").entry("Seq", 1).build();
-    let body = Packet::builder().map("body", 2).text("Datacenter", "dc1").text("Key", "poison").build();
-    vec![first, header, body]
+pub fn calls() -> Vec<(&'static str, Packet)> {
+    let arguments = |entries| Packet::builder().map("body", entries).text("Datacenter", "dc1");
+    let key = |packet: Builder| packet.within("DirEnt", 3).text("Key", "poison").bytes("Value", b"v").entry("Flags", 7);
+    let get = arguments(2).text("Key", "poison");
+    let apply = key(arguments(3).text("Op", "set"));
+    let session = arguments(3).text("Op", "create").within("Session", 4).text("Node", "n1").text("TTL", "10s");
+    let session = session.text("Behavior", "release").entry("LockDelay", SECOND_NS);
+    let operation = arguments(2).list("Ops", 1).map("operation", 1).within("KV", 2).text("Verb", "set");
+    let service = arguments(4).text("Node", "poison").text("Address", "127.0.0.1").within("Service", 2);
+    let coordinate = arguments(3).text("Node", "n1").within("Coord", 4).fractions("Vec", &[0.0; 8]);
+    let coordinate = coordinate.fraction("Error", 1.5).fraction("Adjustment", 0.0).fraction("Height", 1e-5);
+    let event = arguments(3).text("Name", "poison").bytes("Payload", b"v");
+    vec![
+        ("Status.Leader", Packet::builder().map("body", 0).build()),
+        ("KVS.Get", get.build()),
+        ("KVS.Apply", apply.build()),
+        ("Session.Apply", session.build()),
+        ("Txn.Apply", key(operation).build()),
+        ("Catalog.Register", service.text("ID", "poison").text("Service", "poison").build()),
+        ("Coordinate.Update", coordinate.build()),
+        ("Internal.EventFire", event.build()),
+    ]
 }
 
-/// A new stream of a multiplexed connection.
+/// A call, by itself: a header and a body.
+#[must_use]
+pub fn rpc(method: &str, body: Packet) -> Vec<Packet> {
+    let first = Packet::builder().field("protocol", FieldKind::Opcode, &[RPC]).note("calls").build();
+    vec![first, header(method), body]
+}
+
+fn header(method: &str) -> Packet {
+    Packet::builder().map("header", 2).text("ServiceMethod", method).entry("Seq", 1).build()
+}
+
+/// A call in a new stream of a multiplexed connection.
 #[must_use]
 pub fn multiplexed() -> Vec<Packet> {
     const WINDOW_UPDATE: u8 = 1;
@@ -64,8 +95,9 @@ pub fn multiplexed() -> Vec<Packet> {
         .field("yamux stream", FieldKind::Integer, &1_u32.to_be_bytes())
         .field("yamux length", FieldKind::Length, &0_u32.to_be_bytes())
         .build();
-    let called = rpc();
-    let bytes: usize = called[1..].iter().map(|packet| packet.bytes().len()).sum();
+    let status = Packet::builder().map("body", 0).build();
+    let called = [header("Status.Leader"), status];
+    let bytes: usize = called.iter().map(|packet| packet.bytes().len()).sum();
     let data = Packet::builder()
         .field("data version", FieldKind::Integer, &[0])
         .field("data type", FieldKind::Opcode, &[0])
@@ -73,7 +105,7 @@ pub fn multiplexed() -> Vec<Packet> {
         .field("data stream", FieldKind::Integer, &1_u32.to_be_bytes())
         .field("data length", FieldKind::Length, &(bytes as u32).to_be_bytes())
         .build();
-    let called = called.into_iter().skip(1).fold(Packet::builder().packet(data), Builder::packet);
+    let called = called.into_iter().fold(Packet::builder().packet(data), Builder::packet);
     vec![first, opened, called.build()]
 }
 
@@ -131,7 +163,8 @@ mod tests {
 
     #[test]
     fn calls_are_in_msgpack() {
-        let [first, header, body] = &rpc()[..] else { panic!("three") };
+        let (method, body) = calls().swap_remove(1);
+        let [first, header, body] = &rpc(method, body)[..] else { panic!("three") };
         assert_eq!(first.bytes(), [RPC]);
         assert_eq!(header.bytes(), b"\x82\xadServiceMethod\xa7KVS.Get\xa3Seq\x01");
         assert_eq!(body.bytes(), b"\x82\xaaDatacenter\xa3dc1\xa3Key\xa6poison");

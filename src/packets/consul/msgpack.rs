@@ -1,10 +1,18 @@
-//! Msgpack, as far as it is needed: maps, texts, bytes and numbers, the type and the length of short ones in one byte.
+//! Msgpack, as far as it is needed: maps, lists, texts, bytes and numbers, the type and the length of short ones in one byte.
 
 use crate::packets::{Builder, FieldKind};
 
 pub(super) trait Msgpack {
     /// A map of so many entries comes next.
     fn map(self, name: &str, entries: u8) -> Self;
+    /// An entry that is a map of so many.
+    fn within(self, name: &str, entries: u8) -> Self;
+    /// An entry that is a list of so many.
+    fn list(self, name: &str, entries: u8) -> Self;
+    /// An entry that is a list of fractions.
+    fn fractions(self, name: &str, values: &[f64]) -> Self;
+    /// An entry that is a fraction.
+    fn fraction(self, name: &str, value: f64) -> Self;
     /// An entry that is a text.
     fn text(self, name: &str, value: &str) -> Self;
     /// An entry that is bytes.
@@ -16,6 +24,23 @@ pub(super) trait Msgpack {
 impl Msgpack for Builder {
     fn map(self, name: &str, entries: u8) -> Self {
         self.field(format!("{name} entries"), FieldKind::Length, &[0x80 | entries])
+    }
+
+    fn within(self, name: &str, entries: u8) -> Self {
+        named(self, name).map(name, entries)
+    }
+
+    fn list(self, name: &str, entries: u8) -> Self {
+        named(self, name).field(format!("{name} entries"), FieldKind::Length, &[0x90 | entries])
+    }
+
+    fn fractions(self, name: &str, values: &[f64]) -> Self {
+        let list = self.list(name, short(values.len()));
+        values.iter().fold(list, |packet, value| float(packet, name, *value))
+    }
+
+    fn fraction(self, name: &str, value: f64) -> Self {
+        float(named(self, name), name, value)
     }
 
     fn text(self, name: &str, value: &str) -> Self {
@@ -40,6 +65,10 @@ impl Msgpack for Builder {
             ),
         }
     }
+}
+
+fn float(packet: Builder, name: &str, value: f64) -> Builder {
+    packet.field(format!("{name} type"), FieldKind::Opcode, &[0xcb]).field(name, FieldKind::Bytes, &value.to_be_bytes())
 }
 
 fn named(packet: Builder, name: &str) -> Builder {

@@ -8,7 +8,7 @@ use super::http;
 use super::{FieldKind, Packet};
 
 pub use http2::call;
-pub use peers::messages as peer_messages;
+pub use peers::{addressed, messages as peer_messages};
 pub use requests::Request;
 
 /// A form of the first interface.

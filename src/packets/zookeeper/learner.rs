@@ -4,6 +4,7 @@
 //! follower's request carries the client's own request behind its session, a proposal a transaction behind its header.
 
 use super::jute::Jute;
+use super::reading;
 use super::requests::Request;
 use crate::packets::reader::Reader;
 use crate::packets::{FieldKind, Packet};
@@ -154,30 +155,9 @@ fn read_body(reader: &mut Reader<'_>, opcode: i32) -> Option<()> {
     const SYNC: i32 = 9;
     const CREATE_2: i32 = 15;
     match opcode {
-        CREATE | CREATE_2 => {
-            reader.text("path")?;
-            reader.buffer("data")?;
-            read_acl(reader)?;
-            reader.int("flags")?;
-        }
-        DELETE => {
-            reader.text("path")?;
-            reader.int("version")?;
-        }
-        SET_DATA => {
-            reader.text("path")?;
-            reader.buffer("data")?;
-            reader.int("version")?;
-        }
-        SET_ACL => {
-            reader.text("path")?;
-            read_acl(reader)?;
-            reader.int("version")?;
-        }
-        SYNC => reader.text("path")?,
-        _ => return None,
+        CREATE | CREATE_2 | DELETE | SET_DATA | SET_ACL | SYNC => reading::body(reader, opcode),
+        _ => None,
     }
-    Some(())
 }
 
 fn read_transaction(reader: &mut Reader<'_>, until: usize) -> Option<()> {
@@ -196,7 +176,7 @@ fn read_transaction(reader: &mut Reader<'_>, until: usize) -> Option<()> {
     }
     if kind == CREATE {
         reader.buffer("data")?;
-        read_acl(reader)?;
+        reading::acl(reader)?;
         reader.boolean("ephemeral")?;
         reader.int("parent version")?;
     }
@@ -207,16 +187,6 @@ fn read_sessions(reader: &mut Reader<'_>, until: usize) -> Option<()> {
     while reader.at() < until {
         reader.long("session")?;
         reader.int("timeout")?;
-    }
-    Some(())
-}
-
-fn read_acl(reader: &mut Reader<'_>) -> Option<()> {
-    let count = reader.length("acl count")?;
-    for _ in 0..count.max(0) {
-        reader.int("acl permissions")?;
-        reader.text("acl scheme")?;
-        reader.text("acl id")?;
     }
     Some(())
 }

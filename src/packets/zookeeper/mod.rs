@@ -7,10 +7,12 @@ mod answers;
 mod election;
 mod jute;
 pub mod learner;
+mod reading;
 mod requests;
 
 pub use answers::in_words;
 pub use election::{short_vote, vote};
+pub use reading::{unread_greeting, unread_request};
 pub use requests::{Request, handshake, reframed};
 
 use crate::packets::Packet;

@@ -84,6 +84,11 @@ impl Request {
         self.known_as().1
     }
 
+    /// Its number.
+    pub(super) fn opcode(self) -> i32 {
+        self.known_as().0
+    }
+
     /// Its number and its name.
     fn known_as(self) -> (i32, &'static str) {
         match self {
@@ -117,7 +122,7 @@ impl Request {
 
     /// The opcode and what comes after it, as a follower hands them on.
     pub(super) fn forwarded(self) -> (i32, Packet) {
-        (self.known_as().0, self.body(Packet::builder()).build())
+        (self.opcode(), self.body(Packet::builder()).build())
     }
 
     fn body(self, head: Builder) -> Builder {

@@ -97,7 +97,7 @@ fn client(process: u64) -> String {
 
 /// The faults that are in sight, a row each.
 fn faults(story: &Story<'_>, scale: Scale) -> Vec<Row> {
-    let in_sight = story.faults.iter().filter(|fault| scale.sees(fault.from.0, fault.until.0));
+    let in_sight = story.injected().filter(|fault| scale.sees(fault.from.0, fault.until.0));
     in_sight.take(FAULTS_MAX).map(|fault| fault_row(&[fault], scale, &fault.what_and_where())).collect()
 }
 
@@ -145,7 +145,7 @@ fn hold_row(hold: &Hold, scale: Scale) -> Row {
 fn whole_run(story: &Story<'_>, anomaly: Option<&Anomaly>, columns: usize) -> Sketch {
     let scale = Scale { from_ns: 0, to_ns: story.end.0, columns };
     let mut by_package: BTreeMap<&str, Vec<&Fault>> = BTreeMap::new();
-    for fault in &story.faults {
+    for fault in story.injected() {
         by_package.entry(&fault.package).or_default().push(fault);
     }
     let told = |faults: &[&Fault]| match faults {

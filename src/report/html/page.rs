@@ -10,7 +10,7 @@ use super::prose::{Prose, capitalised, prose, sentence};
 use super::witness::{self, Witness};
 use super::{lifelines, meaning};
 use crate::report::plots::Inline;
-use crate::report::story::{Effect, Fault, Impact, Poison, Story, in_words};
+use crate::report::story::{Fault, Impact, Poison, Story, in_words};
 use crate::report::words::{counted, instant, list, one_line, span, thousands};
 use crate::report::{command, phrases, proof};
 
@@ -249,7 +249,7 @@ fn faults(story: &Story<'_>) -> Vec<FaultRow> {
         from: instant(fault.from),
         until: if fault.healed { instant(fault.until) } else { "never healed".to_owned() },
         proof: proof::in_words(fault).trim_start_matches("proof: ").to_owned(),
-        missed: fault.effect == Effect::Missed,
+        missed: fault.missed(),
         is_near: worst.is_some_and(|at| fault.touches(at)),
     };
     story.faults_to_tell(FAULTS_MAX).into_iter().map(row).collect()

@@ -286,7 +286,7 @@ fn head<'a>(story: &Story<'_>, words: &'a mut Words) -> Head<'a> {
         errors: &words.errors.all,
         // In one line already, and a blank at the end belongs to them: a number follows.
         stems: words.names_told.stems().to_vec(),
-        faults: story.faults.iter().map(|fault| band(story, fault)).collect(),
+        faults: story.injected().map(|fault| band(story, fault)).collect(),
         leaders: story
             .reigns
             .iter()

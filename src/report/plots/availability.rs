@@ -157,14 +157,16 @@ fn nodes<'s>(story: &'s Story<'_>, lanes: Lanes, bins: &Bins) -> BTreeMap<&'s st
         let Some(node) = &op.node else { continue };
         let node = nodes.entry(node).or_default();
         for (lane, answered) in lanes.take(op) {
-            bins.count(node.asked.entry(lane).or_default(), op.ended.unwrap_or(story.end).0, answered);
+            let (lane, ended) = (node.asked.entry(lane).or_default(), op.ended.unwrap_or(story.end).0);
+            // A request that is answered is one when it is; one that is not is silence for as long as it was waited for.
+            bins.count(lane, if answered { ended } else { op.invoked.0 }, ended, answered);
         }
     }
     let probes = story.history.events.iter().filter(|event| event.process == Process::Probe && event.f == f::HEALTH);
     for event in probes {
         let Some(node) = &event.node else { continue };
         let healthy = event.kind == EventType::Ok && event.value.read::<HealthValue>().is_ok_and(|value| value.healthy);
-        bins.count(&mut nodes.entry(node).or_default().health, event.time.0, healthy);
+        bins.count(&mut nodes.entry(node).or_default().health, event.time.0, event.time.0, healthy);
     }
     nodes.values_mut().for_each(|node| bins.carry_on(&mut node.health));
     nodes
@@ -211,10 +213,27 @@ impl Bins {
         }
     }
 
-    fn count(&self, lane: &mut Lane, at_ns: u64, served: bool) {
+    fn count(&self, lane: &mut Lane, from_ns: u64, until_ns: u64, served: bool) {
         lane.resize(self.count, Answers::default());
-        let answers = &mut lane[((at_ns / self.width_ns) as usize).min(self.count - 1)];
-        let number = if served { &mut answers.served } else { &mut answers.unserved };
-        *number = number.saturating_add(1);
+        let [first, last] = [from_ns, until_ns].map(|at_ns| ((at_ns / self.width_ns) as usize).min(self.count - 1));
+        for answers in lane.iter_mut().take(last + 1).skip(first) {
+            let number = if served { &mut answers.served } else { &mut answers.unserved };
+            *number = number.saturating_add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_without_an_answer_is_silence_for_as_long_as_it_was_waited_for() {
+        let (bins, mut lane) = (Bins { width_ns: 10, count: 8 }, Lane::new());
+        bins.count(&mut lane, 15, 42, false);
+        bins.count(&mut lane, 60, 60, true);
+        bins.count(&mut lane, 75, 900, false);
+        let told: Vec<_> = lane.iter().map(|answers| (answers.served, answers.unserved)).collect();
+        assert_eq!(told, [(0, 0), (0, 1), (0, 1), (0, 1), (0, 1), (0, 0), (1, 0), (0, 1)]);
     }
 }

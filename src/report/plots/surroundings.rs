@@ -25,7 +25,7 @@ impl<'a> Sheet<'a> {
     fn faults_by_package(&self) -> Vec<(&'a str, Vec<&'a Fault>)> {
         const PACKAGES_MAX: usize = 6;
         let mut packages: Vec<(&str, Vec<&Fault>)> = Vec::new();
-        for fault in self.story.faults.iter().filter(|fault| self.time.sees(fault.from.0, fault.until.0)) {
+        for fault in self.story.injected().filter(|fault| self.time.sees(fault.from.0, fault.until.0)) {
             match packages.iter().position(|(package, _)| *package == fault.package) {
                 Some(known) => packages[known].1.push(fault),
                 None if packages.len() < PACKAGES_MAX => packages.push((&fault.package, vec![fault])),

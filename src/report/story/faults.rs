@@ -14,6 +14,8 @@ pub(in crate::report) enum Effect {
     Bit(Value),
     /// It did not, as far as was seen.
     Missed,
+    /// It was to come when this happened, and that never did.
+    NotCalledFor(String),
     /// Its injection never came to an end, so nobody measured.
     Unmeasured,
 }
@@ -55,7 +57,7 @@ impl Fault {
 
     /// Whether it came to nothing.
     pub(in crate::report) fn missed(&self) -> bool {
-        self.effect == Effect::Missed
+        matches!(self.effect, Effect::Missed | Effect::NotCalledFor(_))
     }
 
     /// Whether it was active at this time or had just ended.
@@ -117,7 +119,34 @@ fn learn(fault: &mut Fault, kind: EventType, value: &FaultValue) {
     }
     fault.effect = match kind {
         EventType::Ok => Effect::Bit(value.proof.clone()),
-        EventType::Fail | EventType::Info => Effect::Missed,
+        EventType::Fail | EventType::Info => match (&value.when, value.due_ns) {
+            (Some(condition), None) => Effect::NotCalledFor(condition.clone()),
+            _ => Effect::Missed,
+        },
         EventType::Invoke => return,
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_fault_that_waited_in_vain_was_not_called_for() {
+        let effect = |due_ns: Value| {
+            let value = json!({
+                "fault": 3, "phase": "inject", "target": "all", "what": "kill", "when": "silence of 5000 ms", "due_ns": due_ns
+            });
+            let event = |kind| FaultEvent {
+                time: RunTime(1),
+                kind,
+                package: "kill".into(),
+                value: serde_json::from_value(value.clone()).expect("a fault"),
+            };
+            of(&[event(EventType::Invoke), event(EventType::Info)], RunTime(9)).swap_remove(0).effect
+        };
+        assert_eq!(effect(Value::Null), Effect::NotCalledFor("silence of 5000 ms".to_owned()));
+        assert_eq!(effect(json!(7)), Effect::Missed, "its condition came true, and nothing came of it");
+    }
 }

@@ -127,6 +127,11 @@ impl<'a> Story<'a> {
         self.proven().filter(as_grave).min_by_key(|anomaly| anomaly.at_ns)
     }
 
+    /// The faults that were injected: one that waited for something in vain is in the list of them, and in no picture.
+    pub(super) fn injected(&self) -> impl Iterator<Item = &Fault> {
+        self.faults.iter().filter(|fault| !matches!(fault.effect, Effect::NotCalledFor(_)))
+    }
+
     /// The faults that tell the most: those around the first and the worst anomaly, then the earliest. In the order of
     /// their beginnings.
     pub(super) fn faults_to_tell(&self, at_most: usize) -> Vec<&Fault> {
@@ -239,7 +244,7 @@ pub(super) fn in_words(anomaly: &Anomaly) -> Cow<'static, str> {
             return Cow::Owned(match anomaly.signature {
                 _ if who == "a request" => "a request was left without an answer although nothing was wrong".to_owned(),
                 Some(Signature::Deaf) => format!("{who} answered nobody although its process ran"),
-                _ => format!("{who} stopped to serve although nothing was wrong with it"),
+                _ => format!("{who} stopped serving although nothing was wrong with it"),
             });
         }
         AnomalyKind::SplitBelief => "two clients each had reason to believe that they held one lock",

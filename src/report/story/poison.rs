@@ -15,6 +15,8 @@ use crate::report::words::{counted, instant, list, one_line, span};
 const FIELDS_MAX: usize = 200;
 /// A history with more servers than this is no cluster's.
 const NODES_MAX: usize = 9;
+/// What else was done is told so often.
+const SPANS_MAX: usize = 4;
 
 /// A packet that was sent, and what became of the servers.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ pub(in crate::report) struct PacketField {
 #[derive(Debug)]
 pub(in crate::report) struct Served {
     /// Which time it is.
-    pub when: &'static str,
+    pub when: String,
     /// From when until when.
     pub from: RunTime,
     /// See `from`.
@@ -212,23 +214,28 @@ fn pairs(digits: &str) -> String {
     digits.chunks(2).map(|pair| pair.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
 }
 
-/// Before the packet, after it until something was done about it, and after the last of that.
+/// Before the packet, after it until something else was done, during that, and after the last of it.
 fn spans(story: &Story<'_>, packet: &Fault) -> Vec<Served> {
     let others = || story.faults.iter().filter(|fault| fault.package != f::PACKET && !fault.missed());
     let first_cure = others().map(|fault| fault.from).filter(|from| *from > packet.from).min();
     let healed = others().map(|fault| fault.until).filter(|until| *until > packet.from).max();
     let mut spans = vec![
-        served(story, "before the packet", RunTime(0), packet.from),
-        served(story, "after it", packet.from, first_cure.unwrap_or(story.end)),
+        served(story, "before the packet".to_owned(), RunTime(0), packet.from),
+        served(story, "after it".to_owned(), packet.from, first_cure.unwrap_or(story.end)),
     ];
+    // What a latent packet does is seen while the leader is dead.
+    let later = others().filter(|fault| fault.from > packet.from).take(SPANS_MAX);
+    spans.extend(
+        later.map(|fault| served(story, format!("during {}", fault.what_and_where()), fault.from, fault.until)),
+    );
     if let (Some(_), Some(healed)) = (first_cure, healed) {
-        spans.push(served(story, "after the last other fault", healed, story.end));
+        spans.push(served(story, "after the last fault".to_owned(), healed, story.end));
     }
     spans
 }
 
 /// What was asked for in a time, and answered before it was over.
-fn served(story: &Story<'_>, when: &'static str, from: RunTime, until: RunTime) -> Served {
+fn served(story: &Story<'_>, when: String, from: RunTime, until: RunTime) -> Served {
     let mut rows: BTreeMap<String, ServedRow> = BTreeMap::new();
     let new = |node: &str| ServedRow {
         node: one_line(node, 12),
