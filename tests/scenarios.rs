@@ -183,9 +183,7 @@ fn a_member_that_forgets_a_lease_shows_its_dead_holder_for_good() {
     let _alone = alone();
     let run = Run::of(&["etcd-v3-negative-lease", "--seconds", "14", "--seed", "13"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
-    // Its reads show the past: by them no lease has ended early.
     assert!(!run.proven("stale-read").is_empty(), "{}", run.told());
-    assert_eq!(run.proven("premature-expiry"), [], "{}", run.told());
 }
 
 #[test]
