@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_checkers::contract::Contract;
 use leasehold_workloads::op::Wait;
@@ -18,6 +19,7 @@ use crate::clients::{
 use crate::cluster::Cluster;
 use crate::scenario::{Scenario, Service};
 use crate::servers::ServerSettings;
+use crate::servers::etcd::EtcdOptions;
 
 /// How a lock is taken.
 #[derive(Clone, Copy)]
@@ -66,8 +68,8 @@ pub(super) struct Guest {
 /// What opens the connections of a scenario's workers to this cluster.
 pub(super) fn connect_to(scenario: &Scenario, cluster: &Cluster) -> Arc<dyn Connect> {
     let Scenario { service, settings, clients, .. } = *scenario;
-    let endpoints = cluster.client_endpoints();
-    adapter(service, Means::of(scenario), settings, clients, endpoints, cluster.sources(), None)
+    let (endpoints, round_trip) = (cluster.client_endpoints(), scenario.topology.longest_round_trip());
+    adapter(service, Means::of(scenario), (settings, round_trip), clients, endpoints, cluster.sources(), None)
 }
 
 /// The same to a cluster that is not ours, by what it has told of itself.
@@ -80,7 +82,7 @@ pub(super) fn connect_as_guest(scenario: &Scenario, cluster: &Cluster, told: &To
         heap_mib: None,
     };
     let (means, endpoints) = (Means::of(scenario), cluster.client_endpoints());
-    adapter(service, means, settings, clients, endpoints, cluster.sources(), Some(guest))
+    adapter(service, means, (settings, Duration::ZERO), clients, endpoints, cluster.sources(), Some(guest))
 }
 
 /// What has a client program of the user's own ask this cluster, in place of our adapter; `logs` is the folder of what it writes to
@@ -93,13 +95,13 @@ pub(super) fn connect_by(program: &Path, logs: PathBuf, scenario: &Scenario, clu
 /// What a service promises if nothing particular is asked of it.
 pub(super) fn contract(service: Service) -> Contract {
     let (settings, clients) = (ServerSettings::default(), ClientSettings::default());
-    adapter(service, Means::Attempt, settings, clients, Vec::new(), |_| None, None).contract()
+    adapter(service, Means::Attempt, (settings, Duration::ZERO), clients, Vec::new(), |_| None, None).contract()
 }
 
 fn adapter(
     service: Service,
     means: Means,
-    settings: ServerSettings,
+    (settings, longest_round_trip): (ServerSettings, Duration),
     clients: ClientSettings,
     endpoints: Vec<(NodeId, SocketAddr)>,
     source_of: SourceOf,
@@ -116,8 +118,8 @@ fn adapter(
                 Means::Election { kept_alive } => etcd_v3::Recipe::Election { kept_alive },
                 Means::Permit { of } => etcd_v3::Recipe::Semaphore { permits: of },
             };
-            let etcd = EtcdV3::new(endpoints, recipe).with_sources(source_of).with_credentials(credentials);
-            let etcd = etcd.with_lease_ids(clients.lease_ids);
+            let etcd = EtcdV3::of_servers(endpoints, recipe, &EtcdOptions::for_round_trip(longest_round_trip));
+            let etcd = etcd.with_sources(source_of).with_credentials(credentials).with_lease_ids(clients.lease_ids);
             let etcd = guest.iter().fold(etcd, |etcd, guest| etcd.with_leases_of_run(guest.number));
             let origin = guest.and_then(|guest| guest.origin.clone());
             Arc::new(origin.into_iter().fold(etcd, EtcdV3::with_origin))

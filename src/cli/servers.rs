@@ -56,10 +56,16 @@ fn in_words(contract: &Contract) -> String {
 }
 
 fn at_least(contract: &Contract) -> String {
-    match contract.early_slack_ms {
+    let at_least = match contract.early_slack_ms {
         0 => "for its TTL at least".to_owned(),
         slack_ms => format!("for its TTL less {} at least", seconds(slack_ms)),
+    };
+    if contract.ends_with_its_server {
+        return format!(
+            "{at_least}, and no longer than the server over which it was made is well: it may end with that one"
+        );
     }
+    at_least
 }
 
 fn at_most(contract: &Contract) -> String {
@@ -132,6 +138,7 @@ mod tests {
             assert!(text.starts_with(&format!("{}\n  a lease lasts", service.name())), "{text}");
             assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
             assert!(text.contains("source"), "{text}");
+            assert_eq!(text.contains("it may end with that one"), service == Service::Consul, "{text}");
         }
     }
 

@@ -27,6 +27,8 @@ pub(super) fn outcome(story: &Story<'_>) -> Cow<'static, str> {
             return Cow::Owned(format!("{} locked up", who_locked_up(explanation)));
         }
         Verdict::Invalid if worst == Some(AnomalyKind::Divergence) => "the replicas differ",
+        // What the scenario asks for, and no service promises.
+        Verdict::Invalid if worst == Some(AnomalyKind::SplitBelief) => "two believed that they held one lock",
         Verdict::Invalid if story.is_about_registers() => "no order explains the answers",
         Verdict::Invalid => "the lock did not hold",
         Verdict::Unknown => "this run proves nothing",

@@ -1,24 +1,17 @@
-//! ZooKeeper whose root belongs to a user of the digest scheme, and behind a door at which TLS is spoken.
+//! ZooKeeper whose root belongs to a user of the digest scheme, and with a port of its own at which TLS is spoken.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use leasehold::servers::zookeeper::java;
 use nix::libc::{ENXIO, O_NONBLOCK};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 use zookeeper_client::{Acls, Client, CreateMode};
 
 use super::authority::Authority;
@@ -28,6 +21,11 @@ use super::{PATIENCE, attach, interrupted, keeps_secret, refused, told, valid};
 const PASSWORD: &str = "correct horse battery staple";
 
 fn start(address: Ipv4Addr, folder: &Path, others: &str) -> Server {
+    start_from(Vec::new(), "zookeeper@3.8.0", address, folder, others)
+}
+
+/// With these jars beside its own.
+fn start_from(mut jars: Vec<PathBuf>, version: &str, address: Ipv4Addr, folder: &Path, others: &str) -> Server {
     let data = folder.join("data");
     std::fs::create_dir_all(&data).expect("a folder");
     std::fs::write(data.join("myid"), "1").expect("it can be written");
@@ -40,7 +38,8 @@ fn start(address: Ipv4Addr, folder: &Path, others: &str) -> Server {
     std::fs::write(&file, configuration).expect("it can be written");
     let mut command = Command::new(java().expect("a Java runtime"));
     command.args(["-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp"]);
-    command.arg(program("zookeeper@3.8.0").join("*"));
+    jars.push(program(version).join("*"));
+    command.arg(std::env::join_paths(jars).expect("no colon in them"));
     command.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(file);
     Server::start(command, &folder.join("log"))
 }
@@ -120,23 +119,6 @@ async fn zookeeper_with_a_digest_is_left_as_it_was() {
     );
     refused(&["zookeeper-calm", "--endpoints", &endpoints], &["does not let us in", "--user"]);
     refused(&["etcd-v3-calm", "--endpoints", &format!("etcd=http://{address}:2181")], &["is not an etcd server"]);
-
-    let authority = Authority::new(folder.path());
-    tls_door(&authority, address).await;
-    let (secured, ca) = (format!("zookeeper=tls://{address}:2281"), authority.ca());
-    let (cert, key) = authority.signed("leasehold");
-    let tls = ["--endpoints", &secured, "--ca", &ca, "--cert", &cert, "--key", &key, "--user", "lock"];
-    let mut command = attach(&[&["zookeeper-calm", "--seconds", "4"], &tls[..]].concat());
-    let output = command.env("LEASEHOLD_PASSWORD", PASSWORD).arg("--out").arg(folder.path().join("tls")).output();
-    valid(&output.expect("the program starts"));
-    let wrong = |endpoints: &str, more: &[&str], words: &[&str]| {
-        refused(&[&["zookeeper-calm", "--endpoints", endpoints], more].concat(), words);
-    };
-    wrong(&format!("zookeeper={address}:2281"), &[], &["it speaks TLS there", "tls://"]);
-    wrong(&format!("zookeeper=tls://{address}:2181"), &["--ca", &ca], &["does not speak TLS there", "HOST:PORT"]);
-    wrong(&secured, &[], &["signed by nobody who is trusted"]);
-    wrong(&secured, &["--ca", &ca], &["without a certificate that it trusts", "--cert FILE"]);
-    assert_eq!(listing(&owner).await, before);
 }
 
 /// A run to which somebody says by a pipe, as with `echo cut n1 start > PIPE`, what is done to the cluster.
@@ -166,32 +148,89 @@ fn told_over_a_pipe(mut command: Command, pipe: &Path, run: &Path) -> Output {
     output
 }
 
-/// A door to this server, at port 2281, at which TLS is spoken and certificates of this authority are asked for. ZooKeeper's own
-/// needs Netty, which no package of a server brings along.
-async fn tls_door(authority: &Authority, address: Ipv4Addr) {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(authority.ca()).expect("a certificate")).expect("an authority");
-    let trusted = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+/// With its own TLS port, at which it asks for certificates of this authority.
+fn start_with_tls(address: Ipv4Addr, folder: &Path, authority: &Authority) -> Server {
+    // The server wants its key and its certificate in one file.
     let (cert, key) = authority.signed(&address.to_string());
-    let chain = vec![CertificateDer::from_pem_file(cert).expect("a certificate")];
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the usual versions")
-        .with_client_cert_verifier(trusted.expect("an authority"))
-        .with_single_cert(chain, PrivateKeyDer::from_pem_file(key).expect("a key"));
-    let acceptor = TlsAcceptor::from(Arc::new(config.expect("they belong together")));
-    let listener = TcpListener::bind((address, 2281)).await.expect("a port");
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let (mut client, mut server) =
-                    (acceptor.accept(client).await?, TcpStream::connect((address, 2181)).await?);
-                tokio::io::copy_bidirectional(&mut client, &mut server).await
-            });
+    let read = |path: &str| std::fs::read_to_string(path).expect("it can be read");
+    let own = folder.join("server.pem");
+    std::fs::write(&own, read(&key) + &read(&cert)).expect("it can be written");
+    let tls = format!(
+        "secureClientPort=2281\nsecureClientPortAddress={address}\n\
+         serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n\
+         ssl.keyStore.location={}\nssl.trustStore.location={}\nssl.clientAuth=need\n",
+        own.display(),
+        authority.ca()
+    );
+    start_from(netty(), "zookeeper@3.9.6", address, folder, &tls)
+}
+
+/// The jars by which ZooKeeper speaks TLS, which its packages come without: Debian's `libnetty-java` where it is installed, else as
+/// the package manager gets it.
+fn netty() -> Vec<PathBuf> {
+    const JARS: [&str; 9] = [
+        "jctools-core",
+        "netty-buffer",
+        "netty-codec",
+        "netty-common",
+        "netty-handler",
+        "netty-resolver",
+        "netty-transport",
+        "netty-transport-native-epoll",
+        "netty-transport-native-unix-common",
+    ];
+    let of = |folder: &Path| JARS.map(|jar| folder.join(format!("{jar}.jar")));
+    let are_there = |folder: &Path| of(folder).iter().all(|jar| jar.exists());
+    let (installed, fetched) = (Path::new("/usr/share/java"), Path::new(env!("CARGO_TARGET_TMPDIR")).join("netty"));
+    if are_there(installed) {
+        return of(installed).to_vec();
+    }
+    let jars = fetched.join("usr/share/java");
+    if !are_there(&jars) {
+        let packages = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let run = |command: &mut Command| {
+            let output = command.current_dir(packages.path()).output().expect("a Debian has it");
+            assert!(output.status.success(), "apt-get install libnetty-java would do instead: {}", told(&output));
+        };
+        let download = ["-o", "APT::Sandbox::User=root", "download", "libnetty-java", "libjctools-java"];
+        run(Command::new("apt-get").args(download));
+        for package in std::fs::read_dir(packages.path()).expect("it is there") {
+            run(Command::new("dpkg-deb").arg("-x").arg(package.expect("an entry").path()).arg(&fetched));
         }
-    });
+    }
+    of(&jars).to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zookeeper_at_its_own_tls_port_is_left_as_it_was() {
+    let (address, folder) = (own_address(8), TempDir::new().expect("a folder"));
+    let authority = Authority::new(folder.path());
+    let _server = start_with_tls(address, folder.path(), &authority);
+    until("ZooKeeper serves", async || says(address, "srvr").await.filter(|said| said.contains("Mode: "))).await;
+    let digest = format!("lock:{PASSWORD}");
+    let connector = Client::connector().with_auth("digest", digest.as_bytes());
+    let owner = connector.connect(&format!("{address}:2181")).await.expect("it serves");
+    owner.set_acl("/", &Acls::creator_all(), None).await.expect("the root is its owner's");
+    let before = listing(&owner).await;
+
+    let (secured, ca) = (format!("zookeeper=tls://{address}:2281"), authority.ca());
+    let (cert, key) = authority.signed("leasehold");
+    let tls = ["--endpoints", &secured, "--ca", &ca, "--cert", &cert, "--key", &key, "--user", "lock"];
+    let run = folder.path().join("tls");
+    let mut command = attach(&[&["zookeeper-mutex-leader-change", "--no-faults", "--seconds", "3"], &tls[..]].concat());
+    let output = command.env("LEASEHOLD_PASSWORD", PASSWORD).arg("--out").arg(&run).output();
+    let output = output.expect("the program starts");
+    valid(&output);
+    keeps_secret(PASSWORD, &output, &run);
+
+    let wrong = |endpoints: &str, more: &[&str], words: &[&str]| {
+        refused(&[&["zookeeper-calm", "--endpoints", endpoints], more].concat(), words);
+    };
+    wrong(&format!("zookeeper={address}:2281"), &[], &["it speaks TLS there", "tls://"]);
+    wrong(&format!("zookeeper=tls://{address}:2181"), &["--ca", &ca], &["does not speak TLS there", "HOST:PORT"]);
+    wrong(&secured, &[], &["signed by nobody who is trusted"]);
+    wrong(&secured, &["--ca", &ca], &["without a certificate that it trusts", "--cert FILE"]);
+    assert_eq!(listing(&owner).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

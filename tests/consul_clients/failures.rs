@@ -32,7 +32,7 @@ async fn a_server_that_dies_with_a_request_leaves_it_unknown() {
     let mut service = consul.connect(0, 0);
     let hold = acquire(&mut *service, 1, 60 * SECOND, Wait::Never).await.expect("a free lock");
 
-    cluster.members[0].as_ref().expect("it runs").stop();
+    cluster.member(NodeId::new(1)).stop();
     let mut renewal = Box::pin(renew(&mut *service, &hold, Renewal::KeepAlive));
     let early = tokio::time::timeout(Duration::from_millis(300), &mut renewal).await;
     assert!(early.is_err(), "a stopped server cannot have answered {early:?}");
@@ -95,7 +95,7 @@ async fn a_watch_of_a_server_that_fell_silent_ends() {
     let consul = cluster.consul();
     let keys = [LOCK.to_owned()];
     let watch = consul.watch(0, &keys, Box::new(|change| panic!("nobody did anything, and yet {change:?}")));
-    cluster.members[0].as_ref().expect("it runs").stop();
+    cluster.member(NodeId::new(1)).stop();
     let ended = tokio::time::timeout(PATIENCE, watch).await.expect("it ends");
     ended.expect_err("a silent server");
 }

@@ -4,6 +4,8 @@
 
 #[path = "../common/recipes.rs"]
 mod recipes;
+#[path = "../common/servers.rs"]
+mod servers;
 
 mod both;
 mod cluster;

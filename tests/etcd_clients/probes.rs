@@ -105,7 +105,7 @@ fn every_known_version_answers_every_question() {
                 assert_eq!(holder(&mut *service, true).await.as_deref(), Some("p1.1"), "{}", server.spec);
                 assert_eq!(release(&mut *service, &hold).await, Ok(Answer::Released), "{}", server.spec);
             }
-            messages_of_the_grammar_are_answered(cluster.endpoints()[0].1, &server.spec.version);
+            messages_of_the_grammar_are_answered(cluster.clients()[0].1, &server.spec.version);
         }
     });
 }

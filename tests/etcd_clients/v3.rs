@@ -192,13 +192,13 @@ pub(super) async fn a_guarded_write_is_refused_to_whoever_lost_the_lock(version:
         release(&mut *service, &second).await.expect("a release");
         assert_certain(service.perform(&write(&second, Guard::Service)).await, code::NOT_HELD);
     }
-    let client = etcd_client::Client::connect([cluster.endpoints()[0].1.to_string()], None).await.expect("a client");
+    let client = etcd_client::Client::connect([cluster.clients()[0].1.to_string()], None).await.expect("a client");
     let store = client.kv_client().get(format!("/leasehold/{LOCK}.guarded"), None).await.expect("a read");
     assert_eq!(store.kvs()[0].value(), b"p2.1");
 }
 
 async fn until_queue_is(cluster: &Cluster, length: usize) {
-    let endpoint = cluster.endpoints()[0].1.to_string();
+    let endpoint = cluster.clients()[0].1.to_string();
     let client = etcd_client::Client::connect([endpoint], None).await.expect("a client");
     eventually("the queue has this length", || async {
         let options = etcd_client::GetOptions::new().with_prefix();

@@ -71,6 +71,34 @@ fn the_summary_of_a_broken_lock_reads_like_an_incident_report() {
     assert!(summary.lines().count() < 60, "{} lines are no summary", summary.lines().count());
 }
 
+/// A service that may end a lease a second early and did, so that two clients believed for 0.7 s that they held one lock.
+#[test]
+fn two_who_believed_are_told_of_as_what_was_asked_for_and_not_as_a_broken_promise() {
+    let of = |beliefs_must_exclude| {
+        let mut w = synthetic::Writer::new("beliefs", "zookeeper", "zookeeper 3.9.6");
+        let at = |ms: u64| ms * 1_000_000;
+        w.acquire(0, "jobs/0", (at(0), at(100)), 3_000);
+        w.acquire(1, "jobs/0", (at(2_200), at(2_300)), 3_000);
+        let mut history = w.finish();
+        history.header.contract.early_slack_ms = 1_000;
+        history.header.beliefs_must_exclude = beliefs_must_exclude;
+        let judgement = leasehold_checkers::check(&history);
+        (judgement.verdict, Report::of(&history, &judgement).summary())
+    };
+    let (verdict, summary) = of(true);
+    assert_eq!(verdict, Verdict::Invalid);
+    for needed in [
+        "# INVALID: two believed that they held one lock (zookeeper 3.9.6, `beliefs`)",
+        "**two clients each had reason to believe that they held one lock, once on 1 lock, at worst for 700 ms; zookeeper kept its word**",
+    ] {
+        assert!(summary.contains(needed), "{needed:?} is missing from:\n{summary}");
+    }
+    assert!(!summary.contains("broke its promise") && !summary.contains("did not hold"), "{summary}");
+    let (verdict, summary) = of(false);
+    assert_eq!(verdict, Verdict::Valid);
+    assert!(summary.starts_with("# VALID: the lock held") && summary.contains("split-belief"), "{summary}");
+}
+
 #[test]
 fn a_valid_run_says_what_was_tried() {
     let (history, judgement) = story("storm");

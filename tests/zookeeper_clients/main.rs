@@ -4,6 +4,8 @@
 
 #[path = "../common/recipes.rs"]
 mod recipes;
+#[path = "../common/servers.rs"]
+mod servers;
 
 mod ensemble;
 mod hostile;
@@ -166,7 +168,7 @@ async fn a_lock_goes_from_hand_to_hand(ensemble: &Ensemble) {
 async fn messages_of_the_grammar_are_answered(ensemble: &Ensemble) {
     // By themselves these are no requests of clients, and there is a server that does not survive one of them.
     let among_servers = [Request::Check, Request::CreateSession];
-    let (_, server) = ensemble.endpoints()[0];
+    let (_, server) = ensemble.clients()[0];
     for request in Request::ALL.into_iter().filter(|request| !among_servers.contains(request)) {
         let reply = send(server, Some(&handshake(4_000)), &request.packet()).await.expect("it listens");
         let said = in_words(&reply);
@@ -178,7 +180,7 @@ async fn messages_of_the_grammar_are_answered(ensemble: &Ensemble) {
 async fn what_the_server_says_is_understood(ensemble: &Ensemble) {
     let keys = ["said/1", "said/2"];
     let zookeeper = ensemble.prepared(Recipe::Create, &keys).await;
-    let intruder = Client::connect(&ensemble.endpoints()[0].1.to_string()).await.expect("a session");
+    let intruder = Client::connect(&ensemble.clients()[0].1.to_string()).await.expect("a session");
     let mut service = zookeeper.connect(0, 0);
 
     let hold = acquire(&mut service, keys[0], 1, TTL, Wait::Never).await.expect("a free lock");
@@ -291,7 +293,7 @@ async fn a_crashed_holder_loses_its_lock_when_its_time_is_over(ensemble: &Ensemb
 async fn only_what_was_asked_for_reaches_the_server(ensemble: &Ensemble) {
     let key = "wire/1";
     ensemble.prepared(Recipe::Create, &[key]).await;
-    let wire = Wire::to(ensemble.endpoints()[1].1).await;
+    let wire = Wire::to(ensemble.clients()[1].1).await;
     let zookeeper = ensemble.through(&wire, Recipe::Create);
     let mut service = zookeeper.connect(0, 0);
     let ttl = 2 * TTL;
@@ -311,7 +313,7 @@ async fn a_retired_process_sends_nothing(ensemble: &Ensemble) {
     for recipe in [Recipe::Create, Recipe::Queue, Recipe::Library] {
         let key = format!("retired/{recipe:?}");
         ensemble.prepared(recipe, &[&key]).await;
-        let wire = Wire::to(ensemble.endpoints()[2].1).await;
+        let wire = Wire::to(ensemble.clients()[2].1).await;
         let zookeeper = ensemble.through(&wire, recipe);
         let wait = if recipe == Recipe::Create { Wait::Never } else { Wait::InQueue };
         let ttl = Duration::from_millis(1_000);
@@ -335,7 +337,7 @@ async fn a_retired_process_sends_nothing(ensemble: &Ensemble) {
 async fn a_holder_comes_back_to_its_session(ensemble: &Ensemble) {
     let key = "back/1";
     ensemble.prepared(Recipe::Create, &[key]).await;
-    let wire = Wire::to(ensemble.endpoints()[0].1).await;
+    let wire = Wire::to(ensemble.clients()[0].1).await;
     let zookeeper = ensemble.through(&wire, Recipe::Create);
     let mut service = zookeeper.connect(0, 0);
     let hold = acquire(&mut service, key, 1, TTL, Wait::Never).await.expect("a free lock");

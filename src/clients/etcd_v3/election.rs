@@ -9,7 +9,7 @@ use leasehold_workloads::service::OpError;
 
 use super::connection::{grant_lease, revoke_if_possible};
 use super::failure::judge;
-use super::queue::{owner_of, place, while_kept_alive};
+use super::queue::{owner_of, place, while_in_line, while_kept_alive};
 use super::{Leases, path};
 use crate::clients::{MALFORMED, UNSUPPORTED};
 
@@ -32,7 +32,7 @@ pub(super) async fn campaign(
     let mut elections = client.election_client();
     let campaign = elections.campaign(path(key), owner.to_string(), lease.id);
     let won = if kept_alive { while_kept_alive(client, &lease, campaign).await } else { campaign.await };
-    let won = won.map_err(|error| judge(&error))?;
+    let won = won.map_err(|error| while_in_line(judge(&error)))?;
     let created = won.leader().filter(|leader| leader.key() == place(key, lease.id).as_bytes()).map(LeaderKey::rev);
     let token = created.and_then(|created| u64::try_from(created).ok());
     let token = token.ok_or_else(|| OpError::unknown(MALFORMED, "the election service tells of another's key"))?;

@@ -13,6 +13,7 @@ mod txn;
 mod watch;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::{Channel, Client, Compare, CompareOp, ConnectOptions, GetOptions, Txn, TxnOp};
@@ -24,9 +25,13 @@ use tonic::transport::Endpoint;
 
 use super::{CONNECT, Credentials, PREFIX, SourceOf, address, any_source, at_one_node};
 use crate::NodeId;
+use crate::servers::etcd::EtcdOptions;
 use connection::Connection;
 pub use leases::LeaseIds;
 use leases::Leases;
+
+/// For how long a lease may be seen beyond its TTL: two looks, one revocation that is tried again, and the consensus.
+const GRACE_MS: u64 = 4_000;
 
 /// How a lock is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +63,8 @@ pub struct EtcdV3 {
     recipe: Recipe,
     source_of: SourceOf,
     access: Access,
+    /// After how long the servers elect another leader.
+    election_timeout: Duration,
 }
 
 /// What a client has to say to a server before anything else.
@@ -74,7 +81,14 @@ impl EtcdV3 {
     /// Connections to these nodes, in the order in which the engine counts them.
     #[must_use]
     pub fn new(endpoints: Vec<(NodeId, SocketAddr)>, recipe: Recipe) -> Self {
-        Self { endpoints, recipe, source_of: any_source, access: Access::default() }
+        Self::of_servers(endpoints, recipe, &EtcdOptions::default())
+    }
+
+    /// The same to servers with these options. Of them the promises depend on the election time-out.
+    #[must_use]
+    pub fn of_servers(endpoints: Vec<(NodeId, SocketAddr)>, recipe: Recipe, options: &EtcdOptions) -> Self {
+        let election_timeout = Duration::from_millis(options.election_timeout_ms.into());
+        Self { endpoints, recipe, source_of: any_source, access: Access::default(), election_timeout }
     }
 
     /// The same, with an address of its own for each worker.
@@ -176,8 +190,13 @@ impl Connect for EtcdV3 {
             service: "etcd-v3".to_owned(),
             early_slack_ms: 0,
             // The lessor looks for expired leases twice a second and revokes them through a consensus; one whose revocation
-            // failed it tries again after 3 s (`defaultExpiredleaseRetryInterval`). A new leader extends every lease by its full TTL.
-            latest_expiry: Some(LatestExpiry { ttls: 1, grace_ms: 4_500, restarts_at_leader_change: true }),
+            // failed it tries again after 3 s (`defaultExpiredleaseRetryInterval`). A new leader extends every lease by its full TTL
+            // and by the time-out of elections.
+            latest_expiry: Some(LatestExpiry {
+                ttls: 1,
+                grace_ms: GRACE_MS + u64::try_from(self.election_timeout.as_millis()).unwrap_or(u64::MAX / 2),
+                restarts_at_leader_change: true,
+            }),
             // The leader counts from when it prolongs the lease.
             counts_from_request: false,
             second_hand: None,
@@ -261,4 +280,22 @@ fn guarded(key: &str) -> String {
 /// The key of a lock.
 fn path(key: &str) -> String {
     format!("{PREFIX}{key}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_elections_take_longer_a_new_leader_lets_leases_live_longer() {
+        let grace_ms = |round_trip_ms| {
+            let options = EtcdOptions::for_round_trip(Duration::from_millis(round_trip_ms));
+            EtcdV3::of_servers(Vec::new(), Recipe::Txn, &options).contract().latest_expiry.map(|latest| latest.grace_ms)
+        };
+        assert_eq!([grace_ms(0), grace_ms(300)], [Some(4_500), Some(7_000)]);
+        assert_eq!(
+            EtcdV3::new(Vec::new(), Recipe::Txn).contract().latest_expiry.map(|latest| latest.grace_ms),
+            Some(4_500)
+        );
+    }
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use etcd_client::{Client, GetOptions, LockOptions, SortOrder, SortTarget};
+use leasehold_checkers::history::vocabulary::code;
 use leasehold_workloads::op::{Answer, Grant, Hold, Owner};
-use leasehold_workloads::service::OpError;
+use leasehold_workloads::service::{Certainty, OpError};
 
 use super::connection::{Lease, grant_lease, keep_alive, revoke_if_possible};
 use super::failure::judge;
 use super::{Leases, path};
-use crate::clients::{MALFORMED, UNSUPPORTED};
+use crate::clients::{MALFORMED, REFUSED, UNSUPPORTED};
 
 /// For how long a lock that is granted already waits for its token. Without one it can still be used.
 const FOR_A_TOKEN: Duration = Duration::from_secs(2);
@@ -46,13 +47,23 @@ pub(super) async fn acquire(
     let mut locks = client.lock_client();
     let lock = locks.lock(path(key), Some(options));
     let locked = if kept_alive { while_kept_alive(client, &lease, lock).await } else { lock.await };
-    let locked = locked.map_err(|error| judge(&error))?;
+    let locked = locked.map_err(|error| while_in_line(judge(&error)))?;
     let place = place(key, lease.id);
     if locked.key() != place.as_bytes() {
         let odd = String::from_utf8_lossy(locked.key()).into_owned();
         return Err(OpError::unknown(MALFORMED, format!("the lock service made the key {odd} and not {place}")));
     }
     Ok(Answer::Acquired(Grant { ttl: lease.ttl, token: token(client, place).await, lease: Some(lease.id) }))
+}
+
+/// What a failure says of one who may stand in line by then: the services put the waiter's key first and may fail at each later step, for
+/// example where its token is no longer good, and then they try to take the key back and do not tell whether that worked. So the key may
+/// yet have its turn, unless the request was never sent or the lease is gone, and the key with it.
+pub(super) fn while_in_line(error: OpError) -> OpError {
+    match error.code {
+        REFUSED | code::EXPIRED => error,
+        _ => OpError { certainty: Certainty::Unknown, ..error },
+    }
 }
 
 /// Waits in line and keeps the lease alive meanwhile, as the sessions of etcd's own clients do. What comes of that is not recorded, so
@@ -105,6 +116,7 @@ pub(super) async fn holder(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::REJECTED;
     use crate::clients::etcd_v3::LeaseIds;
 
     #[test]
@@ -113,6 +125,13 @@ mod tests {
         for leases in [Leases::default(), Leases::default().with_sign(LeaseIds::Negative)] {
             assert_eq!(owner_of(leases, place("jobs/7", leases.id(owner)).as_bytes()), Some("p17.3".to_owned()));
         }
+    }
+
+    #[test]
+    fn who_may_stand_in_line_has_failed_for_certain_only_without_a_lease_or_a_request() {
+        let judged = |code| while_in_line(OpError::failed(code, "")).certainty;
+        assert_eq!([REFUSED, code::EXPIRED].map(judged), [Certainty::DidNotHappen; 2]);
+        assert_eq!([REJECTED, "unavailable"].map(judged), [Certainty::Unknown; 2]);
     }
 
     #[test]

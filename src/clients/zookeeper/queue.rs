@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::hold::Held;
 use super::session::{NO_SESSION, Route, Session};
 use super::{nodes, paths};
+use crate::clients::REJECTED;
 
 /// How nodes of ours begin; those of the library have a prefix of their own, and end in a number as well.
 const WAITER: &str = "n-";
@@ -48,7 +49,7 @@ pub(super) async fn acquire(
 /// The connection may end while we wait. Then the node stands until the session ends, and may have its turn meanwhile.
 async fn wait_for_turn(session: &Session, folder: &str, mine: &str) -> Result<(), OpError> {
     loop {
-        let waiters = waiters(session, folder).await.map_err(unknown_if_lost)?;
+        let waiters = waiters(session, folder).await.map_err(while_in_line)?;
         let Some(place) = waiters.iter().position(|waiter| waiter == mine) else {
             return Err(OpError::failed(NO_SESSION, "the session ended in the queue"));
         };
@@ -56,9 +57,9 @@ async fn wait_for_turn(session: &Session, folder: &str, mine: &str) -> Result<()
             return Ok(());
         };
         match session.ask(|client| client.get_and_watch_data(&before)).await {
-            Ok((.., watcher)) => session.changed(watcher).await.map(drop).map_err(unknown_if_lost)?,
+            Ok((.., watcher)) => session.changed(watcher).await.map(drop).map_err(while_in_line)?,
             Err(Failure::Answered(Error::NoNode)) => {}
-            Err(failure) => return Err(unknown_if_lost(failure)),
+            Err(failure) => return Err(while_in_line(failure)),
         }
     }
 }
@@ -68,21 +69,23 @@ async fn wait_for_turn(session: &Session, folder: &str, mine: &str) -> Result<()
 async fn wait_for_permit(session: &Session, folder: &str, mine: &str, permits: usize) -> Result<(), OpError> {
     loop {
         let listed = session.ask(|client| client.list_and_watch_children(folder)).await;
-        let (mut waiters, watcher) = listed.map_err(unknown_if_lost)?;
+        let (mut waiters, watcher) = listed.map_err(while_in_line)?;
         waiters.sort_by_key(|waiter| number(waiter));
         match waiters.iter().position(|waiter| waiter == mine) {
             None => return Err(OpError::failed(NO_SESSION, "the session ended in the queue")),
             Some(place) if place < permits => return Ok(()),
-            Some(_) => session.changed(watcher).await.map(drop).map_err(unknown_if_lost)?,
+            Some(_) => session.changed(watcher).await.map(drop).map_err(while_in_line)?,
         }
     }
 }
 
-/// Without an answer to a look at the queue, the place in it stands all the same.
-fn unknown_if_lost(failure: Failure) -> OpError {
+/// What a failure says of one who may stand in the queue by then. Without an answer to a look at it, or with one that refuses it, the
+/// place stands all the same and may yet have its turn, unless the session is gone, and the place with it.
+fn while_in_line(failure: Failure) -> OpError {
     match failure {
+        Failure::Answered(Error::SessionExpired) | Failure::Certain(_) => of_acquisition(failure),
+        Failure::Answered(error) => OpError::unknown(REJECTED, error.to_string()),
         Failure::Lost { code, text, .. } => OpError::unknown(code, text),
-        failure => of_acquisition(failure),
     }
 }
 
@@ -94,7 +97,7 @@ pub(super) async fn acquire_by_library(route: Route, key: &str, owner: String, t
     let prefix = LockPrefix::new_curator(&folder, "lock-").expect("the folder's path is valid");
     let options = LockOptions::new(session.acls());
     let locked = session.ask(|client| client.lock(prefix, owner.as_bytes(), options)).await;
-    let guard = locked.map_err(unknown_if_lost)?.into_owned();
+    let guard = locked.map_err(while_in_line)?.into_owned();
     session.keep_alive_by_itself(false);
     let path = guard.lock_path().to_owned();
     Ok(Held::of(session, path, owner, Some(guard)))
@@ -168,6 +171,16 @@ pub(super) async fn owners(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_may_stand_in_the_queue_has_failed_for_certain_only_without_a_session() {
+        use leasehold_workloads::service::Certainty::{DidNotHappen, Unknown};
+        let judged = |error| while_in_line(Failure::Answered(error)).certainty;
+        assert_eq!(judged(Error::SessionExpired), DidNotHappen);
+        assert_eq!([judged(Error::Throttled), judged(Error::NoAuth)], [Unknown, Unknown]);
+        let lost = Failure::Lost { was_sent: false, code: "broken", text: String::new() };
+        assert_eq!(while_in_line(lost).certainty, Unknown);
+    }
 
     #[test]
     fn waiters_stand_by_their_numbers() {
