@@ -48,7 +48,7 @@ fn the_same_packet_does_no_harm_where_it_is_mended() {
 #[test]
 fn a_search_gets_as_far_as_what_it_is_for() {
     let _alone = alone();
-    let run = Run::by("poison", &["etcd@3.5.30", "--fuzz", "3", "--seed", "1"]);
+    let run = Run::by("poison", &["etcd@3.5.30", "--fuzz", "10", "--seed", "1"]);
     let text = fs::read_to_string(run.folder.join("mutants.jsonl")).unwrap_or_else(|_| panic!("{}", run.told()));
     let mutants: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let answered = |message: &str, with: &str| {
