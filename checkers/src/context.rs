@@ -315,18 +315,22 @@ fn beats(views: &[LeaderView]) -> BTreeMap<Word, Vec<RunTime>> {
 /// Nobody listened before the first event, so silence before it is none: a run that is recorded later is judged alike. (That the
 /// leadership was settled before the first answer is taken for granted all the less: see [`Context::unsettled`].)
 pub(crate) fn stalls(surroundings: &Surroundings, end: RunTime) -> BTreeSet<(RunTime, RunTime)> {
-    let by_node = beats(&surroundings.leaders);
-    let begin = surroundings.begin.unwrap_or_default();
-    let mut gaps = BTreeSet::new();
+    let by_node = silences(surroundings, end);
     if by_node.is_empty() {
-        gaps.insert((begin, end));
+        return BTreeSet::from([(surroundings.begin.unwrap_or_default(), end)]);
     }
-    for beats in by_node.values() {
+    by_node.into_values().flatten().collect()
+}
+
+/// The spans of each node that ever answered, from the record's first event until `end`, in which it did not.
+pub(crate) fn silences(surroundings: &Surroundings, end: RunTime) -> BTreeMap<Word, Vec<(RunTime, RunTime)>> {
+    let begin = surroundings.begin.unwrap_or_default();
+    let silent = |beats: Vec<RunTime>| {
         let from = std::iter::once(begin).chain(beats.iter().copied());
         let until = beats.iter().copied().chain(std::iter::once(end));
-        gaps.extend(from.zip(until).filter(|(from, until)| until.since(*from) > STALL));
-    }
-    gaps
+        from.zip(until).filter(|(from, until)| until.since(*from) > STALL).collect()
+    };
+    beats(&surroundings.leaders).into_iter().map(|(node, beats)| (node, silent(beats))).collect()
 }
 
 /// The spans in which requests hung and no other showed that the cluster could agree on anything.

@@ -14,8 +14,8 @@
 //!   unanswered, and those `ok` that were not over when the last of the `ok` was invoked.
 //!   Where renewals are answered by servers that do not keep the leases (ZooKeeper's followers), only those count that certainly
 //!   reached the one that does: see `checkers/src/second_hand.rs`.
-//!   Where a lease may end with the server over which it was made (Consul), `E` is no later than the beginning of the first fault, but of
-//!   clocks, that hits that server and is not over when the acquisition is asked for.
+//!   Where a lease may end with the server over which it was made (Consul), `E` is no later than when that server may have lost its place
+//!   in the cluster: see `checkers/src/servers.rs`.
 //! * **Cut** `c(g) = min(E(g), R(g))`, with `R(g)` the invocation of its first release, whatever became of that.
 //! * **Gone by** `D(g)`: the earliest completion of an observation that the lease is gone: see [`crate::observations`].
 //! * **Core**: `[end(g), c(g))` where `end(g) < c(g)`. A correct service lets nobody else hold the lock in it.
@@ -74,10 +74,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::beliefs::beliefs;
-use crate::context::{Context, Fault};
 use crate::history::{Action, Granted, Header, Op, Ops, RunTime, Surroundings, Word};
 use crate::observations::{Observation, Witnesses, reads_of_the_past};
 use crate::second_hand::Hearsay;
+use crate::servers::Servers;
 
 /// From an instant until another, which does not belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -265,19 +265,14 @@ struct Promise {
     slack: Duration,
     counts_from_request: bool,
     hearsay: Option<Hearsay>,
-    /// The faults that may end leases with the servers that they hit; none where leases do not end so.
-    of_servers: Vec<Fault>,
+    /// `None` where leases do not end with servers.
+    servers: Option<Servers>,
 }
 
 impl Promise {
     fn of(header: &Header, surroundings: &Surroundings) -> Self {
-        let mut of_servers = Vec::new();
-        if header.contract.ends_with_its_server {
-            of_servers = Context::of(surroundings).faults;
-            of_servers.retain(|fault| !fault.is_of_clocks());
-        }
         Self {
-            of_servers,
+            servers: header.contract.ends_with_its_server.then(|| Servers::of(&header.contract, surroundings)),
             hearsay: header.contract.second_hand.map(|contract| Hearsay::of(contract, surroundings)),
             rate_error_ppm: header.clock_rate_error_ppm,
             slack: Duration::from_millis(header.contract.early_slack_ms),
@@ -305,7 +300,7 @@ impl Promise {
             releases: owned.releases.clone(),
             prolonged_by: self.prolonged_by(owned),
             longest_ttl: Duration::from_millis(longest_ttl_ms),
-            earliest_expiry: self.earliest_expiry(op, &renewals).min(self.server_is_hit(op)),
+            earliest_expiry: self.earliest_expiry(op, &renewals).min(self.server_may_go(op)),
             release_invoked: owned.releases.first().map(|release| ops[*release].invoked),
             asked_again: None,
             hold: Hold::Nowhere,
@@ -323,15 +318,9 @@ impl Promise {
         ops
     }
 
-    /// When a fault first hits the server over which the lease was made, or has hit it already.
-    fn server_is_hit(&self, acquisition: &Op) -> RunTime {
-        let at_its_server = |fault: &&Fault| {
-            let node = acquisition.node.as_deref();
-            fault.ended.is_none_or(|ended| ended >= acquisition.invoked)
-                && node.is_none_or(|node| fault.nodes.iter().any(|hit| hit == node))
-        };
-        let begun = self.of_servers.iter().filter(at_its_server).map(|fault| fault.begun.max(acquisition.invoked));
-        begun.min().unwrap_or(RunTime(u64::MAX))
+    fn server_may_go(&self, acquisition: &Op) -> RunTime {
+        let node = acquisition.node.as_deref();
+        self.servers.as_ref().map_or(RunTime(u64::MAX), |servers| servers.may_go_from(node, acquisition.invoked))
     }
 
     /// The earliest instant at which a correct service may end the lease of an acquisition with these renewals.

@@ -38,6 +38,7 @@ pub mod live;
 pub mod observations;
 pub mod part;
 mod second_hand;
+mod servers;
 pub mod verdict;
 
 #[cfg(test)]

@@ -2,16 +2,22 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use leasehold::servers::zookeeper::java;
 use nix::libc::{ENXIO, O_NONBLOCK};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use zookeeper_client::{Acls, Client, CreateMode};
 
 use super::authority::Authority;
@@ -165,6 +171,23 @@ fn start_with_tls(address: Ipv4Addr, folder: &Path, authority: &Authority) -> Se
     start_from(netty(), "zookeeper@3.9.6", address, folder, &tls)
 }
 
+/// Comes to the TLS port. The first to do so waits until the server has loaded all that it takes, which on a busy machine is longer than
+/// our clients wait for a connection.
+async fn handshake(address: Ipv4Addr, authority: &Authority, (cert, key): (&str, &str)) -> Option<()> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority.ca()).expect("a certificate")).expect("an authority");
+    let chain = vec![CertificateDer::from_pem_file(cert).expect("a certificate")];
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the usual versions")
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key).expect("a key"))
+        .expect("they belong together");
+    let stream = TcpStream::connect((address, 2281)).await.ok()?;
+    let secured = TlsConnector::from(Arc::new(config)).connect(IpAddr::V4(address).into(), stream).await;
+    secured.ok().map(drop)
+}
+
 /// The jars by which ZooKeeper speaks TLS, which its packages come without: Debian's `libnetty-java` where it is installed, else as
 /// the package manager gets it.
 fn netty() -> Vec<PathBuf> {
@@ -207,6 +230,8 @@ async fn zookeeper_at_its_own_tls_port_is_left_as_it_was() {
     let authority = Authority::new(folder.path());
     let _server = start_with_tls(address, folder.path(), &authority);
     until("ZooKeeper serves", async || says(address, "srvr").await.filter(|said| said.contains("Mode: "))).await;
+    let (cert, key) = authority.signed("leasehold");
+    until("it speaks TLS", async || handshake(address, &authority, (&cert, &key)).await).await;
     let digest = format!("lock:{PASSWORD}");
     let connector = Client::connector().with_auth("digest", digest.as_bytes());
     let owner = connector.connect(&format!("{address}:2181")).await.expect("it serves");
@@ -214,7 +239,6 @@ async fn zookeeper_at_its_own_tls_port_is_left_as_it_was() {
     let before = listing(&owner).await;
 
     let (secured, ca) = (format!("zookeeper=tls://{address}:2281"), authority.ca());
-    let (cert, key) = authority.signed("leasehold");
     let tls = ["--endpoints", &secured, "--ca", &ca, "--cert", &cert, "--key", &key, "--user", "lock"];
     let run = folder.path().join("tls");
     let mut command = attach(&[&["zookeeper-mutex-leader-change", "--no-faults", "--seconds", "3"], &tls[..]].concat());

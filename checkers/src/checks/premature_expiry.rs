@@ -386,25 +386,4 @@ mod tests {
         assert_eq!(found[0].ops, [0, 1]);
         assert_eq!(found[0].faults, ["clock +9 s on n3, since 0.350 s"]);
     }
-
-    /// A lease of a service where leases belong to servers, on a lock that is gone after a second.
-    fn belongs_to_n1(fault: Fault<'_>, begun: u64, healed: Option<std::ops::Range<u64>>) -> Script {
-        let script = script().contract(|contract| contract.ends_with_its_server = true);
-        script.fault(fault, begun..begun + 5, healed).acquire(1, "a", 1_000..1_100, 3_000).watch(2_000, "deleted", "a")
-    }
-
-    #[test]
-    fn a_lease_that_ends_with_its_server_was_promised_until_that_is_hit() {
-        let kill = |node| Fault(1, "kill", "kill", node);
-        accuses_nobody(belongs_to_n1(kill("n1"), 1_500, None));
-        accuses_nobody(belongs_to_n1(kill("n1"), 500, Some(1_000..1_001)));
-        accuses(belongs_to_n1(kill("n1"), 500, Some(900..999)), 2_000);
-        accuses(belongs_to_n1(kill("n2"), 1_500, None), 2_000);
-        accuses(belongs_to_n1(Fault(1, "clock", "clock +9 s", "n1"), 1_500, None), 2_000);
-        let other_service =
-            belongs_to_n1(kill("n1"), 1_500, None).contract(|contract| contract.ends_with_its_server = false);
-        accuses(other_service, 2_000);
-        let hit_late = belongs_to_n1(kill("n1"), 2_500, None);
-        accuses(hit_late, 500);
-    }
 }

@@ -11,6 +11,7 @@ use crate::checks::{Run, SettledLock, double_run, nonlinearizable};
 use crate::context::JUST_SEEN;
 use crate::history::{Action, Op, Outcome, RunTime, Word};
 use crate::holds::Grant;
+use crate::servers::AFTERMATH;
 use crate::verdict::{Anomaly, AnomalyKind, Grade};
 
 /// What is to become of what is kept.
@@ -119,7 +120,8 @@ fn is_certain(run: &Run<'_>, anomaly: &Anomaly, ended_before: RunTime) -> bool {
         .filter_map(|op| run.ops.get(*op))
         .filter(|op| matches!(op.action, Action::Acquire { granted: Some(_), .. }))
         .collect();
-    let is_over = is_over && renewals_are_known(run, anomaly, ended_before);
+    let is_over =
+        is_over && renewals_are_known(run, anomaly, ended_before) && servers_are_known(run, anomaly, ended_before);
     let by_time = || match granted.as_slice() {
         [_] => true,
         [one, other] => one.ended.is_some_and(|ended| ended < other.invoked),
@@ -133,6 +135,13 @@ fn is_certain(run: &Run<'_>, anomaly: &Anomaly, ended_before: RunTime) -> bool {
             AnomalyKind::StaleRead => is_over && granted.len() == 1,
             _ => false,
         }
+}
+
+/// Whether no server can turn out to have left by the time of an anomaly.
+fn servers_are_known(run: &Run<'_>, anomaly: &Anomaly, now: RunTime) -> bool {
+    let contract = &run.header.contract;
+    let may_have_left = contract.ends_with_its_server && !contract.patience.is_conclusive;
+    !may_have_left || RunTime(anomaly.at_ns).after(AFTERMATH).after(JUST_SEEN) < now
 }
 
 /// Whether nothing can turn up any more that came between the renewals of the grants of an anomaly and the server that keeps the

@@ -201,11 +201,13 @@ impl<'a> Facts<'a> {
     }
 
     /// Where leases end with their servers: each instant from the request on at which a fault other than of clocks begins at the server
-    /// that was asked, or the request itself, if one is there already.
+    /// that was asked, or the request itself, if one is there already or was a moment ago.
     fn hits_of_its_server(&self, grant: &Grant<'_>) -> Vec<u64> {
         let node = grant.op.node.as_ref().expect("each request of these stories names its server");
         let hits = |fault: &&Fault| {
-            fault.nodes.iter().any(|hit| **hit == **node) && fault.ended.is_none_or(|ended| ended >= grant.invoked())
+            let aftermath = if fault.restores { 0 } else { 10_000 * MS };
+            fault.nodes.iter().any(|hit| **hit == **node)
+                && fault.ended.is_none_or(|ended| ended + aftermath >= grant.invoked())
         };
         let begins = self.disturbances().filter(hits).map(|fault| fault.begun.max(grant.invoked()));
         begins.filter(|_| self.header.contract.ends_with_its_server).collect()

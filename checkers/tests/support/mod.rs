@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
+pub mod ensemble;
 pub mod long_run;
 pub mod random;
 pub mod script;
