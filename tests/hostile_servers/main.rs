@@ -22,7 +22,7 @@ use leasehold::servers::consul::ConsulProbes;
 use leasehold::servers::etcd::EtcdProbes;
 use leasehold::servers::zookeeper::{ZooKeeperOptions, ZooKeeperProbes};
 use leasehold::servers::{Probes, consul as consul_servers, etcd as etcd_servers, zookeeper as zookeeper_servers};
-use leasehold_workloads::op::{Answer, Grant, Guard, Hold, Op, Owner, Piece, RegisterOp, Renewal, Wait};
+use leasehold_workloads::op::{Answer, Grant, Hold, Op, Owner, RegisterOp, Renewal, Wait};
 use leasehold_workloads::service::{Connect, OpError};
 use server::Server;
 
@@ -43,14 +43,10 @@ static MEMORY: memory::Counted = memory::Counted;
 
 #[test]
 fn every_adapter_says_that_it_was_told_nonsense() {
-    let adapters: [(&str, Vec<Hostile>, Adapter); 12] = [
+    let adapters: [(&str, Vec<Hostile>, Adapter); 10] = [
         ("etcd-v2", etcd_v2(), |at| Box::new(EtcdV2::new(at))),
         ("etcd-v3", etcd_v3(), |at| Box::new(EtcdV3::new(at, Recipe::Txn))),
         ("etcd-v3 in a queue", etcd_v3(), |at| Box::new(EtcdV3::new(at, Recipe::LockService { kept_alive: true }))),
-        ("etcd-v3 in an election's queue", etcd_v3(), |at| {
-            Box::new(EtcdV3::new(at, Recipe::Election { kept_alive: true }))
-        }),
-        ("etcd-v3 in a semaphore's queue", etcd_v3(), |at| Box::new(EtcdV3::new(at, Recipe::Semaphore { permits: 2 }))),
         ("consul", consul(), |at| Box::new(Consul::new(at))),
         ("consul in a queue", consul(), |at| Box::new(Consul::new(at))),
         ("consul in a semaphore's queue", consul(), |at| Box::new(Consul::new(at).with_permits(2))),
@@ -88,8 +84,7 @@ async fn asked(name: &str, hostile: &Hostile, adapter: Adapter) {
     let ops = [
         Op::Acquire { key: key(), owner, ttl: TTL, wait },
         Op::Renew { hold: hold.clone(), how: Renewal::StatusUpdate },
-        Op::Release { hold: hold.clone() },
-        Op::Work { hold, piece: Piece::Write, base: None, guard: Guard::Service },
+        Op::Release { hold },
         Op::Read { key: key(), linearizable: true },
         Op::Register { key: key(), op: RegisterOp::Write { value: 1 } },
         Op::Register { key: key(), op: RegisterOp::Cas { old: None, new: 2 } },
