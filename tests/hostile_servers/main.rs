@@ -32,7 +32,7 @@ const LIMIT: Duration = Duration::from_millis(1_500);
 /// The longest that a probe may take, and some more for a busy machine.
 const PROBE_LIMIT: Duration = Duration::from_secs(8);
 
-/// What all that goes on at once may hold in memory. Whoever believes an announced length has much more.
+/// What all that goes on at once with one service may hold in memory. Whoever believes an announced length has much more.
 const MEMORY_BYTES: usize = 96 << 20;
 
 const KEY: &str = "jobs/7";
@@ -176,8 +176,9 @@ fn every_probe_says_that_it_was_told_nonsense() {
             }
         }))
         .await;
+        // Those of three services go on at once, five of each.
         let peak = MEMORY.peak().saturating_sub(before);
-        assert!(peak < MEMORY_BYTES, "probes took {peak} bytes");
+        assert!(peak < 3 * MEMORY_BYTES, "probes took {peak} bytes");
     });
 }
 
