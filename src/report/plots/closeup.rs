@@ -1,7 +1,7 @@
 //! One anomaly from close by: a row for each hold that has to do with it, with the times in words.
 
 use leasehold_checkers::explain::lock;
-use leasehold_checkers::verdict::{Anomaly, AnomalyKind};
+use leasehold_checkers::verdict::Anomaly;
 
 use super::bar;
 use super::broken::{self, margin_text};
@@ -11,7 +11,7 @@ use super::mark::{Mark, cross};
 use super::palette::{self, BODY, BROKEN, QUIET, SMALL, STRONG, TAG, TEXT, WHITE};
 use super::picture::{Anchor, Area, Picture};
 use super::sheet::Sheet;
-use crate::report::story::{End, Hold, SeenBy, Story, broken_span, holds_near, window_around};
+use crate::report::story::{End, Hold, SeenBy, Story, broken_span, holds_near, offence, window_around};
 use crate::report::words;
 
 const HOLDS_MAX: usize = 7;
@@ -67,8 +67,7 @@ fn draw_margin(sheet: &mut Sheet<'_>, anomaly: &Anomaly) {
     } else {
         sheet.picture.text(text, (left - 8, y), Anchor::End, STRONG, BROKEN);
     }
-    let offence = if anomaly.kind == AnomalyKind::DoubleRun { "double run" } else { "broken promise" };
-    sheet.gutter(offence, y, TAG, BROKEN);
+    sheet.gutter(offence(anomaly.kind), y, TAG, BROKEN);
     sheet.y += 44;
 }
 

@@ -164,11 +164,13 @@ impl<'a> Story<'a> {
         anomaly.kind == AnomalyKind::Nonlinearizable
     }
 
-    /// What a proven anomaly of this run is called, in two words. A job that ran twice is nobody's promise.
+    /// What a proven anomaly of this run is called, in two words.
     pub(super) fn offence(&self) -> &'static str {
-        let mut kinds = self.proven().map(|anomaly| anomaly.kind).peekable();
-        let is_job = kinds.peek().is_some() && kinds.all(|kind| kind == AnomalyKind::DoubleRun);
-        if is_job { "double run" } else { "broken promise" }
+        let mut kinds = self.proven().map(|anomaly| anomaly.kind);
+        match kinds.next() {
+            Some(first) if kinds.all(|kind| kind == first) => offence(first),
+            _ => "broken promise",
+        }
     }
 
     /// What was asked by an op and answered, beyond what every op has.
@@ -184,6 +186,15 @@ impl<'a> Story<'a> {
     /// How many operations of this name ended so.
     pub(super) fn count(&self, f: &str, outcome: Outcome) -> usize {
         self.ops.iter().filter(|op| op.f == f && op.outcome == outcome).count()
+    }
+}
+
+/// What a proven anomaly of this kind is called, in two words. A job that ran twice, and two who believed, are nobody's promise.
+pub(super) fn offence(kind: AnomalyKind) -> &'static str {
+    match kind {
+        AnomalyKind::DoubleRun => "double run",
+        AnomalyKind::SplitBelief => "split belief",
+        _ => "broken promise",
     }
 }
 
