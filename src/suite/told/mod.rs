@@ -19,7 +19,9 @@ use super::{Found, Row};
 fn found(found: &[Found]) -> String {
     let one = |found: &Found| {
         let times = if found.count > 1 { format!("{} × ", found.count) } else { String::new() };
-        format!("{times}{} {}", found.kind.name(), margin(found.margin_ns))
+        // That no order explains the answers has no margin.
+        let margin = if found.margin_ns > 0 { format!(" {}", margin(found.margin_ns)) } else { String::new() };
+        format!("{times}{}{margin}", found.kind.name())
     };
     found.iter().map(one).collect::<Vec<_>>().join(", ")
 }
@@ -55,4 +57,17 @@ fn escaped(text: &str) -> String {
         }
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::Kind;
+
+    #[test]
+    fn what_was_found_is_told_with_its_margin_where_it_has_one() {
+        let of = |kind, count, margin_ns| Found { kind, count, margin_ns };
+        let early = of(Kind::PrematureExpiry, 2, 8_830_000_000);
+        assert_eq!(found(&[early, of(Kind::Nonlinearizable, 1, 0)]), "2 × premature-expiry 8.83 s, nonlinearizable");
+    }
 }
