@@ -8,7 +8,7 @@ pub enum LeaseIds {
     /// As etcd's own.
     #[default]
     Positive,
-    /// Versions before 3.4 and 3.5.2 forget such leases as they restart (issue 12535).
+    /// etcd 3.3.25, 3.5.0 and 3.5.1 forget such leases as they restart (issue 12535).
     Negative,
 }
 
