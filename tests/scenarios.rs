@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use common::{Run, alone, leasehold};
+use common::{Run, leasehold, one_of_two};
 
 /// A valid run in which something happened.
 fn must_be_valid(arguments: &[&str]) -> Run {
@@ -19,7 +19,7 @@ fn must_be_valid(arguments: &[&str]) -> Run {
 
 #[test]
 fn a_leader_whose_clock_is_ahead_ends_v2_ttls_early() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = Run::of(&["etcd-v2-early-expiry", "--seed", "1"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
     assert!(run.proven("premature-expiry").iter().any(|&margin| margin > 8.0), "{}", run.told());
@@ -49,13 +49,13 @@ fn the_stored_run_is_judged_to_the_same_bytes(run: &Run) {
 
 #[test]
 fn without_the_fault_the_same_scenario_is_valid() {
-    let _alone = alone();
+    let _lane = one_of_two();
     must_be_valid(&["etcd-v2-early-expiry", "--no-faults", "--seed", "2"]);
 }
 
 #[test]
 fn elections_among_clocks_that_differ_end_v2_ttls_early() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = Run::of(&["etcd-v2-elections", "--seed", "1"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
     let margins = run.proven("premature-expiry");
@@ -66,21 +66,21 @@ fn elections_among_clocks_that_differ_end_v2_ttls_early() {
 
 #[test]
 fn calm_v2_is_valid() {
-    let _alone = alone();
+    let _lane = one_of_two();
     must_be_valid(&["etcd-v2-calm", "--seed", "3"]);
     must_be_valid(&["etcd-v2-calm", "--servers", "etcd@3.5.30", "--seed", "4"]);
 }
 
 #[test]
 fn calm_v3_is_valid() {
-    let _alone = alone();
+    let _lane = one_of_two();
     must_be_valid(&["etcd-v3-calm", "--servers", "etcd@3.4.23", "--seed", "5"]);
     must_be_valid(&["etcd-v3-calm", "--seed", "6"]);
 }
 
 #[test]
 fn v3_leases_outlive_their_leaders() {
-    let _alone = alone();
+    let _lane = one_of_two();
     for servers in ["etcd@3.4.23", "etcd@3.5.30"] {
         let run = must_be_valid(&["etcd-v3-leader-change", "--servers", servers, "--seed", "7"]);
         let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
@@ -98,7 +98,7 @@ fn v3_leases_outlive_their_leaders() {
 
 #[test]
 fn v3_locks_hold_on_a_bad_network() {
-    let _alone = alone();
+    let _lane = one_of_two();
     for servers in ["etcd@3.4.23", "etcd@3.5.30"] {
         let run = must_be_valid(&["etcd-v3-bad-network", "--servers", servers, "--seed", "12", "--pcap"]);
         let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
@@ -116,7 +116,7 @@ fn v3_locks_hold_on_a_bad_network() {
 
 #[test]
 fn a_wall_clock_set_back_keeps_leases_alive_on_3_4_23_alone() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = Run::of(&["etcd-v3-clock-back", "--seed", "8"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
     assert!(run.proven("overdue-expiry").iter().any(|&margin| margin > 4.5), "{}", run.told());
@@ -125,7 +125,7 @@ fn a_wall_clock_set_back_keeps_leases_alive_on_3_4_23_alone() {
 
 #[test]
 fn a_lock_is_given_to_a_dead_lease_on_3_4_23_alone() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = Run::of(&["etcd-v3-lock-dead-lease", "--seed", "9"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
     assert!(!run.proven("double-acquisition").is_empty(), "{}", run.told());
@@ -135,7 +135,7 @@ fn a_lock_is_given_to_a_dead_lease_on_3_4_23_alone() {
 /// No version of etcd's election service looks whether the candidate's own key is still there.
 #[test]
 fn a_candidate_whose_lease_ended_in_the_line_is_told_that_it_leads() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = Run::of(&["etcd-v3-election-dead-lease", "--seconds", "12", "--seed", "16"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
     assert!(!run.proven("double-acquisition").is_empty(), "{}", run.told());
@@ -150,7 +150,7 @@ fn bites(run: &Run, package: &str) -> usize {
 
 #[test]
 fn a_leader_whose_disk_hung_revokes_what_others_renewed() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = Run::of(&["etcd-v3-frozen-disk", "--seconds", "16", "--seed", "12"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
     assert_eq!(bites(&run, "disk"), 1);
@@ -160,7 +160,7 @@ fn a_leader_whose_disk_hung_revokes_what_others_renewed() {
 
 #[test]
 fn a_member_that_forgets_gives_a_lock_away_and_one_that_is_replaced_does_not() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = Run::of(&["etcd-v3-rollback", "--seed", "13"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
     // A minute was promised, and the lock given away within ten seconds.
@@ -171,7 +171,7 @@ fn a_member_that_forgets_gives_a_lock_away_and_one_that_is_replaced_does_not() {
 
 #[test]
 fn a_member_that_is_made_a_cluster_of_its_own_gives_a_lock_away() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = Run::of(&["etcd-v3-forced-new-cluster", "--seed", "13"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
     assert_eq!(bites(&run, "amnesia"), 1);
@@ -180,7 +180,7 @@ fn a_member_that_is_made_a_cluster_of_its_own_gives_a_lock_away() {
 
 #[test]
 fn a_member_that_forgets_a_lease_shows_its_dead_holder_for_good() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = Run::of(&["etcd-v3-negative-lease", "--seconds", "14", "--seed", "13"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
     assert!(!run.proven("stale-read").is_empty(), "{}", run.told());
@@ -188,14 +188,14 @@ fn a_member_that_forgets_a_lease_shows_its_dead_holder_for_good() {
 
 #[test]
 fn v3_locks_outlive_slow_and_full_disks() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = must_be_valid(&["etcd-v3-slow-and-full-disk", "--seed", "14"]);
     assert_eq!(bites(&run, "disk"), 3);
 }
 
 #[test]
 fn a_server_program_of_the_users_own_is_run() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let fetched = leasehold().args(["fetch", "etcd@3.5.16"]).output().expect("the program starts");
     let line = String::from_utf8_lossy(&fetched.stdout).into_owned();
     let path = line.split_whitespace().last().unwrap_or_else(|| panic!("{}", common::told(&fetched)));
@@ -216,7 +216,7 @@ fn a_server_program_of_the_users_own_is_run() {
 /// and that whatever is found is proven by a real margin is not.
 #[test]
 fn a_paused_leader_is_judged_with_proof_either_way() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = Run::of(&["etcd-v3-leader-pause", "--seed", "10"]);
     assert!(matches!(run.code(), Some(0 | 1)), "{}", run.told());
     let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
@@ -232,7 +232,7 @@ fn a_paused_leader_is_judged_with_proof_either_way() {
 /// The client that runs a job stands still past its TTL and works on.
 #[test]
 fn a_job_whose_holder_was_frozen_runs_twice_unless_it_is_fenced() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = Run::of(&["etcd-v3-job-frozen-holder", "--seconds", "16", "--seed", "14"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
     assert!(bites(&run, "pause") > 0, "{}", run.told());
@@ -248,7 +248,7 @@ fn a_job_whose_holder_was_frozen_runs_twice_unless_it_is_fenced() {
 
 #[test]
 fn answers_of_registers_can_be_ordered_while_the_leader_is_killed() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = must_be_valid(&["etcd-v3-register-leader-change", "--seconds", "10", "--seed", "15"]);
     assert!(bites(&run, "kill") > 0, "{}", run.told());
     assert!(run.verdict()["ops"].as_u64() > Some(200), "{}", run.verdict());
@@ -259,7 +259,7 @@ fn answers_of_registers_can_be_ordered_while_the_leader_is_killed() {
 /// ZooKeeper 3.4.6 reckons the ends of sessions by the wall clock, and Consul by the monotonic one.
 #[test]
 fn a_leader_whose_clock_is_ahead_ends_sessions_of_zookeeper_3_4_6_early_and_none_of_consul() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = Run::of(&["zookeeper-early-expiry", "--seed", "1"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
     assert!(run.proven("premature-expiry").iter().any(|&margin| margin > 1.0), "{}", run.told());
@@ -269,7 +269,7 @@ fn a_leader_whose_clock_is_ahead_ends_sessions_of_zookeeper_3_4_6_early_and_none
 
 #[test]
 fn sessions_outlive_the_leaders_of_consul_and_zookeeper() {
-    let _alone = alone();
+    let _lane = one_of_two();
     for scenario in ["consul-leader-change", "zookeeper-leader-change"] {
         let run = must_be_valid(&[scenario, "--seconds", "20", "--seed", "1"]);
         assert_eq!((bites(&run, "election"), bites(&run, "kill")), (1, 1), "{}", run.told());
@@ -279,7 +279,7 @@ fn sessions_outlive_the_leaders_of_consul_and_zookeeper() {
 /// A snapshot does not hold for how long locks have to stay closed.
 #[test]
 fn a_restored_snapshot_opens_the_locks_that_consul_had_to_keep_closed() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = Run::of(&["consul-lock-delay-lost", "--seconds", "16", "--seed", "1"]);
     assert_eq!(run.code(), Some(1), "{}", run.told());
     assert_eq!(bites(&run, "snapshot"), 1);
@@ -291,7 +291,7 @@ fn a_restored_snapshot_opens_the_locks_that_consul_had_to_keep_closed() {
 
 #[test]
 fn sessions_outlive_a_member_of_zookeeper_that_goes_and_comes_back_empty() {
-    let _alone = alone();
+    let _lane = one_of_two();
     let run = must_be_valid(&["zookeeper-membership", "--seconds", "12", "--seed", "1"]);
     assert_eq!(bites(&run, "membership"), 1);
     let history = fs::read_to_string(run.folder.join("history.jsonl")).expect("a history");
