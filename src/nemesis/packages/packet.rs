@@ -29,8 +29,10 @@ pub(super) static PACKAGE: Package = Package {
 
 /// The time-out of the session that is opened before the packet.
 const SESSION_MS: i32 = 4_000;
-/// A thread that dies of a packet does so at once.
+/// The first thread that dies of a packet does so within this time.
 const DYING: Duration = Duration::from_secs(1);
+/// Those that die after it, too: a thread that reads votes may get to one a second after those of its connection have ended.
+const DYING_AFTER: Duration = Duration::from_millis(1_500);
 /// Two looks at the threads of a server are so far apart.
 const LOOKS_APART: Duration = Duration::from_millis(300);
 
@@ -84,7 +86,9 @@ impl Injection for Sending {
         let are_gone = || Some(gone(cluster, &before)).filter(|gone| !gone.is_empty());
         let mut gone = wait::until(DYING, || async { are_gone() }).await;
         if gone.is_some() {
-            // The first to go is not always the one that matters.
+            // The first to go is not always the one that matters: a log has a word on that one.
+            let are_told = || Some(last_words(cluster, &before)).filter(|words| !words.is_empty());
+            wait::until(DYING_AFTER, || async { are_told() }).await;
             tokio::time::sleep(LOOKS_APART).await;
             gone = are_gone();
         }

@@ -112,7 +112,10 @@ pub(super) fn of(story: &Story<'_>) -> Option<Poison> {
     let sent = proof["sent"].as_object().into_iter().flatten().take(NODES_MAX);
     let answers = sent.map(|(node, told)| {
         let bytes = told["sent_bytes"].as_u64().unwrap_or(0);
-        format!("{}, which was sent {bytes} bytes: {}", one_line(node, 12), text(&told["answer"]))
+        // Nobody is called in its own name.
+        let instead = told["instead_of"].as_str().map(|aimed| format!(" in the place of {}", one_line(aimed, 12)));
+        let instead = instead.unwrap_or_default();
+        format!("{}, which was sent {bytes} bytes{instead}: {}", one_line(node, 12), text(&told["answer"]))
     });
     Some(Poison {
         what: packet.what_and_where(),
