@@ -43,10 +43,14 @@ static MEMORY: memory::Counted = memory::Counted;
 
 #[test]
 fn every_adapter_says_that_it_was_told_nonsense() {
-    let adapters: [(&str, Vec<Hostile>, Adapter); 10] = [
+    let adapters: [(&str, Vec<Hostile>, Adapter); 12] = [
         ("etcd-v2", etcd_v2(), |at| Box::new(EtcdV2::new(at))),
         ("etcd-v3", etcd_v3(), |at| Box::new(EtcdV3::new(at, Recipe::Txn))),
         ("etcd-v3 in a queue", etcd_v3(), |at| Box::new(EtcdV3::new(at, Recipe::LockService { kept_alive: true }))),
+        ("etcd-v3 in an election's queue", etcd_v3(), |at| {
+            Box::new(EtcdV3::new(at, Recipe::Election { kept_alive: true }))
+        }),
+        ("etcd-v3 in a semaphore's queue", etcd_v3(), |at| Box::new(EtcdV3::new(at, Recipe::Semaphore { permits: 2 }))),
         ("consul", consul(), |at| Box::new(Consul::new(at))),
         ("consul in a queue", consul(), |at| Box::new(Consul::new(at))),
         ("consul in a semaphore's queue", consul(), |at| Box::new(Consul::new(at).with_permits(2))),
