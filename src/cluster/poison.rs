@@ -62,14 +62,37 @@ fn read_from(log: &std::path::Path, after_bytes: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The lines that tell of a death: of a thread of Java's, or of a Go program.
+/// The lines that tell of a death: of a thread of Java's, or of a Go program with the function in which it happened.
 fn telling(log: &str) -> Vec<String> {
     const MOST_LINES: usize = 3;
     const LONGEST: usize = 200;
     const SIGNS: [&str; 6] =
         [" died", "OutOfMemoryError", "BufferUnderflow", "panic:", "fatal error:", "StackOverflow"];
-    let is_telling = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
-    log.lines().filter(is_telling).take(MOST_LINES).map(|line| line.chars().take(LONGEST).collect()).collect()
+    let lines: Vec<&str> = log.lines().collect();
+    let cut = |text: &str, longest| text.chars().take(longest).collect::<String>();
+    let is_telling = |line: &str| SIGNS.iter().any(|sign| line.contains(sign));
+    let told = lines.iter().enumerate().filter(|(_, line)| is_telling(line)).map(|(at, line)| {
+        // Programs die of the same words in many places.
+        match go_function(&lines[at + 1..]) {
+            Some(function) => format!("{} in {}", cut(line, LONGEST / 2), cut(function, LONGEST / 2)),
+            None => cut(line, LONGEST),
+        }
+    });
+    told.take(MOST_LINES).collect()
+}
+
+/// The innermost function of the program's own in the stack that Go writes after the word on what is wrong.
+fn go_function<'a>(after: &[&'a str]) -> Option<&'a str> {
+    const DEEPEST: usize = 60;
+    /// What stands on top of the stack of whoever panics, or writes that it does.
+    const NOT_ITS_OWN: [&str; 5] = ["panic(", "runtime.", "runtime/", "log.", "go.uber.org/zap"];
+    let begins = after.iter().take(DEEPEST).position(|line| line.starts_with("goroutine ") && line.ends_with(':'))?;
+    let stack = after[begins + 1..].iter().take(DEEPEST).take_while(|line| !line.is_empty());
+    let mut frames = stack.filter(|line| !line.starts_with('\t'));
+    let frame = frames.find(|line| !NOT_ITS_OWN.iter().any(|other| line.starts_with(other)))?;
+    // `(*till).sell(_, …)`: a parenthesis before a star is a part of the name.
+    let arguments = frame.match_indices('(').find(|(at, _)| !frame[at + 1..].starts_with('*'));
+    Some(arguments.map_or(*frame, |(at, _)| &frame[..at]))
 }
 
 #[cfg(test)]
@@ -83,5 +106,19 @@ mod tests {
         assert_eq!(telling(log).len(), 2);
         assert_eq!(telling("WARN a studied silence\n"), Vec::<String>::new());
         assert_eq!(telling(&format!("panic: {}", "x".repeat(900)))[0].len(), 200);
+    }
+
+    #[test]
+    fn a_panic_is_told_with_the_function_in_which_it_happened() {
+        let log = "panic: sold out\n\ngoroutine 7 [running]:\ngo.uber.org/zap.(*Logger).Panic(0x1)\n\t/zap/a.go:1\n\
+                   panic({0x1, 0x2})\n\t/lib/f.go:9\nexample.org/shop.(*till).sell(_, {0x4, 0x5})\n\t/shop/d.go:4 +0x6\n\
+                   example.org/shop.main(0x1)\n\t/shop/e.go:5\n\n{\"level\":\"info\"}\n";
+        assert_eq!(telling(log), ["panic: sold out in example.org/shop.(*till).sell"]);
+        assert_eq!(telling("panic: sold out\n\ngoroutine 7 [running]:\n"), ["panic: sold out"], "cut off");
+        let memory = "fatal error: no change\n\nruntime stack:\nruntime.f({0x1})\n\t/lib/f.go:1\n\n\
+                      goroutine 9 [running]:\nruntime.g()\n\t/lib/g.s:1\nexample.org/shop.open(...)\n\t/shop/h.go:7\n";
+        assert_eq!(telling(memory), ["fatal error: no change in example.org/shop.open"]);
+        let other = "panic: one\nWARN going on\nexample.org/not.a.frame(1)\n";
+        assert_eq!(telling(other), ["panic: one"]);
     }
 }
