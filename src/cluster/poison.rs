@@ -83,7 +83,7 @@ fn telling(log: &str) -> Vec<String> {
 
 /// The innermost function of the program's own in the stack that Go writes after the word on what is wrong.
 fn go_function<'a>(after: &[&'a str]) -> Option<&'a str> {
-    const DEEPEST: usize = 60;
+    const DEEPEST: usize = 100;
     /// What stands on top of the stack of whoever panics, or writes that it does.
     const NOT_ITS_OWN: [&str; 5] = ["panic(", "runtime.", "runtime/", "log.", "go.uber.org/zap"];
     let begins = after.iter().take(DEEPEST).position(|line| line.starts_with("goroutine ") && line.ends_with(':'))?;
