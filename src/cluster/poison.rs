@@ -66,8 +66,18 @@ fn read_from(log: &std::path::Path, after_bytes: u64) -> io::Result<String> {
 fn telling(log: &str) -> Vec<String> {
     const MOST_LINES: usize = 3;
     const LONGEST: usize = 200;
-    const SIGNS: [&str; 6] =
-        [" died", "OutOfMemoryError", "BufferUnderflow", "panic:", "fatal error:", "StackOverflow"];
+    const SIGNS: [&str; 9] = [
+        " died",
+        "OutOfMemoryError",
+        "BufferUnderflow",
+        "StackOverflow",
+        "panic:",
+        "fatal error:",
+        // etcd's, in text and in JSON.
+        " C | ",
+        "\"level\":\"panic\"",
+        "\"level\":\"fatal\"",
+    ];
     let is_telling = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
     log.lines().filter(is_telling).take(MOST_LINES).map(|line| line.chars().take(LONGEST).collect()).collect()
 }
@@ -82,6 +92,8 @@ mod tests {
                    java.lang.OutOfMemoryError: Requested array size exceeds VM limit\n\tat java.base/x\n";
         assert_eq!(telling(log).len(), 2);
         assert_eq!(telling("WARN a studied silence\n"), Vec::<String>::new());
+        let critical = "2026-01-01 C | mvcc/backend: cannot put key into bucket (key required)";
+        assert_eq!(telling(critical), [critical]);
         assert_eq!(telling(&format!("panic: {}", "x".repeat(900)))[0].len(), 200);
     }
 }
