@@ -44,6 +44,48 @@ fn the_same_packet_does_no_harm_where_it_is_mended() {
     assert!(history.contains("error -5: cannot be read"), "{}", run.told());
 }
 
+/// A short run in which the packet is sent after a second, and what is told of it.
+fn sent(servers: &str, service: &str, case: &str, seconds: u64, more: &str) -> (Run, Value) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sent.toml");
+    let scenario = format!(
+        "summary = \"A packet.\"\nservice = \"{service}\"\nservers = \"{servers}\"\nseconds = {seconds}\n\n\
+         [workload]\nkind = \"register\"\nworkers = 2\nkeys = 1\nevery_ms = 200\n\n\
+         [[nemesis]]\npackage = \"packet\"\ncase = \"{case}\"\ntarget = \"follower\"\nat_ms = 1000\n\n{more}"
+    );
+    fs::write(&path, scenario).expect("a file");
+    let run = Run::of(&[path.to_str().expect("UTF-8"), "--seed", "1"]);
+    let history = fs::read_to_string(run.folder.join("history.jsonl")).unwrap_or_else(|_| panic!("{}", run.told()));
+    let mut events = history.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let proof = events.find(|event| event["f"] == "packet" && event["value"]["proof"]["sent"].is_object());
+    let proof = proof.unwrap_or_else(|| panic!("{}", run.told()))["value"]["proof"].clone();
+    (run, proof)
+}
+
+/// etcd 3.4.23 is told by hand, for nothing brings it back and a run waits for that: `docs/poison.md`.
+#[test]
+fn a_mended_release_of_etcd_answers_what_ends_the_members_of_others() {
+    let _alone = alone();
+    let (run, proof) = sent("etcd@3.5.16", "etcd-v3", "alarm-without-type", 3, "");
+    assert_eq!(run.code(), Some(0), "{}", run.told());
+    assert!(proof["threads_gone"].is_null(), "{proof}");
+    assert!(proof["sent"].to_string().contains("answered it"), "{proof}");
+}
+
+#[test]
+fn two_bytes_in_a_datagram_end_a_server_of_consul_until_it_is_started_again() {
+    let _alone = alone();
+    let again = "[[nemesis]]\npackage = \"kill\"\ntarget = \"all\"\nat_ms = 5500\nlasts_ms = 200\n";
+    let (run, proof) = sent("consul@1.8.7", "consul", "gossip-count", 7, again);
+    let gone = proof["threads_gone"].as_object().unwrap_or_else(|| panic!("{}", run.told()));
+    assert_eq!(gone.len(), 1, "{proof}");
+    assert!(gone.values().all(|how| how[0] == "all of them: the process exited with status 2"), "{proof}");
+    assert!(proof["log"].to_string().contains("panic: runtime error: index out of range"), "{proof}");
+    let said = String::from_utf8_lossy(&run.output.stdout).into_owned();
+    assert!(said.contains("was down already (exited with status 2)"), "{}", run.told());
+    assert!(!said.contains("never healed"), "{}", run.told());
+}
+
 /// A member of etcd refuses what does not name its cluster and itself: then nothing behind that would ever be looked at.
 #[test]
 fn a_search_gets_as_far_as_what_it_is_for() {
@@ -84,5 +126,9 @@ fn what_cannot_be_sent_is_refused_before_anything_is_started() {
     let latent = ["zookeeper@3.4.6", "--case", "election-short-vote", "--watch", "29"];
     assert!(refused(&latent).contains("watch it for 30 s or longer"));
     let listed = leasehold().args(["poison", "--list"]).output().expect("it starts");
-    assert!(listed.status.success() && String::from_utf8_lossy(&listed.stdout).contains("ZOOKEEPER-2146"));
+    let listed_cases = String::from_utf8_lossy(&listed.stdout);
+    assert!(listed.status.success(), "{}", told(&listed));
+    for issue in ["ZOOKEEPER-2146", "etcd pull request 13084", "memberlist pull request 236"] {
+        assert!(listed_cases.replace("\n    ", " ").contains(issue), "{issue}");
+    }
 }

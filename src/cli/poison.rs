@@ -20,6 +20,7 @@ Examples:
   leasehold poison --list                                               the packets that are known
   leasehold poison zookeeper@3.4.6 --case create-path-length            one of them, sent to a follower
   leasehold poison zookeeper@3.8.0 --case create-path-length            the same on a release that is mended
+  leasehold poison etcd@3.4.23 --case alarm-without-type                one for etcd
   leasehold poison zookeeper@3.4.6 --fuzz 60                            malformed messages of all kinds
 
 It starts a cluster of its own and sends packets to that one only. The exit code is the verdict: see `leasehold --help`.";
@@ -150,8 +151,8 @@ fn listing() -> Result<String, Failure> {
         let case = Case::named(name).or_exit(Exit::Internal)?;
         text.push_str(&format!("{name}\n"));
         let told = format!(
-            "{}. {} to the {} of {}. {}; harms {}, mended in {}",
-            case.summary, case.signature, case.port, case.service, case.issue, case.affected, case.fixed
+            "{}. To the {} of {}: {}. {}; harms {}, mended in {}",
+            case.summary, case.port, case.service, case.signature, case.issue, case.affected, case.fixed
         );
         for line in lines(&told, width().saturating_sub(INDENT.len())) {
             text.push_str(&format!("{INDENT}{line}\n"));

@@ -66,14 +66,25 @@ fn read_from(log: &std::path::Path, after_bytes: u64) -> io::Result<String> {
 fn telling(log: &str) -> Vec<String> {
     const MOST_LINES: usize = 3;
     const LONGEST: usize = 200;
-    const SIGNS: [&str; 6] =
-        [" died", "OutOfMemoryError", "BufferUnderflow", "panic:", "fatal error:", "StackOverflow"];
+    const SIGNS: [&str; 9] = [
+        " died",
+        "OutOfMemoryError",
+        "BufferUnderflow",
+        "StackOverflow",
+        "panic:",
+        "fatal error:",
+        // etcd's, in text and in JSON.
+        " C | ",
+        "\"level\":\"panic\"",
+        "\"level\":\"fatal\"",
+    ];
     let lines: Vec<&str> = log.lines().collect();
     let cut = |text: &str, longest| text.chars().take(longest).collect::<String>();
     let is_telling = |line: &str| SIGNS.iter().any(|sign| line.contains(sign));
     let told = lines.iter().enumerate().filter(|(_, line)| is_telling(line)).map(|(at, line)| {
         // Programs die of the same words in many places.
-        match go_function(&lines[at + 1..]) {
+        let is_go = ["panic:", "fatal error:"].iter().any(|sign| line.trim_start().starts_with(sign));
+        match go_function(&lines[at + 1..]).filter(|_| is_go) {
             Some(function) => format!("{} in {}", cut(line, LONGEST / 2), cut(function, LONGEST / 2)),
             None => cut(line, LONGEST),
         }
@@ -105,6 +116,8 @@ mod tests {
                    java.lang.OutOfMemoryError: Requested array size exceeds VM limit\n\tat java.base/x\n";
         assert_eq!(telling(log).len(), 2);
         assert_eq!(telling("WARN a studied silence\n"), Vec::<String>::new());
+        let critical = "2026-01-01 C | mvcc/backend: cannot put key into bucket (key required)";
+        assert_eq!(telling(critical), [critical]);
         assert_eq!(telling(&format!("panic: {}", "x".repeat(900)))[0].len(), 200);
     }
 

@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::{NoSuchField, Packet, zookeeper};
+use super::mutants::{Grammar, Message, message};
+use super::{Builder, NoSuchField, Packet, consul, zookeeper};
 use crate::causes;
 use crate::servers::Software;
 
@@ -22,15 +23,15 @@ pub struct Case {
     pub service: Software,
     /// Where it is sent.
     pub port: Port,
-    /// Whether a session is opened before.
-    pub session: bool,
+    /// What has to be answered before.
+    pub handshake: Option<Packet>,
     /// The public report.
     pub issue: String,
     /// The versions that it harms.
     pub affected: String,
     /// The first versions that it does not.
     pub fixed: String,
-    /// What is to be seen of it, by the names of `docs/anomalies.md`.
+    /// What is to be seen of it, by the names of `docs/poison.md` where it has one.
     pub signature: String,
     /// Whether nothing is seen of it before the leader dies.
     pub latent: bool,
@@ -50,6 +51,8 @@ pub enum Port {
     Peer,
     /// Where servers tell each other who is there.
     Gossip,
+    /// The same, without a connection.
+    GossipDatagrams,
 }
 
 impl fmt::Display for Port {
@@ -59,6 +62,7 @@ impl fmt::Display for Port {
             Self::Election => "election port",
             Self::Peer => "peer port",
             Self::Gossip => "gossip port",
+            Self::GossipDatagrams => "gossip port, as a datagram,",
         })
     }
 }
@@ -91,8 +95,6 @@ pub enum CaseError {
 struct File {
     summary: String,
     service: String,
-    port: Port,
-    session: bool,
     issue: String,
     affected: String,
     fixed: String,
@@ -133,6 +135,9 @@ const TEXTS: &[(&str, &str)] = texts![
     "sync-path-length",
     "auth-scheme-length",
     "election-short-vote",
+    "alarm-without-type",
+    "role-without-name",
+    "gossip-count",
 ];
 
 /// The names of all cases.
@@ -154,23 +159,51 @@ impl Case {
 fn read(name: &'static str, text: &str) -> Result<Case, CaseError> {
     let file: File = toml::from_str(text)?;
     let service = Software::named(&file.service).ok_or(CaseError::NoService(file.service))?;
-    let File { summary, port, session, issue, affected, fixed, signature, latent, packet, .. } = file;
-    let packet = made(&packet)?;
-    Ok(Case { name, summary, service, port, session, issue, affected, fixed, signature, latent, packet })
+    let File { summary, issue, affected, fixed, signature, latent, packet: recipe, .. } = file;
+    let whole = whole(service, &recipe.message).ok_or_else(|| CaseError::NoMessage(recipe.message.clone()))?;
+    let Message { port, handshake, .. } = whole.clone();
+    let packet = made(whole, &recipe)?;
+    Ok(Case { name, summary, service, port, handshake, issue, affected, fixed, signature, latent, packet })
 }
 
-fn made(recipe: &Recipe) -> Result<Packet, CaseError> {
-    let Recipe { message, set, cut_after } = recipe;
-    let mut packet = zookeeper::message(message).ok_or_else(|| CaseError::NoMessage(message.clone()))?;
-    for (field, bytes) in set {
-        let index = packet.find(field)?;
-        packet.overwrite(index, &bytes_of(bytes)?);
+/// The message of this name with nothing wrong with it: one of the service's grammar, or one that is only good for a case.
+fn whole(service: Software, name: &str) -> Option<Message> {
+    let only_here = |port, packet| Some(message(name, port, vec![packet], zookeeper::reframed));
+    match (service, name) {
+        (Software::ZooKeeper, "short vote") => only_here(Port::Election, zookeeper::message(name)?),
+        (Software::Consul, "gossip compound") => only_here(Port::GossipDatagrams, consul::compound()),
+        _ => Grammar::of(service).messages().iter().find(|message| message.name == name).cloned(),
     }
-    if let Some(last) = cut_after {
-        let end = packet.fields()[packet.find(last)?].at.end;
-        packet.truncate(end);
+}
+
+fn made(message: Message, recipe: &Recipe) -> Result<Packet, CaseError> {
+    let Message { mut packets, reframe, .. } = message;
+    for (field, bytes) in &recipe.set {
+        let (packet, index) = place(&packets, field)?;
+        packets[packet].overwrite(index, &bytes_of(bytes)?);
     }
-    Ok(zookeeper::reframed(packet))
+    if let Some(last) = &recipe.cut_after {
+        let (packet, index) = place(&packets, last)?;
+        let end = packets[packet].fields()[index].at.end;
+        packets[packet].truncate(end);
+        packets.truncate(packet + 1);
+    }
+    Ok(joined(packets.into_iter().map(reframe)))
+}
+
+/// Which of the packets has the field of this name, and its index among the fields of that one.
+fn place(packets: &[Packet], field: &str) -> Result<(usize, usize), NoSuchField> {
+    let mut index = joined(packets.iter().cloned()).find(field)?;
+    let mut number = 0;
+    while packets[number].fields().len() <= index {
+        index -= packets[number].fields().len();
+        number += 1;
+    }
+    Ok((number, index))
+}
+
+fn joined(packets: impl Iterator<Item = Packet>) -> Packet {
+    packets.fold(Packet::builder(), Builder::packet).build()
 }
 
 /// Bytes from their hexadecimal digits.
@@ -204,9 +237,10 @@ mod tests {
         for name in names() {
             let case = Case::named(name).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(!case.issue.is_empty() && !case.affected.is_empty() && !case.fixed.is_empty(), "{name}");
-            assert!(case.signature.starts_with('S'), "{name}");
+            assert!(case.signature.starts_with('S') || case.signature == "the process ends", "{name}");
             assert!(!case.packet.bytes().is_empty(), "{name}");
-            assert_eq!(case.session, case.port == Port::Client, "{name}");
+            let in_a_session = case.service == Software::ZooKeeper && case.port == Port::Client;
+            assert_eq!(case.handshake.is_some(), in_a_session, "{name}");
         }
     }
 
@@ -221,6 +255,28 @@ mod tests {
         assert_eq!(hex("getdata-path-length"), "0000001400001234000000047fffffff2f706f69736f6e00");
         assert_eq!(hex("auth-scheme-length"), "0000001d0000123400000064000000007fffffff64696765737400000003613a62");
         assert_eq!(hex("election-short-vote"), format!("00000000000000030000001e{}", "00".repeat(30)));
+        assert_eq!(hex("gossip-count"), "0780");
+        // The frame of the data, the length of the message in it, and the message: to set something off, for nobody, of no type.
+        assert!(hex("alarm-without-type").ends_with("00000b0001000000010000000006080110001800"));
+        assert!(hex("role-without-name").ends_with("00000d00010000000100000000081206706f69736f6e"));
+    }
+
+    #[test]
+    fn of_a_message_in_several_packets_each_field_is_found_and_what_follows_the_last_is_not_sent() {
+        let recipe = |text: &str| toml::from_str::<Recipe>(text).expect("a recipe");
+        let made = |text: &str| {
+            let recipe = recipe(text);
+            made(whole(Software::Etcd, &recipe.message).expect("a message"), &recipe).expect("a packet")
+        };
+        let put = "message = \"etcdserverpb.KV/Put\"\n";
+        let whole = made(put);
+        let changed = made(&format!("{put}set = {{ lease = \"07\", preface = \"50\" }}"));
+        assert_eq!(changed.bytes()[0], 0x50);
+        assert_eq!(changed.bytes().len(), whole.bytes().len() - 23);
+        assert!(changed.hex().contains("18072001"));
+        let cut = made(&format!("{put}cut_after = \"headers stream\""));
+        assert!(cut.fields().last().is_some_and(|last| last.name == "headers stream"));
+        assert!(whole.bytes().starts_with(cut.bytes()));
     }
 
     #[test]

@@ -18,4 +18,4 @@ pub mod zookeeper;
 pub use case::{Case, CaseError, Port, bytes_of, names};
 pub(crate) use packet::hex;
 pub use packet::{Builder, Field, FieldKind, NoSuchField, Packet};
-pub use sending::{Reply, send, send_within};
+pub use sending::{Reply, send, send_datagram, send_within};

@@ -32,7 +32,7 @@ pub struct Message {
     /// What is sent.
     pub packets: Vec<Packet>,
     /// Puts the outermost length of a packet right.
-    reframe: fn(Packet) -> Packet,
+    pub(super) reframe: fn(Packet) -> Packet,
     /// Tells what of such bytes a server cannot read, where that is known.
     pub unread: fn(&[u8]) -> Option<&'static str>,
     /// Puts the name of who is sent it, and the term in which, to where nothing was changed.
@@ -154,7 +154,7 @@ impl Coverage {
 }
 
 /// A message to anybody that needs no handshake.
-fn message(name: &str, port: Port, packets: Vec<Packet>, reframe: fn(Packet) -> Packet) -> Message {
+pub(super) fn message(name: &str, port: Port, packets: Vec<Packet>, reframe: fn(Packet) -> Packet) -> Message {
     let name = name.to_owned();
     Message { name, port, handshake: None, packets, reframe, unread: not_told, addressed: to_anybody }
 }

@@ -211,7 +211,9 @@ fn meaning(kind: FieldKind, bytes: &[u8]) -> String {
     const LONGEST: usize = 40;
     match kind {
         FieldKind::Length | FieldKind::Opcode | FieldKind::Integer => match bytes.len() {
-            1..=8 => number(bytes).to_string(),
+            // What is counted in one byte has no sign anywhere.
+            1 => bytes[0].to_string(),
+            2..=8 => number(bytes).to_string(),
             _ => String::new(),
         },
         FieldKind::Flag => match bytes {
@@ -298,7 +300,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_signed() {
+    fn numbers_are_signed_but_those_of_one_byte() {
+        assert_eq!(meaning(FieldKind::Length, &[0x80]), "128");
+        assert_eq!(meaning(FieldKind::Length, &[0x80, 0, 0, 0]), i64::from(i32::MIN).to_string());
         assert_eq!(number(&[0x7f, 0xff, 0xff, 0xff]), 2_147_483_647);
         assert_eq!(number(&[0xff; 4]), -1);
         assert_eq!(number(&[0x80, 0, 0, 0, 0, 0, 0, 0]), i64::MIN);

@@ -1,11 +1,11 @@
-//! Sends a packet over a connection of its own, and tells what came of it.
+//! Sends a packet over a connection of its own, or in a datagram, and tells what came of it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 
 use super::Packet;
 
@@ -38,7 +38,22 @@ pub async fn send(to: SocketAddr, handshake: Option<&Packet>, packet: &Packet) -
     send_within(to, handshake, packet, ANSWER).await
 }
 
-/// The same, with another time for the answer.
+/// Sends a packet as one datagram. Whether it arrived is not known unless it is answered.
+///
+/// # Errors
+/// If it cannot be sent from here.
+pub async fn send_datagram(to: SocketAddr, packet: &Packet) -> io::Result<Reply> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+    socket.connect(to).await?;
+    socket.send(packet.bytes()).await?;
+    let mut answer = vec![0; ANSWER_BYTES];
+    let received = tokio::time::timeout(ANSWER, socket.recv(&mut answer)).await;
+    // That nobody listens there any more comes back as an error.
+    answer.truncate(received.map_or(0, Result::unwrap_or_default));
+    Ok(Reply { answer, ..Reply::default() })
+}
+
+/// The same over a connection, with another time for the answer.
 ///
 /// # Errors
 /// If there is no connection, or the handshake is not answered.

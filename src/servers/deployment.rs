@@ -189,9 +189,9 @@ impl Deployment {
             (_, Port::Client) => Some(self.client_port()),
             (_, Port::Peer) => self.peer_ports().first().copied(),
             (Self::ZooKeeper { .. }, Port::Election) => Some(zookeeper::ELECTION_PORT),
-            (Self::Consul { .. }, Port::Gossip) => Some(consul::GOSSIP_PORT),
+            (Self::Consul { .. }, Port::Gossip | Port::GossipDatagrams) => Some(consul::GOSSIP_PORT),
             (Self::Etcd { .. } | Self::Consul { .. }, Port::Election) => None,
-            (Self::Etcd { .. } | Self::ZooKeeper { .. }, Port::Gossip) => None,
+            (Self::Etcd { .. } | Self::ZooKeeper { .. }, Port::Gossip | Port::GossipDatagrams) => None,
         }
     }
 

@@ -9,6 +9,7 @@ use super::super::run::{OwnServers, Prepared, in_its_place, inside};
 use super::super::terminal::{note, say};
 use super::super::{Exit, Failure, OrExit};
 use super::PoisonArguments;
+use super::plan::service;
 use crate::cluster::{Clocks, Cluster, ClusterPlan, Disks};
 use crate::fuzz::{Campaign, Finding, Kept, Subject, Tally};
 use crate::packets::mutants::Grammar;
@@ -43,14 +44,7 @@ fn enter(arguments: &PoisonArguments, servers: &ServerSpec, name: &str, load: &L
 
 /// A cluster, and clients that can tell whether it serves.
 fn scenario(servers: &ServerSpec, arguments: &PoisonArguments) -> String {
-    let (service, particular) = match servers.service.as_str() {
-        "etcd" => ("etcd-v3", String::new()),
-        "zookeeper" => (
-            "zookeeper",
-            format!("[zookeeper]\ntick_ms = 500\nsync_limit_ticks = 4\nheap_mib = {}\n", arguments.heap_mib),
-        ),
-        other => (other, String::new()),
-    };
+    let (service, particular) = service(servers, arguments.heap_mib);
     format!(
         "summary = \"Malformed messages.\"\nservice = \"{service}\"\nservers = \"{servers}\"\nseconds = 1\n\n{particular}\n\
          [workload]\nkind = \"register\"\nworkers = 1\nkeys = 1\nevery_ms = 1000\n"

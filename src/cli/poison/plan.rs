@@ -33,17 +33,14 @@ impl Plan<'_> {
     /// The scenario, as it is stored with the run.
     pub(super) fn text(&self) -> String {
         let Self { case, servers, to, watch_s, cure, heap_mib } = self;
+        let (service, particular) = service(servers, *heap_mib);
         let mut text = format!(
             r#"summary = "Poison: {summary}"
-service = "zookeeper"
+service = "{service}"
 servers = "{servers}"
 seconds = {seconds}
 
-[zookeeper]
-tick_ms = 500
-sync_limit_ticks = 4
-heap_mib = {heap_mib}
-
+{particular}
 [workload]
 kind = "canary"
 ttl_ms = 4_000
@@ -98,6 +95,17 @@ at_ms = {at_ms}
     }
 }
 
+/// The service that these servers are asked as, and the table of what is particular to it.
+pub(super) fn service(servers: &ServerSpec, heap_mib: u32) -> (&str, String) {
+    match servers.service.as_str() {
+        "etcd" => ("etcd-v3", String::new()),
+        "zookeeper" => {
+            ("zookeeper", format!("[zookeeper]\ntick_ms = 500\nsync_limit_ticks = 4\nheap_mib = {heap_mib}\n"))
+        }
+        other => (other, String::new()),
+    }
+}
+
 fn on_silence(from_s: u64) -> String {
     format!("when = \"silence of {} ms\"\nat_ms = {}", SILENCE_S * 1_000, from_s * 1_000)
 }
@@ -114,9 +122,9 @@ mod tests {
 
     #[test]
     fn every_case_makes_a_scenario_whatever_the_cure() {
-        let servers: ServerSpec = "zookeeper@3.4.6".parse().expect("a server");
         for name in packets::names() {
             let case = Case::named(name).expect("it comes along");
+            let servers: ServerSpec = format!("{}@1.2.3", case.service.name()).parse().expect("a server");
             for (cure, faults) in [(Cure::LeaderKill, 3), (Cure::Restart, 2), (Cure::None, 1)] {
                 let plan = Plan { case: &case, servers: &servers, to: "leader", watch_s: 20, cure, heap_mib: 256 };
                 let scenario = Scenario::parse(name, name, &plan.text()).unwrap_or_else(|error| panic!("{error}"));

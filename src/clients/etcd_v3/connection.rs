@@ -118,13 +118,20 @@ pub(super) async fn grant_lease(
 ) -> Result<Lease, OpError> {
     let seconds = i64::try_from(whole_seconds(ttl)).unwrap_or(i64::MAX);
     let options = LeaseGrantOptions::new().with_id(leases.id(owner));
-    let granted = client.lease_client().grant(seconds, Some(options)).await.map_err(|error| {
-        let error = judge(&error);
-        let code = if error.code == REFUSED { REFUSED } else { "lease-grant" };
-        OpError { certainty: Certainty::DidNotHappen, code, ..error }
-    })?;
+    let granted = client.lease_client().grant(seconds, Some(options)).await;
+    let granted = granted.map_err(|error| without_a_lease(judge(&error)))?;
     let ttl = Duration::from_secs(u64::try_from(granted.ttl()).unwrap_or(0));
     Ok(Lease { id: granted.id(), ttl })
+}
+
+/// What it is called that there was no lease: that a server would not grant it is an answer; that nobody said so is none.
+fn without_a_lease(error: OpError) -> OpError {
+    let code = match (error.code, error.certainty) {
+        (REFUSED, _) => REFUSED,
+        (_, Certainty::DidNotHappen) => "lease-grant",
+        (_, Certainty::Unknown) => code::NO_SESSION,
+    };
+    OpError { certainty: Certainty::DidNotHappen, code, ..error }
 }
 
 /// Gives a lease up whose lock is gone already. Whether that works changes nothing: else the lease runs out.
@@ -193,4 +200,22 @@ pub(super) async fn if_still_held(client: &Client, key: String, hold: &Hold, the
 
 fn unsupported(text: &str) -> OpError {
     OpError::failed(UNSUPPORTED, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_of_which_nothing_was_heard_is_no_answer() {
+        let told = |error: OpError| {
+            let told = without_a_lease(error);
+            assert_eq!(told.certainty, Certainty::DidNotHappen);
+            (told.code, code::is_silence(told.code))
+        };
+        assert_eq!(told(OpError::failed("rejected", "the lease exists")), ("lease-grant", false));
+        assert_eq!(told(OpError::failed(REFUSED, "no connection")), (REFUSED, true));
+        assert_eq!(told(OpError::unknown("server", "connection reset")), (code::NO_SESSION, true));
+        assert_eq!(told(OpError::unknown("timeout", "it took too long")), (code::NO_SESSION, true));
+    }
 }

@@ -59,7 +59,7 @@ impl Injection for Killed {
             .collect();
         let mut proof = serde_json::Map::new();
         for (node, how) in cluster.take_down(self.layer, &self.nodes).await? {
-            let how = if were_down.contains(&node) { "was down already, and stays so".to_owned() } else { how };
+            let how = if were_down.contains(&node) { format!("was down already ({how}), and stays so") } else { how };
             proof.insert(node.to_string(), json!(how));
         }
         Ok(json!({ "ended": proof }))

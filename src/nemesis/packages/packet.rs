@@ -11,7 +11,7 @@ use crate::NodeId;
 use crate::cluster::{Cluster, Standing};
 use crate::nemesis::package::{Aims, Course, Fault, FaultError, Injection, Package, Setting, parse};
 use crate::nemesis::{Aim, Field, wait};
-use crate::packets::{self, Case, Packet, Port, Reply, zookeeper};
+use crate::packets::{self, Case, Packet, Port, Reply, etcd, zookeeper};
 use crate::sandbox::ThreadNames;
 use crate::servers::Software;
 
@@ -27,12 +27,12 @@ pub(super) static PACKAGE: Package = Package {
     parse: parse::<Poisoned>,
 };
 
-/// The time-out of the session that is opened before the packet.
-const SESSION_MS: i32 = 4_000;
 /// The first thread that dies of a packet does so within this time.
 const DYING: Duration = Duration::from_secs(1);
 /// Those that die after it, too: a thread that reads votes may get to one a second after those of its connection have ended.
 const DYING_AFTER: Duration = Duration::from_millis(1_500);
+/// Where a process has ended, those that are told the same by the next leader end by then.
+const FOLLOWING: Duration = Duration::from_secs(2);
 /// Two looks at the threads of a server are so far apart.
 const LOOKS_APART: Duration = Duration::from_millis(300);
 
@@ -90,6 +90,10 @@ impl Injection for Sending {
             let are_told = || Some(last_words(cluster, &before)).filter(|words| !words.is_empty());
             wait::until(DYING_AFTER, || async { are_told() }).await;
             tokio::time::sleep(LOOKS_APART).await;
+            let ended = || cluster.nodes().into_iter().filter(|&node| is_down(cluster, node)).count();
+            if ended() > 0 {
+                wait::until(FOLLOWING, || async { (ended() == before.len()).then_some(()) }).await;
+            }
             gone = are_gone();
         }
         let last_words = last_words(cluster, &before);
@@ -125,7 +129,8 @@ impl Sending {
     /// What came back, in a few words. Only to clients a server says what is wrong.
     fn in_words(&self, reply: &Reply) -> String {
         match (self.case.port, reply.answer.len()) {
-            (Port::Client, _) => zookeeper::in_words(reply),
+            (Port::Client, _) if self.case.service == Software::ZooKeeper => zookeeper::in_words(reply),
+            (Port::Client, 1..) if self.case.service == Software::Etcd => etcd::in_words(reply).to_owned(),
             (_, 0) if reply.closed => "closed the connection".to_owned(),
             (_, 0) => "no answer".to_owned(),
             (_, bytes) => format!("{bytes} bytes came back"),
@@ -134,8 +139,11 @@ impl Sending {
 
     async fn send(&self, node: NodeId) -> Result<Reply, FaultError> {
         let to = self.field.cluster.address_for_packets(node, self.case.port)?;
-        let handshake = self.case.session.then(|| zookeeper::handshake(SESSION_MS));
-        let reply = packets::send(to, handshake.as_ref(), &self.case.packet).await;
+        let Case { handshake, packet, .. } = &self.case;
+        let reply = match self.case.port {
+            Port::GossipDatagrams => packets::send_datagram(to, packet).await,
+            _ => packets::send(to, handshake.as_ref(), packet).await,
+        };
         reply.map_err(|error| FaultError::DidNotBite(format!("the packet did not reach {node}: {error}")))
     }
 }
@@ -169,12 +177,17 @@ fn census(cluster: &Cluster) -> BTreeMap<NodeId, Before> {
     cluster.nodes().into_iter().filter_map(|node| Some((node, of(node)?))).collect()
 }
 
-/// The names of the threads that are gone, by server; of a process that has ended, `all`.
+fn is_down(cluster: &Cluster, node: NodeId) -> bool {
+    cluster.standing(node).is_ok_and(|now| now == Standing::Down)
+}
+
+/// The names of the threads that are gone, by server; of a process that has ended, how it did.
 fn gone(cluster: &Cluster, before: &BTreeMap<NodeId, Before>) -> BTreeMap<String, Vec<String>> {
     let mut gone = BTreeMap::new();
     for (&node, Before { threads, .. }) in before {
-        if cluster.standing(node).is_ok_and(|now| now == Standing::Down) {
-            gone.insert(node.to_string(), vec!["all".to_owned()]);
+        if is_down(cluster, node) {
+            let how = cluster.has_ended(node).ok().flatten().unwrap_or_else(|| "ended".to_owned());
+            gone.insert(node.to_string(), vec![format!("all of them: the process {how}")]);
             continue;
         }
         let Ok(now) = cluster.thread_names(node) else { continue };

@@ -144,6 +144,20 @@ pub fn ping() -> Packet {
         .build()
 }
 
+/// Several messages in one datagram: how many, how long each is, then they.
+#[must_use]
+pub fn compound() -> Packet {
+    const COMPOUND: u8 = 7;
+    let ping = ping();
+    Packet::builder()
+        .field("message type", FieldKind::Opcode, &[COMPOUND])
+        .note("several messages")
+        .field("count", FieldKind::Length, &[1])
+        .field("part length", FieldKind::Length, &(ping.bytes().len() as u16).to_be_bytes())
+        .packet(ping)
+        .build()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +182,9 @@ mod tests {
         assert_eq!(first.bytes(), [RPC]);
         assert_eq!(header.bytes(), b"\x82\xadServiceMethod\xa7KVS.Get\xa3Seq\x01");
         assert_eq!(body.bytes(), b"\x82\xaaDatacenter\xa3dc1\xa3Key\xa6poison");
-        assert_eq!(ping().bytes(), b"\x00\x82\xa5SeqNo\x07\xa4Node\xa6n1.dc1");
+        let ping = b"\x00\x82\xa5SeqNo\x07\xa4Node\xa6n1.dc1";
+        assert_eq!(super::ping().bytes(), ping);
+        assert_eq!(compound().bytes(), [&[7, 1, 0, 21][..], ping].concat());
     }
 
     #[test]

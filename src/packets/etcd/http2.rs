@@ -1,9 +1,11 @@
 //! HTTP/2 as a client speaks it: frames, and headers in their plainest form.
 
-use crate::packets::{Builder, FieldKind, Packet};
+use crate::packets::{Builder, FieldKind, Packet, Reply};
 
 const HEADERS: u8 = 1;
+const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
+const GO_AWAY: u8 = 7;
 const DATA: u8 = 0;
 const END_HEADERS: u8 = 4;
 const END_STREAM: u8 = 1;
@@ -28,6 +30,27 @@ pub fn call(path: &str, message: Packet) -> Vec<Packet> {
         frame("headers", HEADERS, END_HEADERS, STREAM, headers(path)),
         frame("data", DATA, END_STREAM, STREAM, prefixed),
     ]
+}
+
+/// What the reply to a call says, in a few words. A call that is answered is answered by a message; one that is refused, by headers alone.
+#[must_use]
+pub fn in_words(reply: &Reply) -> &'static str {
+    const HEAD: usize = 9;
+    let mut kinds = Vec::new();
+    let mut left = reply.answer.as_slice();
+    while let [a, b, c, kind, ..] = *left {
+        kinds.push(kind);
+        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        left = left.get(HEAD + length..).unwrap_or_default();
+    }
+    let has = |kind| kinds.contains(&kind);
+    match () {
+        () if has(DATA) => "answered it",
+        () if has(RESET) || has(GO_AWAY) => "broke the call off",
+        () if has(HEADERS) => "refused it",
+        () if reply.closed => "took the call and closed the connection",
+        () => "took the call and did not answer",
+    }
 }
 
 fn frame(name: &str, kind: u8, flags: u8, stream: u32, payload: Packet) -> Packet {
@@ -77,6 +100,22 @@ fn literal(block: Builder, name: &str, value: &str) -> Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reply_is_told_by_its_frames() {
+        let settings = [0, 0, 6, SETTINGS, 0, 0, 0, 0, 0, 0, 4, 0, 0, 255, 255];
+        let of = |kind: u8| [0, 0, 1, kind, 0, 0, 0, 0, 1, 7];
+        let said = |frames: &[u8], closed| {
+            in_words(&Reply { answer: [&settings[..], frames].concat(), closed, ..Reply::default() })
+        };
+        assert_eq!(said(&[of(HEADERS), of(DATA), of(HEADERS)].concat(), false), "answered it");
+        assert_eq!(said(&of(HEADERS), false), "refused it");
+        assert_eq!(said(&of(RESET), false), "broke the call off");
+        assert_eq!(said(&[], true), "took the call and closed the connection");
+        // Cut off, or longer than it says: hostile, and no more than that.
+        assert_eq!(said(&[255, 255, 255, HEADERS], false), "refused it");
+        assert_eq!(said(&[0, 0], false), "took the call and did not answer");
+    }
 
     #[test]
     fn frames_are_as_long_as_they_say() {

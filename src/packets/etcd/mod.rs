@@ -7,7 +7,7 @@ mod requests;
 use super::http;
 use super::{FieldKind, Packet};
 
-pub use http2::call;
+pub use http2::{call, in_words};
 pub use peers::{addressed, messages as peer_messages};
 pub use requests::Request;
 

@@ -56,11 +56,13 @@ pub enum Request {
     Alarm,
     /// Who the members are.
     MemberList,
+    /// Makes a role for users.
+    RoleAdd,
 }
 
 impl Request {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Range,
         Self::Put,
         Self::DeleteRange,
@@ -82,6 +84,7 @@ impl Request {
         Self::Status,
         Self::Alarm,
         Self::MemberList,
+        Self::RoleAdd,
     ];
 
     /// The method that it calls.
@@ -109,6 +112,7 @@ impl Request {
             Self::Status => "/etcdserverpb.Maintenance/Status",
             Self::Alarm => "/etcdserverpb.Maintenance/Alarm",
             Self::MemberList => "/etcdserverpb.Cluster/MemberList",
+            Self::RoleAdd => "/etcdserverpb.Auth/RoleAdd",
         }
     }
 
@@ -176,6 +180,7 @@ impl Request {
             Self::HashKv => message.number(1, "revision", 0),
             Self::Alarm => message.number(1, "action", 0).number(2, "member", 0).number(3, "alarm", 0),
             Self::MemberList => message.number(1, "linearizable", 1),
+            Self::RoleAdd => message.bytes(1, "name", KEY),
         }
         .build()
     }

@@ -115,6 +115,12 @@ impl Screen {
         for gone in &poison.gone {
             self.entry("gone", &format!("threads of {gone}"));
         }
+        for line in &poison.log {
+            self.entry("log", line);
+        }
+        for no_cure in &poison.no_cures {
+            self.entry("no cure", no_cure);
+        }
         for lock in &poison.locks {
             self.entry("locks", lock);
         }

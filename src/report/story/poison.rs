@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use leasehold_checkers::checks::lockup::classes::Class;
-use leasehold_checkers::history::vocabulary::{HealthValue, f};
+use leasehold_checkers::history::vocabulary::{FaultPhase, FaultValue, HealthValue, f};
 use leasehold_checkers::history::{Action, EventType, Op, Process, RunTime};
 use leasehold_checkers::verdict::{AnomalyKind, Signature};
 use serde_json::Value;
@@ -31,6 +31,8 @@ pub(in crate::report) struct Poison {
     pub gone: Vec<String>,
     /// What the servers' logs say of it.
     pub log: Vec<String>,
+    /// What was tried on the servers afterwards and did not bring them back, and why.
+    pub no_cures: Vec<String>,
     /// What was served before the packet, and what after it until something was done about it.
     pub spans: Vec<Served>,
     /// What became of the locks that were held.
@@ -129,9 +131,23 @@ pub(super) fn of(story: &Story<'_>) -> Option<Poison> {
         answers: answers.collect(),
         gone: by_node(&proof["threads_gone"]),
         log: by_node(&proof["log"]),
+        no_cures: no_cures(story, packet.from),
         spans: spans(story, packet),
         locks: locks(story, packet.from),
     })
+}
+
+/// What could not be taken back after the packet, and why.
+fn no_cures(story: &Story<'_>, since: RunTime) -> Vec<String> {
+    const MOST: usize = 5;
+    let events = story.history.events.iter().filter(|event| event.process == Process::Nemesis && event.time > since);
+    let failed = events.filter_map(|event| {
+        let (value, error) = (event.value.read::<FaultValue>().ok()?, event.error.as_ref()?);
+        let hit: Vec<String> = value.nodes.iter().take(NODES_MAX).map(|node| one_line(node, 12)).collect();
+        let is_healing = value.phase == FaultPhase::Heal;
+        is_healing.then(|| format!("{} of {}: {}", one_line(&value.what, 60), list(&hit), one_line(&error.text, 200)))
+    });
+    failed.take(MOST).collect()
 }
 
 /// Which leases outlived their time, when the last of them was free again, and whether anything was given twice.
