@@ -7,6 +7,7 @@ mod case;
 pub mod consul;
 pub mod etcd;
 mod http;
+mod meaning;
 pub mod mutants;
 pub mod mutate;
 mod packet;
@@ -16,6 +17,7 @@ pub mod streams;
 pub mod zookeeper;
 
 pub use case::{Case, CaseError, Port, bytes_of, names};
+pub use meaning::Notation;
 pub(crate) use packet::hex;
 pub use packet::{Builder, Field, FieldKind, NoSuchField, Packet};
 pub use sending::{Reply, send, send_within};
