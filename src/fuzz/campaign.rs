@@ -224,7 +224,7 @@ impl Campaign<'_> {
             tell("nor does it when all are sent at once");
             return Ok(None);
         };
-        let mut minimiser = Minimiser { trial: &mut self.subject, shape: first.shape(), tries_left: TRIES };
+        let mut minimiser = Minimiser::new(&mut self.subject, &self.grammar, first.shape(), TRIES);
         let suspects = minimiser.fewest_mutants(beginning).await?;
         tell(&format!("{} of them suffice", suspects.len()));
         // What the logs say now is of these alone.
@@ -243,8 +243,8 @@ impl Campaign<'_> {
         tell: &(dyn Fn(&str) + Sync),
     ) -> Result<Option<(Finding, Vec<Suspect>)>, FuzzError> {
         let Culprits { suspects, signature: first } = culprits;
-        let mut minimiser = Minimiser { trial: &mut self.subject, shape: first.shape(), tries_left: TRIES };
-        let least = minimiser.fewest_bytes(suspects.clone()).await?;
+        let mut minimiser = Minimiser::new(&mut self.subject, &self.grammar, first.shape(), TRIES);
+        let least = minimiser.least_done(suspects.clone()).await?;
         let sent = sent(&least);
         let mut last = first.clone();
         for replay in 0..REPLAYS {

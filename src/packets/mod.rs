@@ -14,6 +14,7 @@ mod packet;
 mod reader;
 mod sending;
 pub mod streams;
+pub mod undone;
 pub mod zookeeper;
 
 pub use case::{Case, CaseError, Port, bytes_of, names};
