@@ -173,7 +173,7 @@ impl<'a, T: Trial> Minimiser<'a, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::subject::NodeState;
+    use crate::fuzz::signature::NodeState;
     use crate::packets::mutate::{Deed, Mutator};
     use crate::servers::Software;
 
