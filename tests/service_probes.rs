@@ -145,6 +145,15 @@ async fn tells_of_itself(mut servers: Servers, clock_within: Duration) {
     })
     .await;
 
+    until("all hold the same", async || {
+        let mut held = Vec::new();
+        for node in NodeId::first(SIZE) {
+            held.push(servers.probes.contents(node).await.ok()?);
+        }
+        (!held[0].is_empty() && held.windows(2).all(|two| two[0] == two[1])).then_some(())
+    })
+    .await;
+
     servers.kill(leader);
     let rest: Vec<NodeId> = NodeId::first(SIZE).filter(|node| *node != leader).collect();
     let after = until("another leads", async || {

@@ -37,7 +37,7 @@ use crate::clock::Skew;
 use crate::disk::Gate;
 use crate::results::RunFolder;
 use crate::sandbox::{ControlGroups, LinkCounters, Network, Side, Spawner, Threads, Throttled};
-use crate::servers::{Ability, Deployment, LeaderView, Part, Place, Probes, log_tail, wait_ready};
+use crate::servers::{Ability, Contents, Deployment, LeaderView, Part, Place, Probes, log_tail, wait_ready};
 
 /// How long a cluster may take until all its nodes serve for the first time.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -227,6 +227,14 @@ impl Cluster {
     /// If it does not answer.
     pub async fn health_of(&self, node: NodeId) -> Result<bool, ClusterError> {
         Ok(self.probes.health(node).await?)
+    }
+
+    /// What a node holds by itself.
+    ///
+    /// # Errors
+    /// If it does not tell.
+    pub async fn contents_of(&self, node: NodeId) -> Result<Contents, ClusterError> {
+        Ok(self.probes.contents(node).await?)
     }
 
     /// Whether a node answers at all.

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::finding::difference;
 use super::known::Known;
 use super::minimise::{Minimiser, Suspect, Trial};
-use super::{Finding, FuzzError, Sent, Signature, Subject};
+use super::{Compared, Finding, FuzzError, Sent, Signature, Subject};
 use crate::packets::mutants::{Coverage, Grammar, Mutant};
 use crate::packets::{Reply, hex};
 
@@ -33,6 +33,12 @@ const REPLAYS: u32 = 3;
 
 /// Of so many mutants at least one is of no known kind, or all messages do harm.
 const LOOKED_THROUGH: usize = 64 * BATCH;
+
+/// One part in so many of the time goes into comparing what servers hold.
+const PART_COMPARING: u32 = 20;
+
+/// So many of the last mutants may be why servers hold different data.
+const LOOKED_BACK_AT: usize = 64 * BATCH;
 
 /// A search for what stops these servers.
 #[derive(Debug)]
@@ -72,6 +78,12 @@ pub struct Tally {
     pub left_out: u64,
     /// How often something stopped that could not be shown again.
     pub not_replayed: u64,
+    /// How often what the servers hold was compared.
+    pub compared: u64,
+    /// How often one of them did not tell, or went on to change.
+    pub not_compared: u64,
+    /// The part of the time of sending that went into that.
+    pub comparing: Duration,
 }
 
 /// A finding that was written down.
@@ -104,6 +116,8 @@ impl Campaign<'_> {
     /// If the cluster does not come up again, or something cannot be written.
     pub async fn run(mut self, tell: &(dyn Fn(&str) + Sync)) -> Result<Tally, FuzzError> {
         let (mut tally, mut known) = (Tally::default(), Known::default());
+        // What was sent since all servers were last seen to hold the same.
+        let mut since: Vec<Mutant> = Vec::new();
         let mut log = self.log()?;
         self.subject.prepare().await?;
         let grammar = self.grammar.clone();
@@ -135,28 +149,72 @@ impl Campaign<'_> {
                 note(&mut log, mutant, sent, reply)?;
             }
             tally.sending += began.elapsed();
-            if let Some(signature) = stopped {
-                tell(&format!("after {} mutants: {signature}", tally.sent));
-                self.sort_out(batch, &mut tally, &mut known, tell).await?;
-                self.write_summary(&tally)?;
-                self.subject.begin_anew().await?;
-            }
+            since.extend(batch.iter().map(|(mutant, _)| mutant.clone()));
+            since.drain(..since.len().saturating_sub(LOOKED_BACK_AT));
+            let is_over = tally.sending + tally.sorting >= self.lasts;
+            let (signature, batch) = match stopped {
+                Some(signature) => (signature, batch),
+                None if is_over || tally.comparing * PART_COMPARING <= tally.sending => {
+                    match self.compare(&mut tally, &mut since).await? {
+                        Some(signature) => {
+                            (signature, since.iter().filter_map(|mutant| self.suspect(mutant)).collect())
+                        }
+                        None => continue,
+                    }
+                }
+                None => continue,
+            };
+            tell(&format!("after {} mutants: {signature}", tally.sent));
+            self.sort_out(batch, signature.is_of_data(), &mut tally, &mut known, tell).await?;
+            self.write_summary(&tally)?;
+            self.subject.begin_anew().await?;
+            since.clear();
         }
         log.flush().map_err(|source| self.unwritten("mutants.jsonl", source))?;
         self.write_summary(&tally)?;
         Ok(tally)
     }
 
-    /// Finds out what of a batch stops something: that is a finding, or kin of one.
+    /// Whether the servers hold different data after all that was sent since they last held the same.
+    async fn compare(&mut self, tally: &mut Tally, since: &mut Vec<Mutant>) -> Result<Option<Signature>, FuzzError> {
+        let began = Instant::now();
+        let signature = match self.subject.compared().await? {
+            Compared::Different(told) => self.subject.signature_of(told).await?,
+            Compared::Same => {
+                tally.compared += 1;
+                since.clear();
+                None
+            }
+            Compared::Unknown => {
+                tally.not_compared += 1;
+                None
+            }
+        };
+        if signature.is_some() {
+            tally.compared += 1;
+            tally.sorting += began.elapsed();
+        } else {
+            tally.comparing += began.elapsed();
+            tally.sending += began.elapsed();
+        }
+        Ok(signature)
+    }
+
+    fn suspect(&self, mutant: &Mutant) -> Option<Suspect> {
+        Sent::of(&self.grammar, mutant).map(|sent| (mutant.clone(), sent))
+    }
+
+    /// Finds out what of a batch stops something, or is why servers hold different data: that is a finding, or kin of one.
     async fn sort_out(
         &mut self,
         batch: Vec<Suspect>,
+        of_data: bool,
         tally: &mut Tally,
         known: &mut Known,
         tell: &(dyn Fn(&str) + Sync),
     ) -> Result<(), FuzzError> {
         let began = Instant::now();
-        let Some(culprits) = self.culprits(batch, tell).await? else {
+        let Some(culprits) = self.culprits(batch, of_data, tell).await? else {
             tally.not_replayed += 1;
             tally.sorting += began.elapsed();
             return Ok(());
@@ -201,30 +259,31 @@ impl Campaign<'_> {
     async fn culprits(
         &mut self,
         batch: Vec<Suspect>,
+        of_data: bool,
         tell: &(dyn Fn(&str) + Sync),
     ) -> Result<Option<Culprits>, FuzzError> {
-        let needed = match self.subject.suspected_on_the_way(&sent(&batch)).await? {
-            Some(needed) => {
-                // Nearly always it is the last one alone.
-                let last = batch[needed - 1..needed].to_vec();
-                if let Some(signature) = self.subject.stopped_by(&sent(&last)).await? {
-                    let (Mutant { message, to, .. }, _) = &last[0];
-                    tell(&format!("one message suffices, {message} to {to}"));
-                    return Ok(Some(Culprits { suspects: last, signature }));
+        let mut beginning = batch;
+        // Of what servers hold it takes too long to be certain after each message.
+        if !of_data {
+            match self.subject.suspected_on_the_way(&sent(&beginning)).await? {
+                Some(needed) => {
+                    beginning.truncate(needed);
+                    // Nearly always it is the last one alone.
+                    let last = beginning[needed - 1..].to_vec();
+                    if let Some(signature) = self.subject.stopped_by(&sent(&last)).await? {
+                        let (Mutant { message, to, .. }, _) = &last[0];
+                        tell(&format!("one message suffices, {message} to {to}"));
+                        return Ok(Some(Culprits { suspects: last, signature }));
+                    }
                 }
-                needed
+                None => tell("it does not come again when they are sent one after the other"),
             }
-            None => {
-                tell("it does not come again when they are sent one after the other");
-                batch.len()
-            }
-        };
-        let beginning = batch[..needed].to_vec();
+        }
         let Some(first) = self.subject.stopped_by(&sent(&beginning)).await? else {
             tell("nor does it when all are sent at once");
             return Ok(None);
         };
-        let mut minimiser = Minimiser { trial: &mut self.subject, shape: first.shape(), tries_left: TRIES };
+        let mut minimiser = Minimiser::new(&mut self.subject, &self.grammar, first.shape(), TRIES);
         let suspects = minimiser.fewest_mutants(beginning).await?;
         tell(&format!("{} of them suffice", suspects.len()));
         // What the logs say now is of these alone.
@@ -243,8 +302,8 @@ impl Campaign<'_> {
         tell: &(dyn Fn(&str) + Sync),
     ) -> Result<Option<(Finding, Vec<Suspect>)>, FuzzError> {
         let Culprits { suspects, signature: first } = culprits;
-        let mut minimiser = Minimiser { trial: &mut self.subject, shape: first.shape(), tries_left: TRIES };
-        let least = minimiser.fewest_bytes(suspects.clone()).await?;
+        let mut minimiser = Minimiser::new(&mut self.subject, &self.grammar, first.shape(), TRIES);
+        let least = minimiser.least_done(suspects.clone()).await?;
         let sent = sent(&least);
         let mut last = first.clone();
         for replay in 0..REPLAYS {
@@ -296,6 +355,9 @@ impl Campaign<'_> {
             "findings": findings.collect::<Vec<_>>(),
             "left_out": tally.left_out,
             "not_replayed": tally.not_replayed,
+            "compared": tally.compared,
+            "not_compared": tally.not_compared,
+            "seconds_comparing": tally.comparing.as_secs_f64(),
         });
         let text = format!("{summary:#}\n");
         std::fs::write(self.folder.join("fuzz.json"), text).map_err(|source| self.unwritten("fuzz.json", source))

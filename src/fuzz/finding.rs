@@ -67,9 +67,9 @@ pub struct Finding {
     pub signature: String,
     /// How often it was seen again, of how many times that it was tried.
     pub replayed: [u32; 2],
-    /// How many bytes differ from well-formed messages.
+    /// How many bytes have to be replaced, put in or left out to make well-formed messages of them.
     pub bytes_changed: usize,
-    /// The mutants, with all that was done to them before bytes were put back.
+    /// The mutants, with what is left of what was done to them.
     pub mutants: Vec<Mutant>,
     /// What is sent, in hexadecimal digits, one for each of the mutants.
     pub bytes: Vec<String>,
@@ -133,15 +133,15 @@ impl Finding {
 }
 
 /// The packet with these bytes in the place of its own, as many of them as there are of both.
-pub(super) fn with_bytes(packet: &Packet, bytes: &[u8]) -> Packet {
+fn with_bytes(packet: &Packet, bytes: &[u8]) -> Packet {
     let mut packet = packet.clone();
     packet.patch(0, bytes);
     packet
 }
 
-/// In how many bytes two packets differ; what one has and the other has not is different.
+/// In how many bytes two packets differ: so many have to be replaced, put in or left out to make the other of one.
 pub(super) fn difference(one: &[u8], other: &[u8]) -> usize {
-    one.iter().zip(other).filter(|(one, other)| one != other).count() + one.len().abs_diff(other.len())
+    strsim::generic_levenshtein(&one.to_vec(), &other.to_vec())
 }
 
 #[cfg(test)]
@@ -184,5 +184,6 @@ mod tests {
         assert_eq!(difference(b"abc", b"abc"), 0);
         assert_eq!(difference(b"abc", b"axc"), 1);
         assert_eq!(difference(b"abcde", b"axc"), 3);
+        assert_eq!(difference(b"abcde", b"a_bcde"), 1, "what has moved is the same");
     }
 }

@@ -147,7 +147,7 @@ fn changed_fields(mutant: &Mutant, sent: &Sent) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::subject::NodeState;
+    use crate::fuzz::signature::NodeState;
     use crate::packets::mutants::Grammar;
     use crate::servers::Software;
 

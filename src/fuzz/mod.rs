@@ -2,7 +2,7 @@
 //!
 //! Mutants are sent in batches over many connections at once. After each batch every server is asked for a write and a read. Where one
 //! of them does not serve for longer than any election takes, or its process has ended, the batch is sent again to a cluster without
-//! any past, and taken apart until nothing of it can be left out. What is found once is not sent again, and the search goes on.
+//! any past, and taken apart until nothing of it can be left out. So is a batch after which servers go on to hold different data. What is found once is not sent again, and the search goes on.
 //!
 //! What is found stays in the results of the run.
 
@@ -10,11 +10,15 @@ mod campaign;
 mod finding;
 mod known;
 mod minimise;
+mod replicas;
+mod signature;
 mod subject;
 
 pub use campaign::{Campaign, Kept, Tally};
 pub use finding::{Finding, Sent};
-pub use subject::{Signature, Subject};
+pub use replicas::Compared;
+pub use signature::Signature;
+pub use subject::Subject;
 
 use crate::cluster::ClusterError;
 

@@ -1,20 +1,23 @@
 //! The cluster that mutants are sent to, and whether it still serves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use leasehold_workloads::op::{Op, RegisterOp};
+use leasehold_workloads::op::{Answer, Op, RegisterOp};
 use leasehold_workloads::service::{Connect, LockService};
 
-use super::{FuzzError, Sent};
+use super::replicas::{BETWEEN_LOOKS, Replicas, compared};
+use super::signature::{NodeState, Signature};
+use super::{Compared, FuzzError, Sent};
 use crate::NodeId;
 use crate::cluster::{Cluster, Layer, Leader};
 use crate::packets::mutants::Role;
 use crate::packets::{Reply, send_within};
+use crate::servers::Contents;
 
 /// How long a server may take for one write or read. To open a session is a part of it.
 const OP: Duration = Duration::from_secs(2);
@@ -37,6 +40,12 @@ const ANSWER: Duration = Duration::from_millis(150);
 /// So many connections are open at once while a finding is sent again.
 const LANES: usize = 8;
 
+/// From one question for it to the next.
+const SHORTLY: Duration = Duration::from_millis(10);
+
+/// What was written shows on every server by then.
+const CATCHING_UP: Duration = Duration::from_secs(5);
+
 /// The register that tells whether writes are served.
 const KEY: &str = "fuzz/alive";
 
@@ -54,83 +63,6 @@ pub struct Subject {
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subject").field("cluster", &self.cluster).finish_non_exhaustive()
-    }
-}
-
-/// What stopped, of each server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signature {
-    /// The servers, in their order.
-    pub nodes: Vec<NodeState>,
-}
-
-/// What a server does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeState {
-    /// Which.
-    pub node: NodeId,
-    /// How its process ended, if it has.
-    pub ended: Option<String>,
-    /// Whether it serves a write.
-    pub writes: bool,
-    /// Whether it serves a read.
-    pub reads: bool,
-    /// What its health check says.
-    pub healthy: Option<bool>,
-    /// What its log says of something that died.
-    pub last_words: Vec<String>,
-}
-
-impl NodeState {
-    /// One that says it is well and serves nobody.
-    #[cfg(test)]
-    pub(super) fn silent(last_words: Vec<String>) -> Self {
-        let node = NodeId::new(1);
-        Self { node, ended: None, writes: false, reads: false, healthy: Some(true), last_words }
-    }
-
-    fn is_well(&self) -> bool {
-        self.ended.is_none() && self.writes && self.reads
-    }
-}
-
-impl Signature {
-    /// Its shape, whichever servers show it: by that two are compared.
-    #[must_use]
-    pub fn shape(&self) -> &'static str {
-        let all = |is: fn(&NodeState) -> bool| self.nodes.iter().all(is);
-        if self.nodes.iter().any(|node| node.ended.is_some()) {
-            return "a server ended";
-        }
-        match (all(|node| !node.writes), all(|node| !node.reads)) {
-            (true, true) => "no server serves anything",
-            (true, false) => "no server serves writes",
-            _ => "a server does not serve",
-        }
-    }
-
-    /// What the logs say of something that died, without the numbers, which are others each time.
-    #[must_use]
-    pub fn last_words(&self) -> BTreeSet<String> {
-        let letters = |line: &String| line.chars().filter(|letter| letter.is_alphabetic()).collect();
-        self.nodes.iter().flat_map(|node| &node.last_words).map(letters).collect()
-    }
-}
-
-impl fmt::Display for Signature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.shape())?;
-        for NodeState { node, ended, writes, reads, healthy, .. } in &self.nodes {
-            let serves = |serves: &bool| if *serves { "yes" } else { "no" };
-            let health = match healthy {
-                Some(true) => "says that it is well",
-                Some(false) => "says that it is not well",
-                None => "says nothing of its health",
-            };
-            let ended = ended.as_ref().map(|how| format!(", ended: {how}")).unwrap_or_default();
-            write!(f, "; {node}: writes {}, reads {}, {health}{ended}", serves(writes), serves(reads))?;
-        }
-        Ok(())
     }
 }
 
@@ -212,6 +144,32 @@ impl Subject {
         self.silent_for(PATIENCE).await
     }
 
+    /// Whether all servers hold the same, if all of them serve. Where they do not it takes until that is certain.
+    ///
+    /// # Errors
+    /// If the cluster cannot be asked.
+    pub async fn compared(&mut self) -> Result<Compared, FuzzError> {
+        compared(self).await
+    }
+
+    /// The same as what stopped.
+    ///
+    /// # Errors
+    /// If the cluster cannot be asked.
+    pub async fn differing(&mut self) -> Result<Option<Signature>, FuzzError> {
+        let Compared::Different(told) = self.compared().await? else { return Ok(None) };
+        self.signature_of(told).await
+    }
+
+    /// That they hold different data; `None` where one does not serve by now.
+    pub(super) async fn signature_of(&mut self, told: Vec<Vec<String>>) -> Result<Option<Signature>, FuzzError> {
+        let mut state = self.state().await?;
+        for (node, holds_alone) in state.nodes.iter_mut().zip(told) {
+            node.holds_alone = holds_alone;
+        }
+        Ok(state.nodes.iter().all(NodeState::is_well).then_some(state))
+    }
+
     async fn silent_for(&mut self, patience: Duration) -> Result<Option<Signature>, FuzzError> {
         let began = Instant::now();
         loop {
@@ -239,13 +197,16 @@ impl Subject {
         state
     }
 
-    /// The same for mutants that were sent in their order to a cluster without any past.
+    /// What stopped, or is held by some only, after mutants that were sent in their order to a cluster without any past.
     ///
     /// # Errors
     /// If that does not come about.
     pub async fn stopped_by(&mut self, sent: &[Sent]) -> Result<Option<Signature>, FuzzError> {
         self.send_anew(sent).await?;
-        self.stopped().await
+        match self.stopped().await? {
+            Some(stopped) => Ok(Some(stopped)),
+            None => self.differing().await,
+        }
     }
 
     /// Sends each of these mutants when it is seen that the one before it stopped nothing, and says how many of them it took until something
@@ -282,7 +243,15 @@ impl Subject {
         let states = nodes.iter().zip(first..).enumerate().map(async |(index, (&node, value))| {
             let ended = self.cluster.has_ended(node)?;
             let ((writes, reads), healthy) = tokio::join!(self.serves(index, value), self.cluster.health_of(node));
-            Ok(NodeState { node, ended, writes, reads, healthy: healthy.ok(), last_words: Vec::new() })
+            Ok(NodeState {
+                node,
+                ended,
+                writes,
+                reads,
+                healthy: healthy.ok(),
+                last_words: Vec::new(),
+                holds_alone: Vec::new(),
+            })
         });
         let nodes = join_all(states).await.into_iter().collect::<Result<Vec<_>, FuzzError>>()?;
         Ok(Signature { nodes })
@@ -298,6 +267,43 @@ impl Subject {
         }
         let writes = is_served(&mut *connection, &register(RegisterOp::Write { value })).await;
         (writes, reads)
+    }
+}
+
+impl Replicas for Subject {
+    async fn contents(&mut self) -> Option<Vec<Contents>> {
+        let asked = self.cluster.nodes().into_iter().map(|node| self.cluster.contents_of(node));
+        join_all(asked).await.into_iter().collect::<Result<_, _>>().ok()
+    }
+
+    async fn catch_up(&mut self) -> Result<bool, FuzzError> {
+        let began = Instant::now();
+        let value = self.value;
+        self.value += 1;
+        let register = |op| Op::Register { key: KEY.to_owned(), op };
+        let mut connection = self.connect.connect(0, 0);
+        if !is_served(&mut *connection, &register(RegisterOp::Write { value })).await {
+            return Ok(false);
+        }
+        let read = register(RegisterOp::Read { linearizable: false });
+        for node in 0..self.cluster.nodes().len() {
+            let mut connection = self.connect.connect(0, node);
+            loop {
+                let answer = tokio::time::timeout(OP, connection.perform(&read)).await;
+                if answer == Ok(Ok(Answer::Value(Some(value)))) {
+                    break;
+                }
+                if began.elapsed() > CATCHING_UP {
+                    return Ok(false);
+                }
+                tokio::time::sleep(SHORTLY).await;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 

@@ -33,7 +33,7 @@ fn with_length(head: Builder, bytes: usize) -> Builder {
 pub(super) fn relengthed(mut packet: Packet) -> Packet {
     let (Ok(length), Ok(end)) = (packet.find("content length"), packet.find("end of headers")) else { return packet };
     let body = packet.bytes().len() - packet.fields()[end].at.end;
-    packet.replace(length, body.to_string().as_bytes());
+    packet.overwrite(length, body.to_string().as_bytes());
     packet
 }
 

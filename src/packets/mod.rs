@@ -7,15 +7,18 @@ mod case;
 pub mod consul;
 pub mod etcd;
 mod http;
+mod meaning;
 pub mod mutants;
 pub mod mutate;
 mod packet;
 mod reader;
 mod sending;
 pub mod streams;
+pub mod undone;
 pub mod zookeeper;
 
 pub use case::{Case, CaseError, Port, bytes_of, names};
+pub use meaning::Notation;
 pub(crate) use packet::hex;
 pub use packet::{Builder, Field, FieldKind, NoSuchField, Packet};
 pub use sending::{Reply, send, send_datagram, send_within};

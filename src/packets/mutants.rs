@@ -6,7 +6,8 @@ use std::fmt;
 use leasehold_workloads::script::Dice;
 use serde::{Deserialize, Serialize};
 
-use super::mutate::{Deed, Mutator, done};
+use super::mutate::{Deed, Done, Mutator, done};
+use super::undone::{self, Place};
 use super::{Builder, Packet, Port, consul, etcd, http, zookeeper};
 use crate::NodeId;
 use crate::servers::Software;
@@ -40,7 +41,7 @@ pub struct Message {
 }
 
 /// Which server is sent a mutant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// The one that leads.
@@ -68,7 +69,7 @@ pub struct Mutant {
     /// Who is sent it.
     pub to: Role,
     /// What was done, by which mutator, and to which field.
-    pub deeds: Vec<(Mutator, String, Deed)>,
+    pub deeds: Vec<Done>,
     /// Whether the outermost length was put right after that.
     pub reframed: bool,
 }
@@ -110,6 +111,26 @@ impl Grammar {
         Some(packets.map(reframe).fold(Packet::builder(), Builder::packet).build())
     }
 
+    /// The mutant without one of its deeds; those after it are done to the same bytes. `None` where it is of another grammar.
+    #[must_use]
+    pub fn without(&self, mutant: &Mutant, deed: usize) -> Option<Mutant> {
+        let deeds = undone::without(&self.message(mutant)?.packets, &mutant.deeds, deed);
+        Some(Mutant { deeds, ..mutant.clone() })
+    }
+
+    /// The bytes that were changed where they stood; none where it is of another grammar.
+    #[must_use]
+    pub fn changed(&self, mutant: &Mutant) -> Vec<Place> {
+        self.message(mutant).map_or_else(Vec::new, |message| undone::changed(&message.packets, &mutant.deeds))
+    }
+
+    /// The mutant with these of them put back. `None` where it is of another grammar.
+    #[must_use]
+    pub fn put_back(&self, mutant: &Mutant, places: &[Place]) -> Option<Mutant> {
+        let deeds = undone::put_back(&self.message(mutant)?.packets, &mutant.deeds, places);
+        Some(Mutant { deeds, ..mutant.clone() })
+    }
+
     /// Mutants without an end.
     pub fn mutants(&self, seed: u64) -> impl Iterator<Item = Mutant> + '_ {
         let mut dice = Dice::new(seed ^ DICE, 0);
@@ -123,7 +144,8 @@ impl Grammar {
         let (mut packets, mut deeds) = (message.packets.clone(), Vec::new());
         for _ in 0..count {
             let mutator = Mutator::ALL[dice.index(Mutator::ALL.len())];
-            if let Some((deed, field)) = mutator.choose(&packets, dice) {
+            if let Some(deed) = mutator.choose(&packets, dice) {
+                let field = deed.field(&packets);
                 packets = done(&packets, std::slice::from_ref(&deed));
                 deeds.push((mutator, field, deed));
             }

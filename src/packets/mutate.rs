@@ -8,7 +8,7 @@ use std::fmt;
 use leasehold_workloads::script::Dice;
 use serde::{Deserialize, Serialize};
 
-use super::{FieldKind, Packet};
+use super::{Field, FieldKind, Packet};
 
 /// How long a block is that a cipher works on at once.
 const BLOCK_BYTES: usize = 16;
@@ -56,6 +56,25 @@ pub enum Deed {
     },
 }
 
+/// A deed, by which mutator, and to which field.
+pub type Done = (Mutator, String, Deed);
+
+impl Deed {
+    /// The name of the field that it is done to, in packets that stand like this.
+    #[must_use]
+    pub fn field(&self, packets: &[Packet]) -> String {
+        let field = match self {
+            Self::Overwrite { packet, field, .. } => {
+                packets.get(*packet).and_then(|packet| packet.fields().get(*field))
+            }
+            Self::Patch { packet, at, .. } => packets.get(*packet).and_then(|packet| field_at(packet, *at)),
+            Self::Truncate { packet, length } => packets.get(*packet).and_then(|packet| field_at(packet, *length)),
+            Self::Duplicate { .. } | Self::Swap { .. } => return "the order".to_owned(),
+        };
+        field.map_or_else(|| "the end".to_owned(), |field| field.name.clone())
+    }
+}
+
 /// A way to make a packet malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,36 +97,34 @@ impl Mutator {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::Length, Self::Opcode, Self::Truncation, Self::Bit, Self::Block, Self::Order];
 
-    /// What it does to a message, and to which field; `None` where there is nothing of the kind in it.
+    /// What it does to a message; `None` where there is nothing of the kind in it.
     #[must_use]
-    pub fn choose(self, packets: &[Packet], dice: &mut Dice) -> Option<(Deed, String)> {
+    pub fn choose(self, packets: &[Packet], dice: &mut Dice) -> Option<Deed> {
         let packet = dice.index(packets.len().max(1));
-        let chosen = packets.get(packet)?;
+        let bytes = packets.get(packet)?.bytes();
         match self {
             Self::Length => of_field(packets, dice, is_length, edge),
             Self::Opcode => of_field(packets, dice, |kind| kind == FieldKind::Opcode, other_opcode),
             Self::Truncation => {
-                let length = 1 + dice.index(chosen.bytes().len().checked_sub(1).filter(|bytes| *bytes > 0)?);
-                Some((Deed::Truncate { packet, length }, field_at(chosen, length)))
+                let length = 1 + dice.index(bytes.len().checked_sub(1).filter(|bytes| *bytes > 0)?);
+                Some(Deed::Truncate { packet, length })
             }
             Self::Bit => {
-                let at = dice.index(Some(chosen.bytes().len()).filter(|bytes| *bytes > 0)?);
-                let with = vec![chosen.bytes()[at] ^ 1 << dice.index(8)];
-                Some((Deed::Patch { packet, at, with }, field_at(chosen, at)))
+                let at = dice.index(Some(bytes.len()).filter(|bytes| *bytes > 0)?);
+                Some(Deed::Patch { packet, at, with: vec![bytes[at] ^ 1 << dice.index(8)] })
             }
             Self::Block => {
-                let blocks = Some(chosen.bytes().len().div_ceil(BLOCK_BYTES)).filter(|blocks| *blocks > 0)?;
+                let blocks = Some(bytes.len().div_ceil(BLOCK_BYTES)).filter(|blocks| *blocks > 0)?;
                 let at = dice.index(blocks) * BLOCK_BYTES;
-                let length = BLOCK_BYTES.min(chosen.bytes().len() - at);
-                let with = (0..length).map(|_| dice.index(256) as u8).collect();
-                Some((Deed::Patch { packet, at, with }, field_at(chosen, at)))
+                let length = BLOCK_BYTES.min(bytes.len() - at);
+                Some(Deed::Patch { packet, at, with: (0..length).map(|_| dice.index(256) as u8).collect() })
             }
             Self::Order => {
                 if packets.len() > 1 && dice.chance(0.5) {
                     let with = (packet + 1 + dice.index(packets.len() - 1)) % packets.len();
-                    return Some((Deed::Swap { packet, with }, "the order".to_owned()));
+                    return Some(Deed::Swap { packet, with });
                 }
-                Some((Deed::Duplicate { packet }, "the order".to_owned()))
+                Some(Deed::Duplicate { packet })
             }
         }
     }
@@ -171,7 +188,7 @@ fn of_field(
     dice: &mut Dice,
     is_meant: impl Fn(FieldKind) -> bool,
     change: impl Fn(FieldKind, &[u8], &mut Dice) -> Vec<u8>,
-) -> Option<(Deed, String)> {
+) -> Option<Deed> {
     let fields: Vec<(usize, usize)> = packets
         .iter()
         .enumerate()
@@ -184,7 +201,7 @@ fn of_field(
     let (packet, field) = fields[dice.index(fields.len())];
     let (bytes, chosen) = (&packets[packet], &packets[packet].fields()[field]);
     let with = change(chosen.kind, bytes.bytes_of(chosen), dice);
-    Some((Deed::Overwrite { packet, field, with }, chosen.name.clone()))
+    Some(Deed::Overwrite { packet, field, with })
 }
 
 /// Another length, at an edge.
@@ -233,10 +250,9 @@ fn other_opcode(_: FieldKind, bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
     other
 }
 
-/// The name of the field in which a byte stands.
-fn field_at(packet: &Packet, at: usize) -> String {
-    let field = packet.fields().iter().find(|field| field.at.contains(&at));
-    field.map_or_else(|| "the end".to_owned(), |field| field.name.clone())
+/// The field in which a byte stands.
+fn field_at(packet: &Packet, at: usize) -> Option<&Field> {
+    packet.fields().iter().find(|field| field.at.contains(&at))
 }
 
 /// A number in as many bytes as it needs, seven bits in each.
@@ -269,7 +285,8 @@ mod tests {
 
     fn deeds(mutator: Mutator) -> Vec<(Deed, String)> {
         let mut dice = Dice::new(3, 3);
-        (0..400).filter_map(|_| mutator.choose(&message(), &mut dice)).collect()
+        let chosen = (0..400).filter_map(|_| mutator.choose(&message(), &mut dice));
+        chosen.map(|deed| (deed.clone(), deed.field(&message()))).collect()
     }
 
     #[test]

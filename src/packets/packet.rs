@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use super::meaning::{Notation, meaning, meaning_or_digits};
+
 /// Bytes to be sent, and what they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
@@ -19,8 +21,12 @@ pub struct Field {
     pub name: String,
     /// What they are.
     pub kind: FieldKind,
-    /// What is to be said of them: the word for an opcode, what stood there before.
+    /// How they are written.
+    pub notation: Notation,
+    /// What is to be said of what stood there when the packet was put together: the word for an opcode.
     pub note: Option<String>,
+    /// What that was, if it is something else by now.
+    pub was: Option<Vec<u8>>,
 }
 
 /// What the bytes of a field are.
@@ -36,6 +42,8 @@ pub enum FieldKind {
     Opcode,
     /// A number.
     Integer,
+    /// A fraction, in eight bytes.
+    Fraction,
     /// Yes or no.
     Flag,
     /// Letters.
@@ -59,10 +67,21 @@ pub struct Builder(Packet);
 impl Builder {
     /// Appends a field with these bytes.
     #[must_use]
-    pub fn field(mut self, name: impl Into<String>, kind: FieldKind, bytes: &[u8]) -> Self {
+    pub fn field(self, name: impl Into<String>, kind: FieldKind, bytes: &[u8]) -> Self {
+        self.written(name.into(), kind, Notation::Plain, bytes)
+    }
+
+    /// Appends a byte by which msgpack tells what begins. The kind says what may be done to it.
+    #[must_use]
+    pub fn marker(self, name: impl Into<String>, kind: FieldKind, byte: u8) -> Self {
+        self.written(name.into(), kind, Notation::Msgpack, &[byte])
+    }
+
+    fn written(mut self, name: String, kind: FieldKind, notation: Notation, bytes: &[u8]) -> Self {
         let start = self.0.bytes.len();
         self.0.bytes.extend_from_slice(bytes);
-        self.0.fields.push(Field { at: start..self.0.bytes.len(), name: name.into(), kind, note: None });
+        let at = start..self.0.bytes.len();
+        self.0.fields.push(Field { at, name, kind, notation, note: None, was: None });
         self
     }
 
@@ -89,6 +108,16 @@ impl Builder {
     #[must_use]
     pub fn build(self) -> Packet {
         self.0
+    }
+}
+
+impl Field {
+    /// Notes that these bytes stand there now, where others did.
+    fn holds(&mut self, now: &[u8], before: &[u8]) {
+        if now != before {
+            let was = self.was.take().unwrap_or_else(|| before.to_vec());
+            self.was = (was != now).then_some(was);
+        }
     }
 }
 
@@ -128,24 +157,15 @@ impl Packet {
         })
     }
 
-    /// Puts other bytes into a field, more or fewer of them than there were, and notes what stood there.
+    /// Puts other bytes into a field, more or fewer of them than there were.
     ///
     /// # Panics
     /// If there is no such field.
     pub fn overwrite(&mut self, index: usize, with: &[u8]) {
-        let old = meaning(self.fields[index].kind, self.bytes_of(&self.fields[index]));
-        self.replace(index, with);
-        self.fields[index].note = Some(format!("instead of {old}"));
-    }
-
-    /// Puts other bytes into a field and says nothing about it.
-    ///
-    /// # Panics
-    /// If there is no such field.
-    pub fn replace(&mut self, index: usize, with: &[u8]) {
         let Range { start, end } = self.fields[index].at;
-        self.bytes.splice(start..end, with.iter().copied());
+        let old: Vec<u8> = self.bytes.splice(start..end, with.iter().copied()).collect();
         self.fields[index].at = start..start + with.len();
+        self.fields[index].holds(with, &old);
         for later in &mut self.fields[index + 1..] {
             let moved = |at: usize| at - end + start + with.len();
             later.at = moved(later.at.start)..moved(later.at.end);
@@ -154,17 +174,27 @@ impl Packet {
 
     /// Changes bytes where they stand, whatever field they belong to; those past the end of the packet are left out.
     pub fn patch(&mut self, at: usize, with: &[u8]) {
+        let before = self.bytes.clone();
         for (byte, new) in self.bytes.iter_mut().skip(at).zip(with) {
             *byte = *new;
+        }
+        for field in &mut self.fields {
+            field.holds(&self.bytes[field.at.clone()], &before[field.at.clone()]);
         }
     }
 
     /// Leaves out all that comes after the first `length` bytes.
     pub fn truncate(&mut self, length: usize) {
+        let before = self.bytes.clone();
         self.bytes.truncate(length);
         self.fields.retain_mut(|field| {
-            field.at.end = field.at.end.min(length);
-            field.at.start < field.at.end || field.at.end < length
+            let whole = field.at.clone();
+            field.at.end = whole.end.min(length);
+            let is_left = field.at.start < field.at.end || field.at.end < length;
+            if is_left {
+                field.holds(&before[field.at.clone()], &before[whole]);
+            }
+            is_left
         });
     }
 
@@ -174,14 +204,23 @@ impl Packet {
         hex(&self.bytes)
     }
 
-    /// What a field says, and what is to be said of it.
+    /// What a field says, what is to be said of it, and what it said before it was changed.
     #[must_use]
     pub fn says(&self, field: &Field) -> String {
-        let meaning = meaning(field.kind, self.bytes_of(field));
-        match &field.note {
-            None => meaning,
-            Some(note) if meaning.is_empty() => note.clone(),
-            Some(note) => format!("{meaning} ({note})"),
+        let Field { kind, notation, note, was, .. } = field;
+        let now = meaning(*kind, *notation, self.bytes_of(field));
+        let more = match was {
+            None => note.clone(),
+            Some(was) => {
+                let was = meaning_or_digits(*kind, *notation, was);
+                let note = note.iter().map(|note| format!(", {note}"));
+                Some(format!("instead of {was}{}", note.collect::<String>()))
+            }
+        };
+        match more {
+            None => now,
+            Some(more) if now.is_empty() => more,
+            Some(more) => format!("{now} ({more})"),
         }
     }
 
@@ -204,43 +243,6 @@ impl Packet {
         }
         text
     }
-}
-
-/// What bytes say, in a few words.
-fn meaning(kind: FieldKind, bytes: &[u8]) -> String {
-    const LONGEST: usize = 40;
-    match kind {
-        FieldKind::Length | FieldKind::Opcode | FieldKind::Integer => match bytes.len() {
-            // What is counted in one byte has no sign anywhere.
-            1 => bytes[0].to_string(),
-            2..=8 => number(bytes).to_string(),
-            _ => String::new(),
-        },
-        FieldKind::Flag => match bytes {
-            [0] => "no".to_owned(),
-            [1] => "yes".to_owned(),
-            _ => String::new(),
-        },
-        FieldKind::Varint => String::new(),
-        FieldKind::Text | FieldKind::Digits => {
-            let text = String::from_utf8_lossy(bytes);
-            let mut short: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-            if text.chars().count() > LONGEST {
-                short.push('…');
-            }
-            format!("\"{short}\"")
-        }
-        FieldKind::Bytes if bytes.iter().all(|&byte| byte == 0) && !bytes.is_empty() => {
-            format!("{} zeros", bytes.len())
-        }
-        FieldKind::Bytes => format!("{} bytes", bytes.len()),
-    }
-}
-
-/// A signed number whose most significant byte comes first.
-fn number(bytes: &[u8]) -> i64 {
-    let sign = if bytes.first().is_some_and(|first| first & 0x80 != 0) { -1 } else { 0 };
-    bytes.iter().fold(sign, |number, &byte| number << 8 | i64::from(byte))
 }
 
 /// Bytes as hexadecimal digits.
@@ -281,7 +283,7 @@ mod tests {
         let path = packet.find("path").expect("a path");
         packet.overwrite(path, b"/poison");
         assert_eq!(packet.hex(), "000000022f706f69736f6efff5000000000000000000");
-        assert_eq!(packet.fields()[path].note.as_deref(), Some("instead of \"/a\""));
+        assert_eq!(packet.says(&packet.fields()[path]), "\"/poison\" (instead of \"/a\")");
         assert_eq!((packet.fields()[2].at.clone(), packet.fields()[3].at.clone()), (11..13, 13..22));
         packet.overwrite(path, b"");
         assert_eq!((packet.fields()[2].at.clone(), packet.bytes().len()), (4..6, 15));
@@ -300,11 +302,29 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_signed_but_those_of_one_byte() {
-        assert_eq!(meaning(FieldKind::Length, &[0x80]), "128");
-        assert_eq!(meaning(FieldKind::Length, &[0x80, 0, 0, 0]), i64::from(i32::MIN).to_string());
-        assert_eq!(number(&[0x7f, 0xff, 0xff, 0xff]), 2_147_483_647);
-        assert_eq!(number(&[0xff; 4]), -1);
-        assert_eq!(number(&[0x80, 0, 0, 0, 0, 0, 0, 0]), i64::MIN);
+    fn a_dump_says_what_stood_where_something_was_changed_and_nothing_where_it_was_put_back() {
+        let mut packet = packet();
+        packet.patch(3, &[9, b'/', b'b', 0xff, 0xf5]);
+        packet.overwrite(2, &[0, 7]);
+        packet.overwrite(2, &[0, 8]);
+        packet.truncate(12);
+        let expected = "\
+0000  00 00 00 09              path length  9 (instead of 2)
+0004  2f 62                    path         \"/b\" (instead of \"/a\")
+0006  00 08                    opcode       8 (instead of -11, close)
+0008  00 00 00 00              password     4 zeros (instead of 9 zeros)
+";
+        assert_eq!(packet.annotated(), expected);
+        packet.patch(0, &[0, 0, 0, 2, b'/', b'a', 0xff, 0xf5]);
+        assert!(packet.annotated().contains("opcode       -11 (close)"), "{}", packet.annotated());
+        assert_eq!(packet.annotated().matches("instead").count(), 1, "only the end is missing");
+    }
+
+    #[test]
+    fn what_cannot_be_told_any_more_is_told_by_what_it_was() {
+        let mut packet =
+            Packet::builder().field("ttl", FieldKind::Varint, &[5]).field("end", FieldKind::Bytes, &[0]).build();
+        packet.patch(0, &[0x85]);
+        assert_eq!(packet.annotated().lines().next(), Some("0000  85                       ttl  instead of 5"));
     }
 }

@@ -20,7 +20,7 @@ pub use ability::{Ability, NotOffered};
 pub use deployment::{Deployment, DeploymentError, Part, Place, ServerSettings};
 pub use fetch::{Availability, FetchError, FetchOptions, KnownServer, fetch, known};
 pub use launch::Launch;
-pub use probes::{LeaderView, ProbeError, Probes};
+pub use probes::{Contents, LeaderView, ProbeError, Probes};
 pub use readiness::{NotReady, wait_ready};
 pub use runtime::Runtime;
 pub use software::Software;

@@ -1,5 +1,6 @@
 //! What every server can be asked about itself, whatever its kind.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +9,12 @@ use leasehold_checkers::history::vocabulary::{ClockValue, LeaderValue};
 use crate::NodeId;
 use crate::causes;
 use crate::servers::Ability;
+
+/// What a server holds, each key, lease and whatever else the servers agree on told in one line.
+pub type Contents = BTreeSet<String>;
+
+/// Servers that hold more are not asked for it.
+pub(super) const MOST_CONTENTS: usize = 5_000;
 
 /// Who leads, as one member sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +135,12 @@ pub trait Probes: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// If it refuses: it does while some members do not answer.
     async fn add_member(&self, via: NodeId, node: NodeId) -> Result<Vec<NodeId>, ProbeError>;
+
+    /// What this node holds by itself: it asks nobody else. Two nodes that have carried out the same decisions hold the same.
+    ///
+    /// # Errors
+    /// If it does not answer, or holds too much.
+    async fn contents(&self, node: NodeId) -> Result<Contents, ProbeError>;
 
     /// Has the cluster give out its whole state through this node.
     ///

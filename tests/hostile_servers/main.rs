@@ -159,16 +159,18 @@ fn every_probe_says_that_it_was_told_nonsense() {
                 }
                 let said = format!("{name}: {}", hostile.name);
                 let all = async {
-                    let (leader, health, clock, consensus, members) = tokio::join!(
+                    let (leader, health, clock, consensus, members, contents) = tokio::join!(
                         probes.leader(node),
                         probes.health(node),
                         probes.clock(node),
                         probes.consensus(node),
                         probes.members(node),
+                        probes.contents(node),
                     );
                     assert!(leader.is_err(), "{said} leads: {leader:?}");
                     assert!(!matches!(health, Ok(true)), "{said} is well");
                     assert!(clock.is_err() && members.is_err(), "{said}: {clock:?}, {members:?}");
+                    assert!(contents.is_err() || hostile.is_plausible, "{said} tells what it holds");
                     assert!(consensus.is_err() || hostile.is_plausible, "{said} has a consensus");
                     for text in [leader.map(drop), clock.map(drop), members.map(drop)] {
                         let text = text.expect_err("an error").to_string();

@@ -141,8 +141,13 @@ fn in_words(tally: &Tally, folder: &Path, seed: u64) -> String {
         ));
     }
     if tally.findings.is_empty() {
-        text.push_str("found     nothing that stops a server\n");
+        text.push_str("found     nothing that stops a server or makes them hold different data\n");
     }
+    text.push_str(&format!("compared  what the servers hold, {} times", tally.compared));
+    if tally.not_compared > 0 {
+        text.push_str(&format!("; {} times more one did not tell, or went on to change", tally.not_compared));
+    }
+    text.push('\n');
     if tally.left_out > 0 {
         text.push_str(&format!("left out  {} mutants of which it is known what they stop\n", tally.left_out));
     }

@@ -15,6 +15,7 @@ mod queue;
 mod registers;
 mod relay;
 mod session;
+mod tree;
 mod watch;
 
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use crate::servers::zookeeper::ZooKeeperOptions;
 use connection::Connection;
 use failure::Failure;
 use session::{Route, Session};
+pub(crate) use tree::tree;
 
 /// The connection ended with the request under way.
 const BROKEN: &str = "broken";

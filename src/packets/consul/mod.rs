@@ -188,6 +188,31 @@ mod tests {
     }
 
     #[test]
+    fn a_dump_says_what_msgpack_says_and_what_it_said() {
+        let expected = "\
+0000  00                       message type       0 (ping)
+0001  82                       ping entries       a map of 2
+0002  a5                       SeqNo name length  a string of 5
+0003  53 65 71 4e 6f           SeqNo name         \"SeqNo\"
+0008  07                       SeqNo              7
+0009  a4                       Node name length   a string of 4
+000a  4e 6f 64 65              Node name          \"Node\"
+000e  a6                       Node length        a string of 6
+000f  6e 31 2e 64 63 31        Node               \"n1.dc1\"
+";
+        assert_eq!(ping().annotated(), expected);
+        let mut changed = ping();
+        changed.overwrite(1, &[0xff]);
+        changed.patch(2, &[0xe5, b'S', b'e', b'q', b'N', b'o', 0x87, 0xc6]);
+        let said = changed.annotated();
+        let said: Vec<&str> = said.lines().map(|line| line[50..].trim()).collect();
+        assert_eq!(said[1], "-1 (instead of a map of 2)");
+        assert_eq!(said[2], "-27 (instead of a string of 5)");
+        assert_eq!(said[4], "a map of 7 (instead of 7)");
+        assert_eq!(said[5], "bytes, as long as the next 4 bytes say (instead of a string of 4)");
+    }
+
+    #[test]
     fn streams_are_as_long_as_they_say() {
         let packets = multiplexed();
         let data = packets[2].bytes();

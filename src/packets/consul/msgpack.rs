@@ -23,7 +23,7 @@ pub(super) trait Msgpack {
 
 impl Msgpack for Builder {
     fn map(self, name: &str, entries: u8) -> Self {
-        self.field(format!("{name} entries"), FieldKind::Length, &[0x80 | entries])
+        self.marker(format!("{name} entries"), FieldKind::Length, 0x80 | entries)
     }
 
     fn within(self, name: &str, entries: u8) -> Self {
@@ -31,7 +31,7 @@ impl Msgpack for Builder {
     }
 
     fn list(self, name: &str, entries: u8) -> Self {
-        named(self, name).field(format!("{name} entries"), FieldKind::Length, &[0x90 | entries])
+        named(self, name).marker(format!("{name} entries"), FieldKind::Length, 0x90 | entries)
     }
 
     fn fractions(self, name: &str, values: &[f64]) -> Self {
@@ -49,7 +49,7 @@ impl Msgpack for Builder {
 
     fn bytes(self, name: &str, value: &[u8]) -> Self {
         named(self, name)
-            .field(format!("{name} type"), FieldKind::Opcode, &[0xc4])
+            .marker(format!("{name} type"), FieldKind::Opcode, 0xc4)
             .field(format!("{name} length"), FieldKind::Length, &[short(value.len())])
             .field(name, FieldKind::Bytes, value)
     }
@@ -57,8 +57,8 @@ impl Msgpack for Builder {
     fn entry(self, name: &str, value: u64) -> Self {
         let packet = named(self, name);
         match u8::try_from(value) {
-            Ok(small @ 0..0x80) => packet.field(name, FieldKind::Integer, &[small]),
-            _ => packet.field(format!("{name} type"), FieldKind::Opcode, &[0xcf]).field(
+            Ok(small @ 0..0x80) => packet.marker(name, FieldKind::Integer, small),
+            _ => packet.marker(format!("{name} type"), FieldKind::Opcode, 0xcf).field(
                 name,
                 FieldKind::Integer,
                 &value.to_be_bytes(),
@@ -68,7 +68,11 @@ impl Msgpack for Builder {
 }
 
 fn float(packet: Builder, name: &str, value: f64) -> Builder {
-    packet.field(format!("{name} type"), FieldKind::Opcode, &[0xcb]).field(name, FieldKind::Bytes, &value.to_be_bytes())
+    packet.marker(format!("{name} type"), FieldKind::Opcode, 0xcb).field(
+        name,
+        FieldKind::Fraction,
+        &value.to_be_bytes(),
+    )
 }
 
 fn named(packet: Builder, name: &str) -> Builder {
@@ -77,7 +81,7 @@ fn named(packet: Builder, name: &str) -> Builder {
 
 /// A short text: its length stands in the byte of its type.
 fn string(packet: Builder, name: &str, value: &str) -> Builder {
-    packet.field(format!("{name} length"), FieldKind::Length, &[0xa0 | short(value.len())]).field(
+    packet.marker(format!("{name} length"), FieldKind::Length, 0xa0 | short(value.len())).field(
         name,
         FieldKind::Text,
         value.as_bytes(),

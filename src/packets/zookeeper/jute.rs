@@ -58,7 +58,7 @@ pub(super) fn framed(body: Packet) -> Packet {
 pub fn reframed(mut packet: Packet) -> Packet {
     if let Ok(index) = packet.find(FRAME_LENGTH) {
         let behind = packet.bytes().len() - packet.fields()[index].at.end;
-        packet.replace(index, &length(behind));
+        packet.overwrite(index, &length(behind));
     }
     packet
 }

@@ -1,5 +1,6 @@
 //! Consul: how a server is started, and what it can be asked about itself.
 
+mod contents;
 mod launch;
 mod members;
 mod probes;

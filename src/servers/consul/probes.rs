@@ -15,7 +15,7 @@ use crate::NodeId;
 use crate::clients::{Credentials, http};
 use crate::servers::Ability;
 use crate::servers::clock::Asked;
-use crate::servers::probes::{LeaderView, ProbeError, Probes};
+use crate::servers::probes::{Contents, LeaderView, ProbeError, Probes};
 
 /// A server answers these questions from its own memory, so one that does not answer in this time is stuck.
 const OWN_KNOWLEDGE: Duration = Duration::from_secs(1);
@@ -107,7 +107,7 @@ impl ConsulProbes {
         }
     }
 
-    async fn exchange(
+    pub(super) async fn exchange(
         &self,
         node: NodeId,
         method: Method,
@@ -273,6 +273,10 @@ impl Probes for ConsulProbes {
         Err(ProbeError::NotOffered(Ability::NO_HAND_OVER_BY_CONSUL))
     }
 
+    async fn contents(&self, node: NodeId) -> Result<Contents, ProbeError> {
+        self.own_contents(node).await
+    }
+
     async fn members(&self, via: NodeId) -> Result<Vec<NodeId>, ProbeError> {
         self.told_members(via).await
     }
@@ -303,6 +307,6 @@ impl Probes for ConsulProbes {
     }
 }
 
-fn refused(node: NodeId, (status, answer): (u16, Vec<u8>)) -> ProbeError {
+pub(super) fn refused(node: NodeId, (status, answer): (u16, Vec<u8>)) -> ProbeError {
     ProbeError::Failed { node, why: format!("status {status}: {}", http::excerpt(&answer)) }
 }

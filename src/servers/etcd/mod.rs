@@ -1,6 +1,7 @@
 //! etcd: how a member is started, and what it can be asked about itself.
 
 mod command_line;
+mod contents;
 mod members;
 mod probes;
 mod probing;

@@ -16,7 +16,7 @@ use crate::NodeId;
 use crate::clients::etcd_v3::failure::in_words;
 use crate::clients::{Credentials, etcd_v3, http};
 use crate::servers::clock::Asked;
-use crate::servers::probes::{LeaderView, ProbeError, Probes};
+use crate::servers::probes::{Contents, LeaderView, ProbeError, Probes};
 
 /// A member answers these questions from its own memory, so one that does not answer in this time is stuck.
 const OWN_KNOWLEDGE: Duration = Duration::from_secs(1);
@@ -275,6 +275,10 @@ impl Probes for EtcdProbes {
         let client = self.client(leader).await?;
         let handed_over = async { client.maintenance_client().move_leader(target).await };
         self.bounded(leader, CONSENSUS, handed_over).await.map(drop)
+    }
+
+    async fn contents(&self, node: NodeId) -> Result<Contents, ProbeError> {
+        self.own_contents(node).await
     }
 
     async fn members(&self, via: NodeId) -> Result<Vec<NodeId>, ProbeError> {

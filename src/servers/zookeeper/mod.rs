@@ -1,5 +1,6 @@
 //! ZooKeeper: how a server is started, and what it can be asked about itself.
 
+mod contents;
 mod java;
 mod launch;
 mod log_clock;

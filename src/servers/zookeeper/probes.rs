@@ -14,7 +14,7 @@ use super::{CLIENT_PORT, log_clock};
 use crate::NodeId;
 use crate::servers::Ability;
 use crate::servers::clock::Asked;
-use crate::servers::probes::{LeaderView, ProbeError, Probes};
+use crate::servers::probes::{Contents, LeaderView, ProbeError, Probes};
 
 /// A server answers these words from its own memory, so one that does not answer in this time is stuck.
 const OWN_KNOWLEDGE: Duration = Duration::from_secs(1);
@@ -192,6 +192,10 @@ impl Probes for ZooKeeperProbes {
 
     async fn move_leader(&self, _to: NodeId) -> Result<(), ProbeError> {
         Err(ProbeError::NotOffered(Ability::NO_HAND_OVER_BY_ZOOKEEPER))
+    }
+
+    async fn contents(&self, node: NodeId) -> Result<Contents, ProbeError> {
+        self.own_contents(node).await
     }
 
     async fn members(&self, via: NodeId) -> Result<Vec<NodeId>, ProbeError> {
