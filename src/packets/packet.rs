@@ -221,7 +221,7 @@ fn meaning(kind: FieldKind, bytes: &[u8]) -> String {
             [1] => "yes".to_owned(),
             _ => String::new(),
         },
-        FieldKind::Varint => String::new(),
+        FieldKind::Varint => varint(bytes).map_or_else(String::new, |number| number.to_string()),
         FieldKind::Text | FieldKind::Digits => {
             let text = String::from_utf8_lossy(bytes);
             let mut short: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
@@ -235,6 +235,14 @@ fn meaning(kind: FieldKind, bytes: &[u8]) -> String {
         }
         FieldKind::Bytes => format!("{} bytes", bytes.len()),
     }
+}
+
+/// A signed number of seven bits in each byte, the least significant ones first; none where the bytes are no such one.
+fn varint(bytes: &[u8]) -> Option<i64> {
+    let (last, before) = bytes.split_last()?;
+    let is_whole = bytes.len() <= 10 && last & 0x80 == 0 && before.iter().all(|byte| byte & 0x80 != 0);
+    let number = bytes.iter().rev().fold(0_u64, |number, byte| number << 7 | u64::from(byte & 0x7f));
+    is_whole.then_some(number.cast_signed())
 }
 
 /// A signed number whose most significant byte comes first.
@@ -306,5 +314,9 @@ mod tests {
         assert_eq!(number(&[0x7f, 0xff, 0xff, 0xff]), 2_147_483_647);
         assert_eq!(number(&[0xff; 4]), -1);
         assert_eq!(number(&[0x80, 0, 0, 0, 0, 0, 0, 0]), i64::MIN);
+        assert_eq!([&[7][..], &[0x81, 0xe0, 1]].map(varint), [Some(7), Some(0x7001)]);
+        let minus_one = [&[0xff; 9][..], &[1]].concat();
+        assert_eq!(varint(&minus_one), Some(-1));
+        assert_eq!([&[][..], &[0x80], &[1, 1], &[0xff; 11]].map(varint), [None; 4]);
     }
 }
