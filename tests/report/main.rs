@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use leasehold::report::{Report, ReportError};
-use leasehold_checkers::history::{History, header_to_line, to_line};
+use leasehold_checkers::history::{ErrorInfo, EventType, History, Process, header_to_line, to_line};
 use leasehold_checkers::verdict::{Judgement, Verdict};
 
 fn stories() -> Vec<(&'static str, History, Judgement)> {
@@ -45,6 +45,39 @@ fn svg(history: &History, judgement: &Judgement, wanted: &str) -> String {
 
 fn texts(svg: &str) -> Vec<String> {
     xml::labels(svg).into_iter().map(|label| label.text).collect()
+}
+
+#[test]
+fn of_a_poisoned_cluster_it_is_told_which_processes_ended_with_which_words_and_what_was_no_cure() {
+    const PROOF: &str = r#"{"packet": [{"bytes": "0780", "name": "count", "says": "128"}],
+        "sent": {"n2": {"answer": "no answer", "sent_bytes": 2}},
+        "threads_gone": {"n2": ["all of them: the process exited with status 2"]}, "log": {"n2": ["panic: <b>"]}}"#;
+    let mut writer = synthetic::Writer::new("poison", "consul", "consul 1.8.7");
+    let proof = serde_json::from_str(PROOF).expect("JSON");
+    writer.fault(1, "packet", "packet gossip-count", "n2", (synthetic::MS, Some(30 * synthetic::MS)), proof);
+    let ended = serde_json::json!({"ended": {"n2": "was down already"}});
+    writer.fault(2, "kill", "kill", "n2", (90 * synthetic::MS, None), ended);
+    let failed = writer.event(900 * synthetic::MS, Process::Nemesis, EventType::Info, "kill");
+    let heal = serde_json::json!({"fault": 2, "phase": "heal", "target": "all", "nodes": ["n2"], "what": "kill"});
+    failed.value = heal.into();
+    failed.error =
+        Some(ErrorInfo { code: "fault".into(), text: "n2 was started again and exited with status 2".into() });
+    let history = writer.finish();
+    let judgement = leasehold_checkers::check(&history);
+    let console = Report::of(&history, &judgement).console(Path::new("run"), false, 200);
+    for needed in [
+        "n2, which was sent 2 bytes: no answer",
+        "gone      threads of n2: all of them: the process exited with status 2",
+        "log       n2: panic: <b>",
+        "no cure   kill of n2: n2 was started again and exited with status 2",
+    ] {
+        assert!(console.contains(needed), "{needed}\n{console}");
+    }
+    let page = Report::of(&history, &judgement).page().expect("a page");
+    for needed in ["<code>n2: panic: &#60;b&#62;</code>", "No cure: kill of n2: n2 was started again", "<details open>"]
+    {
+        assert!(page.contains(needed), "{needed}\n{page}");
+    }
 }
 
 #[test]

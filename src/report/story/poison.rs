@@ -39,6 +39,14 @@ pub(in crate::report) struct Poison {
     pub locks: Vec<String>,
 }
 
+impl Poison {
+    /// Whether the packet can be read at one glance.
+    pub(in crate::report) fn is_short(&self) -> bool {
+        const FIELDS: usize = 16;
+        self.fields.len() <= FIELDS
+    }
+}
+
 /// Some bytes of a packet.
 #[derive(Debug)]
 pub(in crate::report) struct PacketField {
@@ -250,6 +258,8 @@ fn spans(story: &Story<'_>, packet: &Fault) -> Vec<Served> {
     if let (Some(_), Some(healed)) = (first_cure, healed) {
         spans.push(served(story, "after the last fault".to_owned(), healed, story.end));
     }
+    // Where the last was never healed, nothing comes after it.
+    spans.retain(|span| span.from < span.until);
     spans
 }
 
