@@ -95,15 +95,26 @@ fn telling(log: &str) -> Vec<String> {
 /// The innermost function of the program's own in the stack that Go writes after the word on what is wrong.
 fn go_function<'a>(after: &[&'a str]) -> Option<&'a str> {
     const DEEPEST: usize = 100;
-    /// What stands on top of the stack of whoever panics, or writes that it does.
-    const NOT_ITS_OWN: [&str; 5] = ["panic(", "runtime.", "runtime/", "log.", "go.uber.org/zap"];
     let begins = after.iter().take(DEEPEST).position(|line| line.starts_with("goroutine ") && line.ends_with(':'))?;
     let stack = after[begins + 1..].iter().take(DEEPEST).take_while(|line| !line.is_empty());
-    let mut frames = stack.filter(|line| !line.starts_with('\t'));
-    let frame = frames.find(|line| !NOT_ITS_OWN.iter().any(|other| line.starts_with(other)))?;
-    // `(*till).sell(_, …)`: a parenthesis before a star is a part of the name.
+    stack
+        .filter(|line| !line.starts_with('\t'))
+        .map(|frame| without_arguments(frame))
+        .find(|name| is_of_a_program(name))
+}
+
+/// `(*till).sell(_, …)` without its end: a parenthesis before a star is a part of the name.
+fn without_arguments(frame: &str) -> &str {
     let arguments = frame.match_indices('(').find(|(at, _)| !frame[at + 1..].starts_with('*'));
-    Some(arguments.map_or(*frame, |(at, _)| &frame[..at]))
+    arguments.map_or(frame, |(at, _)| &frame[..at])
+}
+
+/// The packages of Go's own library come from no host; and a log that panics for somebody is not the one that is wrong.
+fn is_of_a_program(function: &str) -> bool {
+    let is_from_a_host = function.split_once('/').is_some_and(|(host, _)| host.contains('.'));
+    let is_a_log =
+        function.starts_with("go.uber.org/zap") || function.ends_with("Panicf") || function.ends_with("Panic");
+    (is_from_a_host || function.starts_with("main.")) && !is_a_log
 }
 
 #[cfg(test)]
@@ -124,7 +135,8 @@ mod tests {
     #[test]
     fn a_panic_is_told_with_the_function_in_which_it_happened() {
         let log = "panic: sold out\n\ngoroutine 7 [running]:\ngo.uber.org/zap.(*Logger).Panic(0x1)\n\t/zap/a.go:1\n\
-                   panic({0x1, 0x2})\n\t/lib/f.go:9\nexample.org/shop.(*till).sell(_, {0x4, 0x5})\n\t/shop/d.go:4 +0x6\n\
+                   panic({0x1, 0x2})\n\t/lib/f.go:9\nstrings.Repeat({0x1})\n\t/lib/b.go:2\n\
+                   example.org/shop.(*diary).Panicf(0x3)\n\t/shop/c.go:3\nexample.org/shop.(*till).sell(_, {0x4, 0x5})\n\t/shop/d.go:4 +0x6\n\
                    example.org/shop.main(0x1)\n\t/shop/e.go:5\n\n{\"level\":\"info\"}\n";
         assert_eq!(telling(log), ["panic: sold out in example.org/shop.(*till).sell"]);
         assert_eq!(telling("panic: sold out\n\ngoroutine 7 [running]:\n"), ["panic: sold out"], "cut off");
