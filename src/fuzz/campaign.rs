@@ -76,7 +76,7 @@ pub struct Tally {
     pub findings: Vec<Kept>,
     /// How many mutants were left out, since it is known what they do.
     pub left_out: u64,
-    /// How often something stopped that could not be shown again.
+    /// How often something stopped, or was held by some only, that could not be shown again.
     pub not_replayed: u64,
     /// How often what the servers hold was compared.
     pub compared: u64,

@@ -153,7 +153,7 @@ fn in_words(tally: &Tally, folder: &Path, seed: u64) -> String {
     }
     if tally.not_replayed > 0 {
         text.push_str(&format!(
-            "not again {} times something stopped that could not be shown again\n",
+            "not again {} times something was seen that could not be shown again\n",
             tally.not_replayed
         ));
     }
