@@ -65,10 +65,21 @@ pub(super) async fn create(
         let odd = || OpError::unknown(MALFORMED, "the server names a session in a way that Consul does not");
         SessionId::new(&made.answer.id).ok_or_else(odd)
     });
-    made.map_err(|error| {
-        let code = if error.code == REFUSED { REFUSED } else { "session-create" };
-        OpError { code, ..before_the_op(error) }
-    })
+    made.map_err(without_a_session)
+}
+
+/// How a server words it that it could not ask whoever leads. Of another 500 it may have looked at the request and not liked it.
+const NOBODY_LEADS: [&str; 3] = ["No cluster leader", "rpc error getting client", "leadership lost"];
+
+/// What it is called that there was no session: that a server would not make it is an answer; that it could not ask the leader is none.
+fn without_a_session(error: OpError) -> OpError {
+    let is_apart = NOBODY_LEADS.iter().any(|words| error.text.contains(words));
+    let code = match error.code {
+        REFUSED => REFUSED,
+        other if code::is_silence(other) || is_apart => code::NO_SESSION,
+        _ => "session-create",
+    };
+    OpError { code, ..before_the_op(error) }
 }
 
 /// Has the session live on for its TTL.
@@ -114,7 +125,22 @@ pub(super) fn milliseconds(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_workloads::service::Certainty;
+
     use super::*;
+
+    #[test]
+    fn a_session_of_which_nothing_was_heard_is_no_answer() {
+        let told = |error: OpError| {
+            let told = without_a_session(error);
+            assert_eq!(told.certainty, Certainty::DidNotHappen);
+            (told.code, code::is_silence(told.code))
+        };
+        assert_eq!(told(OpError::unknown("server", "500: Invalid Session TTL '0.5s'")), ("session-create", false));
+        assert_eq!(told(OpError::unknown("broken", "connection reset")), (code::NO_SESSION, true));
+        assert_eq!(told(OpError::failed(REFUSED, "no connection")), (REFUSED, true));
+        assert_eq!(told(OpError::unknown("server", "500: No cluster leader")), (code::NO_SESSION, true));
+    }
 
     #[test]
     fn a_session_is_named_as_consul_names_them() {
