@@ -22,3 +22,6 @@ pub use meaning::Notation;
 pub(crate) use packet::hex;
 pub use packet::{Builder, Field, FieldKind, NoSuchField, Packet};
 pub use sending::{Reply, send, send_datagram, send_within};
+
+/// How it is told of all the threads of a server that its process has ended; how it did comes behind it.
+pub(crate) const WHOLE_PROCESS: &str = "all of them: the process ";

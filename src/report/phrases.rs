@@ -20,6 +20,17 @@ const CORRUPT: &str = "corrupt";
 /// The verdict in the fewest words: what became of what the run is about.
 pub(super) fn outcome(story: &Story<'_>) -> Cow<'static, str> {
     let worst = story.worst_anomaly().map(|worst| worst.kind);
+    // No promise is broken by that, and yet it is what the reader has to know.
+    let ended = story.ended_of_a_packet();
+    match story.judgement.verdict {
+        Verdict::Unknown if !ended.is_empty() => {
+            return Cow::Owned(format!("{} ended of a packet, and no promise can be judged", words::list(&ended)));
+        }
+        Verdict::Valid if !ended.is_empty() => {
+            return Cow::Owned(format!("the lock held, but {} ended of a packet", words::list(&ended)));
+        }
+        _ => {}
+    }
     Cow::Borrowed(match story.judgement.verdict {
         Verdict::Invalid if worst == Some(AnomalyKind::DoubleRun) => "the job ran twice",
         Verdict::Invalid if worst == Some(AnomalyKind::Lockup) => {

@@ -74,8 +74,12 @@ fn of_a_poisoned_cluster_it_is_told_which_processes_ended_with_which_words_and_w
         assert!(console.contains(needed), "{needed}\n{console}");
     }
     let page = Report::of(&history, &judgement).page().expect("a page");
-    for needed in ["<code>n2: panic: &#60;b&#62;</code>", "No cure: kill of n2: n2 was started again", "<details open>"]
-    {
+    for needed in [
+        "and no promise can be judged",
+        "<code>n2: panic: &#60;b&#62;</code>",
+        "No cure: kill of n2: n2 was started again",
+        "<details open>",
+    ] {
         assert!(page.contains(needed), "{needed}\n{page}");
     }
 }

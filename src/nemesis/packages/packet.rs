@@ -90,7 +90,7 @@ impl Injection for Sending {
             let are_told = || Some(last_words(cluster, &before)).filter(|words| !words.is_empty());
             wait::until(DYING_AFTER, || async { are_told() }).await;
             tokio::time::sleep(LOOKS_APART).await;
-            let ended = || cluster.nodes().into_iter().filter(|&node| is_down(cluster, node)).count();
+            let ended = || before.keys().filter(|&&node| is_down(cluster, node)).count();
             if ended() > 0 {
                 wait::until(FOLLOWING, || async { (ended() == before.len()).then_some(()) }).await;
             }
@@ -187,7 +187,7 @@ fn gone(cluster: &Cluster, before: &BTreeMap<NodeId, Before>) -> BTreeMap<String
     for (&node, Before { threads, .. }) in before {
         if is_down(cluster, node) {
             let how = cluster.has_ended(node).ok().flatten().unwrap_or_else(|| "ended".to_owned());
-            gone.insert(node.to_string(), vec![format!("all of them: the process {how}")]);
+            gone.insert(node.to_string(), vec![format!("{}{how}", packets::WHOLE_PROCESS)]);
             continue;
         }
         let Ok(now) = cluster.thread_names(node) else { continue };

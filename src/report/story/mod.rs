@@ -104,6 +104,11 @@ impl<'a> Story<'a> {
         poison::of(self)
     }
 
+    /// The servers whose processes ended of it.
+    pub(super) fn ended_of_a_packet(&self) -> Vec<String> {
+        poison::ended(self)
+    }
+
     /// What was broken, and how badly.
     pub(super) fn impact(&self) -> Impact<'a> {
         Impact::of(&self.judgement.anomalies, self.end)

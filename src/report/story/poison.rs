@@ -9,6 +9,7 @@ use leasehold_checkers::verdict::{AnomalyKind, Signature};
 use serde_json::Value;
 
 use super::{Effect, Fault, Story};
+use crate::packets::WHOLE_PROCESS;
 use crate::report::words::{counted, instant, list, one_line, span};
 
 /// A longer packet is no packet of ours.
@@ -156,6 +157,15 @@ fn no_cures(story: &Story<'_>, since: RunTime) -> Vec<String> {
         is_healing.then(|| format!("{} of {}: {}", one_line(&value.what, 60), list(&hit), one_line(&error.text, 200)))
     });
     failed.take(MOST).collect()
+}
+
+/// The servers whose processes ended of the first packet of a run.
+pub(super) fn ended(story: &Story<'_>) -> Vec<String> {
+    let packet = story.faults.iter().find(|fault| fault.package == f::PACKET);
+    let Some(Effect::Bit(proof)) = packet.map(|packet| &packet.effect) else { return Vec::new() };
+    let has_ended = |words: &Value| words[0].as_str().is_some_and(|word| word.starts_with(WHOLE_PROCESS));
+    let gone = proof["threads_gone"].as_object().into_iter().flatten().take(NODES_MAX);
+    gone.filter(|(_, words)| has_ended(words)).map(|(node, _)| one_line(node, 12)).collect()
 }
 
 /// Which leases outlived their time, when the last of them was free again, and whether anything was given twice.
