@@ -179,7 +179,12 @@ impl Campaign<'_> {
     async fn compare(&mut self, tally: &mut Tally, since: &mut Vec<Mutant>) -> Result<Option<Signature>, FuzzError> {
         let began = Instant::now();
         let signature = match self.subject.compared().await? {
-            Compared::Different(told) => self.subject.signature_of(told).await?,
+            Compared::Different(told) => {
+                let signature = self.subject.signature_of(told).await?;
+                // One of them does not serve by now: the next look at them will tell.
+                tally.not_compared += u64::from(signature.is_none());
+                signature
+            }
             Compared::Same => {
                 tally.compared += 1;
                 since.clear();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::FuzzError;
+use super::signature::HOLD_DIFFERENT_DATA;
 use crate::NodeId;
 use crate::packets::mutants::{Grammar, Mutant, Role};
 use crate::packets::{Packet, Port, bytes_of};
@@ -93,6 +94,12 @@ impl Finding {
         .collect()
     }
 
+    /// Whether all servers serve after it, and hold different data.
+    #[must_use]
+    pub fn is_of_data(&self) -> bool {
+        self.shape == HOLD_DIFFERENT_DATA
+    }
+
     /// Reads one that was written.
     ///
     /// # Errors
@@ -112,6 +119,9 @@ impl Finding {
         let error = |source| FuzzError::Write { what: path.display().to_string(), source };
         let mut text = format!("{}\nagain: {again} --mutant {}\n", self.signature, path.display());
         self.last_words.iter().for_each(|line| text.push_str(&format!("log: {line}\n")));
+        if self.is_of_data() && sent.iter().any(|one| one.port != Port::Client) {
+            text.push_str("It came through a port at which servers believe each other: it may be a lie that nobody can see through.\n");
+        }
         for one in sent {
             text.push_str(&format!("\nto the {} of {}:\n{}", one.port, one.to, one.packet.annotated()));
         }

@@ -22,6 +22,9 @@ const LOOKS_AFTER: u32 = 20;
 /// If they change again and again, it is given up after so many.
 const MOST_LOOKS: u32 = 4 * LOOKS;
 
+/// Or after so many in a row at which one of them did not tell: each of those may take seconds.
+const MOST_SILENT_LOOKS: u32 = 5;
+
 /// How much of one thing that a server holds is told.
 const LONGEST: usize = 160;
 /// Of how many.
@@ -73,7 +76,7 @@ pub(super) async fn compared(replicas: &mut impl Replicas) -> Result<Compared, F
 /// Looks at them until they agree, or were seen so often to differ while none of them changed.
 async fn held_still(replicas: &mut impl Replicas, looks: u32) -> Compared {
     let mut seen: Option<Vec<Contents>> = None;
-    let mut times = 0;
+    let (mut times, mut silent) = (0, 0);
     for _ in 0..MOST_LOOKS {
         replicas.wait().await;
         let now = replicas.contents().await;
@@ -81,6 +84,10 @@ async fn held_still(replicas: &mut impl Replicas, looks: u32) -> Compared {
             return Compared::Same;
         }
         times = if now.is_some() && now == seen { times + 1 } else { 0 };
+        silent = if now.is_some() { 0 } else { silent + 1 };
+        if silent == MOST_SILENT_LOOKS {
+            break;
+        }
         seen = now;
         if times >= looks
             && let Some(contents) = &seen
@@ -201,6 +208,9 @@ mod tests {
         let mut silent_now_and_then = vec![LATE, LATE, None];
         silent_now_and_then = silent_now_and_then.repeat(2 * MOST_LOOKS as usize);
         assert_eq!(Scripted::new(&silent_now_and_then).compared().await, Compared::Unknown);
+        let mut silent_for_good = Scripted::new(&[LATE, None]);
+        assert_eq!(silent_for_good.compared().await, Compared::Unknown);
+        assert_eq!(silent_for_good.looked, 1 + MOST_SILENT_LOOKS as usize);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::NodeId;
 
 /// The shape of what is seen in nothing that a server does.
-const HOLD_DIFFERENT_DATA: &str = "servers hold different data";
+pub(super) const HOLD_DIFFERENT_DATA: &str = "servers hold different data";
 
 /// What stopped, of each server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,11 +79,14 @@ impl Signature {
         }
     }
 
-    /// What the logs say of something that died, without the numbers, which are others each time.
+    /// What the logs say of something that died, without the numbers, which are others each time; where nothing died and servers hold
+    /// different data, of which kinds these are.
     #[must_use]
     pub fn last_words(&self) -> BTreeSet<String> {
         let letters = |line: &String| line.chars().filter(|letter| letter.is_alphabetic()).collect();
-        self.nodes.iter().flat_map(|node| &node.last_words).map(letters).collect()
+        let kind = |line: &String| line.split(' ').next().unwrap_or_default().to_owned();
+        let died = self.nodes.iter().flat_map(|node| &node.last_words).map(letters);
+        died.chain(self.nodes.iter().flat_map(|node| &node.holds_alone).map(kind)).collect()
     }
 }
 

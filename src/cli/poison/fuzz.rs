@@ -11,7 +11,7 @@ use super::super::{Exit, Failure, OrExit};
 use super::PoisonArguments;
 use super::plan::service;
 use crate::cluster::{Clocks, Cluster, ClusterPlan, Disks};
-use crate::fuzz::{Campaign, Finding, Kept, Subject, Tally};
+use crate::fuzz::{Campaign, Compared, Finding, Kept, Subject, Tally};
 use crate::packets::mutants::Grammar;
 use crate::sandbox::{ControlGroups, Network, Sandbox};
 use crate::scenario::Scenario;
@@ -94,6 +94,12 @@ async fn send(
             let stopped = subject.stopped_by(&sent).await.or_exit(Exit::Unavailable)?;
             let (exit, told) = match stopped {
                 Some(signature) => (Exit::Invalid, signature.to_string()),
+                // What is only seen in what servers hold is not seen either where they do not tell.
+                None if finding.is_of_data()
+                    && subject.compared().await.or_exit(Exit::Unavailable)? != Compared::Same =>
+                {
+                    (Exit::Unknown, "everything serves, and what the servers hold could not be compared".to_owned())
+                }
                 None => (Exit::Valid, "everything serves".to_owned()),
             };
             say(&format!("{told}\n"))?;

@@ -62,7 +62,7 @@ async fn node(session: &Session, path: &str) -> Result<Option<(String, Vec<Strin
         Err(Failure::Answered(Error::NoNode)) => Ok(None),
         // Its rights forbid it to everybody, or its name is one that the client library refuses: that of all servers alike.
         Err(Failure::Answered(Error::NoAuth | Error::BadArguments(_))) => {
-            Ok(Some((format!("node {path}, which cannot be read"), Vec::new())))
+            Ok(Some((format!("node {}, which cannot be read", path.escape_debug()), Vec::new())))
         }
         answer => answer,
     }
@@ -72,7 +72,8 @@ async fn node(session: &Session, path: &str) -> Result<Option<(String, Vec<Strin
 /// and after a snapshot not always alike (ZooKeeper issue 3249).
 fn told(path: &str, data: &[u8], stat: &Stat) -> String {
     format!(
-        "node {path} = {}, created at {:x}, changed at {:x}, version {}, rights {}, session {:x}",
+        "node {} = {}, created at {:x}, changed at {:x}, version {}, rights {}, session {:x}",
+        path.escape_debug(),
         data.escape_ascii(),
         stat.czxid,
         stat.mzxid,

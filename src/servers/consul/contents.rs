@@ -55,12 +55,21 @@ fn told(kind: &str, list: &Value) -> Option<Vec<String>> {
     Some(match list {
         Value::Array(all) if kind != SERVICE => all.iter().map(|one| format!("{kind} {one}")).collect(),
         Value::Object(all) if kind == SERVICE => {
-            all.iter().map(|(name, about)| format!("{kind} {name} {about}")).collect()
+            all.iter().map(|(name, tags)| format!("{kind} {} {}", name.escape_debug(), sorted(tags))).collect()
         }
         // How some are told that are empty.
         Value::Null => Vec::new(),
         _ => return None,
     })
+}
+
+/// A server tells tags in whatever order they come to its hand.
+fn sorted(tags: &Value) -> Value {
+    let mut tags = tags.clone();
+    if let Value::Array(all) = &mut tags {
+        all.sort_by_key(Value::to_string);
+    }
+    tags
 }
 
 #[cfg(test)]
@@ -74,6 +83,9 @@ mod tests {
         let list = serde_json::json!([{"Key": "a", "Value": null}, {"Key": "b"}]);
         assert_eq!(told("key", list), of(&[r#"key {"Key":"a","Value":null}"#, r#"key {"Key":"b"}"#]));
         assert_eq!(told("service", serde_json::json!({"consul": []})), of(&["service consul []"]));
+        let tagged = |tags: [&str; 2]| told("service", serde_json::json!({ "web\n": tags }));
+        assert_eq!(tagged(["b", "a"]), of(&[r#"service web\n ["a","b"]"#]));
+        assert_eq!(tagged(["b", "a"]), tagged(["a", "b"]));
         assert_eq!(told("key", Value::Null), of(&[]));
         for wrong in [serde_json::json!("no"), serde_json::json!({"health": null})] {
             assert_eq!(told("key", wrong), None);
