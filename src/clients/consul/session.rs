@@ -68,8 +68,19 @@ pub(super) async fn create(
     made.map_err(without_a_session)
 }
 
-/// How a server words it that it could not ask whoever leads. Of another 500 it may have looked at the request and not liked it.
-const NOBODY_LEADS: [&str; 3] = ["No cluster leader", "rpc error getting client", "leadership lost"];
+/// How a server words it that it could not ask whoever leads, or had no answer. Of another 500 it may have looked at the request and not
+/// liked it.
+const NOBODY_LEADS: [&str; 9] = [
+    "No cluster leader",
+    "leadership lost",
+    "node is not the leader",
+    "raft is already shutdown",
+    "timed out enqueuing",
+    "rpc error getting client",
+    "rpc error making call: EOF",
+    "session shutdown",
+    "stream closed",
+];
 
 /// What it is called that there was no session: that a server would not make it is an answer; that it could not ask the leader is none.
 fn without_a_session(error: OpError) -> OpError {
@@ -137,6 +148,7 @@ mod tests {
             (told.code, code::is_silence(told.code))
         };
         assert_eq!(told(OpError::unknown("server", "500: Invalid Session TTL '0.5s'")), ("session-create", false));
+        assert_eq!(told(OpError::unknown("server", "500: rpc error making call: EOF")), (code::NO_SESSION, true));
         assert_eq!(told(OpError::unknown("broken", "connection reset")), (code::NO_SESSION, true));
         assert_eq!(told(OpError::failed(REFUSED, "no connection")), (REFUSED, true));
         assert_eq!(told(OpError::unknown("server", "500: No cluster leader")), (code::NO_SESSION, true));

@@ -12,7 +12,7 @@ use tonic::transport::Endpoint;
 
 use super::failure::judge;
 use super::{Access, Leases, Recipe, client, election, queue, register, semaphore, txn};
-use crate::clients::{REFUSED, UNSUPPORTED, whole_seconds};
+use crate::clients::{MALFORMED, REFUSED, UNSUPPORTED, whole_seconds};
 
 /// For how long an operation whose outcome is known already goes on to clear up after itself.
 const CLEARING_UP: Duration = Duration::from_millis(500);
@@ -124,11 +124,15 @@ pub(super) async fn grant_lease(
     Ok(Lease { id: granted.id(), ttl })
 }
 
-/// What it is called that there was no lease: that a server would not grant it is an answer; that nobody said so is none.
+/// What it is called that there was no lease: that a server would not grant it, or said what cannot be read, is an answer; that nobody said
+/// so is none.
 fn without_a_lease(error: OpError) -> OpError {
+    // It has no room, or thinks that its data are damaged: its own words, with a status that tells nothing.
+    let are_its_own_words = error.code == "server" && error.text.contains("etcdserver: ");
     let code = match (error.code, error.certainty) {
         (REFUSED, _) => REFUSED,
-        (_, Certainty::DidNotHappen) => "lease-grant",
+        (MALFORMED, _) | (_, Certainty::DidNotHappen) => "lease-grant",
+        _ if are_its_own_words => "lease-grant",
         (_, Certainty::Unknown) => code::NO_SESSION,
     };
     OpError { certainty: Certainty::DidNotHappen, code, ..error }
@@ -217,5 +221,8 @@ mod tests {
         assert_eq!(told(OpError::failed(REFUSED, "no connection")), (REFUSED, true));
         assert_eq!(told(OpError::unknown("server", "connection reset")), (code::NO_SESSION, true));
         assert_eq!(told(OpError::unknown("timeout", "it took too long")), (code::NO_SESSION, true));
+        let full = "etcdserver: mvcc: database space exceeded";
+        assert_eq!(told(OpError::unknown("server", full)), ("lease-grant", false));
+        assert_eq!(told(OpError::unknown(MALFORMED, "half an answer")), ("lease-grant", false));
     }
 }
