@@ -98,7 +98,7 @@ fn go_function<'a>(after: &[&'a str]) -> Option<&'a str> {
     let begins = after.iter().take(DEEPEST).position(|line| line.starts_with("goroutine ") && line.ends_with(':'))?;
     let stack = after[begins + 1..].iter().take(DEEPEST).take_while(|line| !line.is_empty());
     stack
-        .filter(|line| !line.starts_with('\t'))
+        .filter(|line| !line.starts_with('\t') && !line.starts_with("created by "))
         .map(|frame| without_arguments(frame))
         .find(|name| is_of_a_program(name))
 }
@@ -134,15 +134,18 @@ mod tests {
 
     #[test]
     fn a_panic_is_told_with_the_function_in_which_it_happened() {
-        let log = "panic: sold out\n\ngoroutine 7 [running]:\ngo.uber.org/zap.(*Logger).Panic(0x1)\n\t/zap/a.go:1\n\
-                   panic({0x1, 0x2})\n\t/lib/f.go:9\nstrings.Repeat({0x1})\n\t/lib/b.go:2\n\
-                   example.org/shop.(*diary).Panicf(0x3)\n\t/shop/c.go:3\nexample.org/shop.(*till).sell(_, {0x4, 0x5})\n\t/shop/d.go:4 +0x6\n\
+        let log = "panic: sold out\n\ngoroutine 7 [running]:\npanic({0x1, 0x2})\n\t/lib/a.go:1\n\
+                   strings.Repeat({0x1})\n\t/lib/b.go:2\nexample.org/shop.(*diary).Panicf(0x3)\n\t/shop/c.go:3\n\
+                   example.org/shop.(*till).sell(_, {0x4, 0x5})\n\t/shop/d.go:4 +0x6\n\
                    example.org/shop.main(0x1)\n\t/shop/e.go:5\n\n{\"level\":\"info\"}\n";
         assert_eq!(telling(log), ["panic: sold out in example.org/shop.(*till).sell"]);
         assert_eq!(telling("panic: sold out\n\ngoroutine 7 [running]:\n"), ["panic: sold out"], "cut off");
-        let memory = "fatal error: no change\n\nruntime stack:\nruntime.f({0x1})\n\t/lib/f.go:1\n\n\
-                      goroutine 9 [running]:\nruntime.g()\n\t/lib/g.s:1\nexample.org/shop.open(...)\n\t/shop/h.go:7\n";
-        assert_eq!(telling(memory), ["fatal error: no change in example.org/shop.open"]);
+        let own = "fatal error: no change\n\nruntime stack:\nruntime.f({0x1})\n\t/lib/f.go:1\n\n\
+                   goroutine 9 [running]:\nruntime.g()\n\t/lib/g.s:1\nmain.open(...)\n\t/shop/h.go:7\n";
+        assert_eq!(telling(own), ["fatal error: no change in main.open"]);
+        let nobody =
+            "panic: one\n\ngoroutine 9 [running]:\nruntime.g()\n\t/lib/g.s:1\ncreated by example.org/shop.open\n";
+        assert_eq!(telling(nobody), ["panic: one"], "who began it is not where it happened");
         let other = "panic: one\nWARN going on\nexample.org/not.a.frame(1)\n";
         assert_eq!(telling(other), ["panic: one"]);
     }
