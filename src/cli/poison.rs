@@ -43,7 +43,7 @@ pub(super) struct PoisonArguments {
     /// Send malformed messages of all kinds for so many seconds, and take apart whatever stops a server.
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["case", "list"], value_parser = clap::value_parser!(u64).range(1..=86_400))]
     fuzz: Option<u64>,
-    /// Send what such a search has found once more.
+    /// Send what such a search has found once more, `finding-1.json`, or any of its mutants by its number, `mutants.jsonl:128`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["case", "list", "fuzz"])]
     mutant: Option<PathBuf>,
     /// List the packets that are known.

@@ -1,5 +1,7 @@
 //! What was found: the fewest messages, with the fewest bytes changed, that still stop something.
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -100,14 +102,45 @@ impl Finding {
         self.shape == HOLD_DIFFERENT_DATA
     }
 
-    /// Reads one that was written.
+    /// Reads one that was written. `mutants.jsonl:128` is the mutant of that number in such a log, whatever it does.
     ///
     /// # Errors
     /// If it cannot be read, or is none.
     pub fn read(path: &Path) -> Result<Self, FuzzError> {
-        let error = |source| FuzzError::Write { what: path.display().to_string(), source };
+        if let Some((log, number)) = place_in_a_log(path) {
+            return Self::of_the_log(&log, number);
+        }
+        let error = |source| FuzzError::Read { what: path.display().to_string(), source };
         let text = std::fs::read_to_string(path).map_err(error)?;
         serde_json::from_str(&text).map_err(|wrong| error(wrong.into()))
+    }
+
+    /// A mutant of which nothing is known but what is sent.
+    fn of_the_log(log: &Path, number: u64) -> Result<Self, FuzzError> {
+        #[derive(Deserialize)]
+        struct Line {
+            mutant: Mutant,
+            bytes: String,
+        }
+        let file = log.display().to_string();
+        let error = |source| FuzzError::Read { what: file.clone(), source };
+        for line in BufReader::new(File::open(log).map_err(error)?).lines() {
+            let line: Line = serde_json::from_str(&line.map_err(error)?).map_err(|wrong| error(wrong.into()))?;
+            if line.mutant.number == number {
+                return Ok(Self {
+                    servers: String::new(),
+                    shape: String::new(),
+                    signature: String::new(),
+                    replayed: [0, 0],
+                    bytes_changed: 0,
+                    mutants: vec![line.mutant],
+                    bytes: vec![line.bytes],
+                    last_words: Vec::new(),
+                    kin: Vec::new(),
+                });
+            }
+        }
+        Err(FuzzError::NoMutant { file, number })
     }
 
     /// Writes it with a dump of its packets, and gives the path by which it is sent again.
@@ -140,6 +173,13 @@ impl Finding {
         std::fs::write(path.with_extension("txt"), text).map_err(error)?;
         Ok(path)
     }
+}
+
+/// `mutants.jsonl:128`, taken apart.
+fn place_in_a_log(path: &Path) -> Option<(PathBuf, u64)> {
+    let (log, number) = path.to_str()?.rsplit_once(':')?;
+    let is_a_log = Path::new(log).extension().is_some_and(|extension| extension == "jsonl");
+    Some((PathBuf::from(log), number.parse().ok()?)).filter(|_| is_a_log)
 }
 
 /// The packet with these bytes in the place of its own, as many of them as there are of both.
@@ -187,6 +227,31 @@ mod tests {
                 .all(|part| text.contains(part)),
             "{text}"
         );
+    }
+
+    #[test]
+    fn any_mutant_of_a_log_is_sent_again_by_its_number() {
+        let grammar = Grammar::of(Software::Etcd);
+        let mutants: Vec<Mutant> = grammar.mutants(3).take(9).collect();
+        let line = |mutant: &Mutant| {
+            let sent = Sent::of(&grammar, mutant).expect("it can be sent");
+            format!(
+                "{}\n",
+                serde_json::json!({ "mutant": mutant, "port": "any", "bytes": sent.packet.hex(), "answer": null })
+            )
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("mutants.jsonl");
+        std::fs::write(&log, mutants.iter().map(line).collect::<String>()).expect("it is written");
+        let read = |number: u64| Finding::read(Path::new(&format!("{}:{number}", log.display())));
+        let number = mutants[7].number;
+        let sent = read(number).expect("it is there").sent(&grammar).expect("it is of this grammar");
+        let whole = Sent::of(&grammar, &mutants[7]).expect("it can be sent");
+        assert_eq!((sent.len(), sent[0].packet.bytes()), (1, whole.packet.bytes()));
+        assert!(
+            read(99).is_err_and(|error| error.to_string().ends_with("mutants.jsonl has no mutant of the number 99"))
+        );
+        assert!(Finding::read(&log).is_err(), "without a number it is no finding");
     }
 
     #[test]

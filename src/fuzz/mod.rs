@@ -31,6 +31,22 @@ pub enum FuzzError {
     /// A cluster without any past does not serve.
     #[error("a cluster that was sent nothing does not serve: {0}")]
     NotServing(String),
+    /// There is no such finding or mutant.
+    #[error("cannot read {what}")]
+    Read {
+        /// What.
+        what: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A log of mutants has none of this number.
+    #[error("{file} has no mutant of the number {number}")]
+    NoMutant {
+        /// The log.
+        file: String,
+        /// The number.
+        number: u64,
+    },
     /// A finding or a mutant could not be written down.
     #[error("cannot write {what}")]
     Write {

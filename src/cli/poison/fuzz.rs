@@ -91,6 +91,9 @@ async fn send(
         Load::Finding(finding) => {
             let wrong = || Failure::new(Exit::Usage, "the finding is of another service".to_owned());
             let sent = finding.sent(&grammar).ok_or_else(wrong)?;
+            for one in &sent {
+                say(&format!("to the {} of {}:\n{}", one.port, one.to, one.packet.annotated()))?;
+            }
             let stopped = subject.stopped_by(&sent).await.or_exit(Exit::Unavailable)?;
             let (exit, told) = match stopped {
                 Some(signature) => (Exit::Invalid, signature.to_string()),
