@@ -24,10 +24,10 @@ pub(super) fn outcome(story: &Story<'_>) -> Cow<'static, str> {
     let ended = story.ended_of_a_packet();
     match story.judgement.verdict {
         Verdict::Unknown if !ended.is_empty() => {
-            return Cow::Owned(format!("{} ended of a packet, and no promise can be judged", words::list(&ended)));
+            return Cow::Owned(format!("a packet ended {}, and no promise can be judged", words::list(&ended)));
         }
         Verdict::Valid if !ended.is_empty() => {
-            return Cow::Owned(format!("the lock held, but {} ended of a packet", words::list(&ended)));
+            return Cow::Owned(format!("the lock held, but a packet ended {}", words::list(&ended)));
         }
         _ => {}
     }
