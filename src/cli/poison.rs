@@ -40,7 +40,8 @@ pub(super) struct PoisonArguments {
     /// The packet, by its name.
     #[arg(long, value_name = "NAME", required_unless_present_any = ["list", "fuzz", "mutant"])]
     case: Option<String>,
-    /// Send malformed messages of all kinds for so many seconds, and take apart whatever stops a server.
+    /// Send malformed messages of all kinds for so many seconds, and take apart whatever stops a server or leaves
+    /// servers with different data.
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["case", "list"], value_parser = clap::value_parser!(u64).range(1..=86_400))]
     fuzz: Option<u64>,
     /// Send what such a search has found once more, `finding-1.json`, or any of its mutants by its number, `mutants.jsonl:128`.

@@ -60,7 +60,7 @@ impl Sent {
 }
 
 /// What was found.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Finding {
     /// The servers.
     pub servers: String,
@@ -127,17 +127,7 @@ impl Finding {
         for line in BufReader::new(File::open(log).map_err(error)?).lines() {
             let line: Line = serde_json::from_str(&line.map_err(error)?).map_err(|wrong| error(wrong.into()))?;
             if line.mutant.number == number {
-                return Ok(Self {
-                    servers: String::new(),
-                    shape: String::new(),
-                    signature: String::new(),
-                    replayed: [0, 0],
-                    bytes_changed: 0,
-                    mutants: vec![line.mutant],
-                    bytes: vec![line.bytes],
-                    last_words: Vec::new(),
-                    kin: Vec::new(),
-                });
+                return Ok(Self { mutants: vec![line.mutant], bytes: vec![line.bytes], ..Self::default() });
             }
         }
         Err(FuzzError::NoMutant { file, number })
