@@ -169,22 +169,19 @@ pub(super) fn manifest() -> &'static Manifest {
 
 /// The version that is nearest to the one asked for: the first of its numbers that differs counts most.
 pub(super) fn nearest<'a>(asked: &str, known: &'a [String]) -> Option<&'a str> {
-    let asked = numbers(asked)?;
+    let asked = place(asked)?;
     known
         .iter()
-        .filter_map(|version| Some((distance(&asked, &numbers(version)?), version)))
+        .filter_map(|version| Some((asked.abs_diff(place(version)?), version)))
         .min()
         .map(|(_, version)| version.as_str())
 }
 
-fn numbers(version: &str) -> Option<[u32; 3]> {
+/// Where a version stands among all: no patch release is as far from another as the next minor one.
+fn place(version: &str) -> Option<u128> {
     let mut parts = version.split('.');
-    let mut next = || parts.next().unwrap_or("0").parse().ok();
-    Some([next()?, next()?, next()?])
-}
-
-fn distance(a: &[u32; 3], b: &[u32; 3]) -> [u32; 3] {
-    std::array::from_fn(|i| a[i].abs_diff(b[i]))
+    let mut next = || parts.next().unwrap_or("0").parse::<u32>().ok().map(u128::from);
+    Some(next()? << 64 | next()? << 32 | next()?)
 }
 
 #[cfg(test)]
@@ -239,6 +236,7 @@ mod tests {
         assert_eq!(nearest("3.5.29", &known), Some("3.5.30"));
         assert_eq!(nearest("3.4", &known), Some("3.4.23"));
         assert_eq!(nearest("2.3.8", &known), Some("3.3.25"));
+        assert_eq!(nearest("3.9.9", &known), Some("3.5.30"));
         assert_eq!(nearest("latest", &known), None);
     }
 }
